@@ -1,0 +1,211 @@
+"""Create masked LM and next sentence prediction examples: corpus shards + vocab.txt -> TFRecords.
+
+The corpus is tokenized once into a token store on disk; instances are planned as token ranges, shuffled and
+rendered (gathered, masked, encoded) in compiled code. Memory does not grow with the shard.
+After Devlin et al. 2019 and its released data code; what differs is listed in the README.
+"""
+
+import argparse
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from japanese_bert.stage import (
+    HelpFormatter,
+    Stopwatch,
+    add_run_arguments,
+    check_positive,
+    print_summary,
+    progress_bar,
+    run_stage,
+)
+
+# Arguments that decide no byte of the output.
+RUN_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type", "num_workers", "work_dir", "overwrite")
+
+
+def get_parser() -> argparse.ArgumentParser:
+    switch = argparse.BooleanOptionalAction
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
+    files = parser.add_argument_group("input and output")
+    files.add_argument(
+        "--input_file", required=True, help="shards, comma-separated names or globs (.gz, .bz2, .xz too)"
+    )
+    files.add_argument(
+        "--output_file", required=True, help="TFRecord files, comma-separated; records are dealt in turn"
+    )
+    files.add_argument("--vocab_file", type=Path, required=True, help="vocab.txt of train_tokenizer.py")
+
+    words = parser.add_argument_group("tokenization")
+    words.add_argument("--word_tokenizer_type", choices=["mecab", "basic"], default="mecab", help="sentence -> words")
+    words.add_argument("--mecab_dic_type", default="unidic_lite", help="unidic_lite, unidic, ipadic or a directory")
+    words.add_argument(
+        "--subword_tokenizer_type", choices=["wordpiece", "character"], default="wordpiece", help="word -> tokens"
+    )
+    words.add_argument(
+        "--vocab_has_no_subword_prefix",
+        action=switch,
+        default=False,
+        help="entries inside words have no ## (character)",
+    )
+    words.add_argument("--do_lower_case", action=switch, default=False, help="as the tokenizer_config.json says")
+
+    method = parser.add_argument_group("method")
+    method.add_argument("--max_seq_length", type=int, default=128, help="tokens, [CLS] and [SEP] included")
+    method.add_argument("--max_predictions_per_seq", type=int, default=19, help="masked tokens at most")
+    method.add_argument("--masked_lm_prob", type=float, default=0.15, help="share of tokens to mask")
+    method.add_argument("--do_whole_word_mask", action=switch, default=False, help="mask all tokens of a word together")
+    method.add_argument("--next_sentence", action=switch, default=True, help="sentence pairs; else one segment")
+    method.add_argument("--dupe_factor", type=int, default=10, help="passes over the corpus with different masks")
+    method.add_argument("--short_seq_prob", type=float, default=0.1, help="share of documents cut shorter")
+    method.add_argument("--random_seed", type=int, default=12345, help="same seed, same bytes")
+
+    form = parser.add_argument_group("form of the records")
+    form.add_argument("--use_v2_feature_names", action=switch, default=False, help="input_word_ids, input_type_ids")
+    form.add_argument("--gzip_compress", action=switch, default=False, help="file_type: tfrecord_compressed")
+
+    add_run_arguments(parser)
+    parser.add_argument("--work_dir", type=Path, help="temporary files (3 bytes a token); default: beside the output")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from japanese_bert.corpus import expand_paths
+    from japanese_bert.provenance import Provenance, open_outputs
+    from japanese_bert.subwords import make_subword_encoder
+    from japanese_bert.token_store import check_is_text
+    from japanese_bert.vocab import load_vocab
+    from japanese_bert.words import make_word_splitter
+
+    stopwatch = Stopwatch()
+    check_arguments(args)
+    inputs = expand_paths(args.input_file)
+    outputs = [Path(name) for name in args.output_file.split(",")]
+    vocab = load_vocab(args.vocab_file)
+    encode_word = make_subword_encoder(args.subword_tokenizer_type, vocab, not args.vocab_has_no_subword_prefix)
+    check_is_text(inputs)
+    make_splitter = partial(make_word_splitter, args.word_tokenizer_type, args.mecab_dic_type, args.do_lower_case)
+    dictionary = make_splitter().dictionary
+    provenance = Provenance(
+        stage="create_pretraining_data",
+        method={name: value for name, value in vars(args).items() if name not in RUN_ARGUMENTS}
+        | {"vocab_size": len(vocab), "outputs": [path.name for path in outputs]},
+        inputs=[*inputs, args.vocab_file],
+        arguments=vars(args),
+        dictionary=dictionary.identity() if dictionary else None,
+        packages=("fugashi", "numpy", "numba", "isal"),
+    )
+    if provenance.is_complete(outputs):
+        print(f"complete already: {args.output_file}")
+        return
+    with open_outputs(outputs, provenance, args.overwrite) as files:
+        new_file = partial(tempfile.TemporaryFile, dir=args.work_dir or outputs[0].parent)
+        store = tokenize(args, inputs, make_splitter, encode_word, vocab, new_file)
+        instances, order = plan(args, store, new_file)
+        totals = render(args, store, instances, order, vocab, files)
+        provenance.report.update(summarize(store, totals), **stopwatch.measurements())
+    print_summary("created pretraining data", provenance.report)
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Raise ValueError for the first setting that cannot work."""
+    from japanese_bert.instances import MAX_SEQ_LENGTH, MIN_SEQ_LENGTH
+
+    check_positive({name: vars(args)[name] for name in ("dupe_factor", "max_predictions_per_seq", "num_workers")})
+    if not MIN_SEQ_LENGTH <= args.max_seq_length <= MAX_SEQ_LENGTH:
+        raise ValueError(f"--max_seq_length {args.max_seq_length}: expected {MIN_SEQ_LENGTH} to {MAX_SEQ_LENGTH}")
+    if args.max_predictions_per_seq > args.max_seq_length:
+        raise ValueError(
+            f"--max_predictions_per_seq {args.max_predictions_per_seq}: more than --max_seq_length "
+            f"{args.max_seq_length}; expected about max_seq_length * masked_lm_prob"
+        )
+    for name in ("masked_lm_prob", "short_seq_prob"):
+        if not 0 <= vars(args)[name] <= 1:
+            raise ValueError(f"--{name} {vars(args)[name]}: expected a share between 0 and 1")
+    if args.random_seed < 0:
+        raise ValueError(f"--random_seed {args.random_seed}: expected 0 or more")
+    names = args.output_file.split(",")
+    if not all(names) or len(set(names)) < len(names):
+        raise ValueError(f"--output_file {args.output_file}: expected different names, separated by commas")
+
+
+def tokenize(args, inputs, make_splitter, encode_word, vocab, new_file):
+    """Step 1: corpus -> token store. The dictionary leaves memory with the tokenizer."""
+    from japanese_bert.corpus import size_on_disk
+    from japanese_bert.token_store import BlockTokenizer, build_token_store
+
+    tokenizer = BlockTokenizer(make_splitter(), encode_word, vocab)
+    with progress_bar("tokenize", size_on_disk(inputs), "B") as bar:
+        store = build_token_store(inputs, tokenizer, new_file, args.num_workers, bar.update)
+    needed = 2 if args.next_sentence else 1
+    if store.counts.documents < needed:
+        raise ValueError(
+            f"{args.input_file}: {store.counts.documents} documents, expected at least {needed} "
+            f"{'(a random next sentence comes from another document) ' if args.next_sentence else ''}"
+            "with blank lines between them; see merge_split_corpora.py"
+        )
+    return store
+
+
+def plan(args, store, new_file):
+    """Steps 2 and 3: token ranges of all instances, and a random order of them."""
+    from japanese_bert.instances import PlanSettings, plan_instances, shuffle_instances
+
+    settings = PlanSettings(
+        args.max_seq_length, args.short_seq_prob, args.dupe_factor, args.random_seed, args.next_sentence
+    )
+    with progress_bar("plan", store.counts.documents * args.dupe_factor, "doc") as bar:
+        instances = plan_instances(store, settings, new_file(), bar.update)
+    return instances, shuffle_instances(len(instances), args.random_seed, new_file())
+
+
+def render(args, store, instances, order, vocab, files):
+    """Step 4: masked, encoded records in their files; returns totals."""
+    from japanese_bert.rendering import Renderer, RenderSettings, render_instances
+
+    settings = RenderSettings(
+        max_seq_length=args.max_seq_length,
+        max_predictions_per_seq=args.max_predictions_per_seq,
+        masked_lm_prob=args.masked_lm_prob,
+        do_whole_word_mask=args.do_whole_word_mask,
+        use_v2_feature_names=args.use_v2_feature_names,
+        next_sentence=args.next_sentence,
+        gzip_compress=args.gzip_compress,
+        random_seed=args.random_seed,
+    )
+    renderer = Renderer(store, instances, order, vocab, settings, num_outputs=len(files))
+    with progress_bar("render", len(instances), "instance") as bar:
+        return render_instances(renderer, files, args.num_workers, bar.update)
+
+
+def summarize(store, totals: dict[str, int]) -> dict[str, object]:
+    """Counts in and out, rates, and what was dropped, by reason."""
+    counts = store.counts
+    return {
+        "counts": {
+            "documents": counts.documents,
+            "sentences": counts.sentences,
+            "words": counts.words,
+            "tokens": counts.tokens,
+            "instances": totals["instances"],
+            "masked_tokens": totals["masked_tokens"],
+            "instances_without_predictions": totals["without_predictions"],
+        },
+        "rates": {
+            "unknown_tokens": counts.unknown_tokens / counts.tokens,
+            "masked": totals["masked_tokens"] / totals["tokens"],
+            "replaced_by_mask": totals["mask_tokens"] / totals["masked_tokens"],
+            "kept": totals["kept_tokens"] / totals["masked_tokens"],
+            "random_next": totals["random_next"] / totals["instances"],
+            "mean_length": totals["tokens"] / totals["instances"],
+        },
+        "dropped": {
+            "invalid_utf8_bytes": counts.invalid_utf8_bytes,
+            "nul_characters": counts.nul_characters,
+            "sentences_without_tokens": counts.sentences_without_tokens,
+        },
+    }
+
+
+if __name__ == "__main__":
+    run_stage(get_parser(), main)

@@ -1,0 +1,39 @@
+"""`@kernel`: numba compilation with a cache on disk that cannot go stale.
+
+numba's own cache looks only at the file of the compiled function: a change in a function it calls from another
+module would go unnoticed. Here the cache directory is named after a hash of all modules with kernels, so a new
+version never runs old code. Processes that start at once (xargs -P) may all compile; each replaces whole files, and
+what they write is the same.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+import numba
+
+
+def _kernels_hash() -> str:
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        source = path.read_bytes()
+        if b"@kernel" in source:
+            digest.update(source)
+    return digest.hexdigest()[:16]
+
+
+def _set_cache_directory() -> bool:
+    """Choose the cache directory; False if none is writable (then every process compiles for itself)."""
+    root = os.environ.get("NUMBA_CACHE_DIR") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "bert-japanese"
+    )
+    directory = Path(root) / _kernels_hash()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    numba.config.CACHE_DIR = str(directory)
+    return os.access(directory, os.W_OK)
+
+
+kernel = numba.njit(cache=_set_cache_directory(), error_model="numpy")

@@ -1,0 +1,47 @@
+"""Arrays in files, mapped into memory: larger than memory is fine, and little of them stays resident."""
+
+import mmap
+import os
+from typing import BinaryIO
+
+import numpy as np
+
+WINDOW_BYTES = 1 << 24
+
+
+def map_array(file: BinaryIO, dtype: np.dtype) -> np.ndarray:
+    """The content of a file as an array; pages are read when touched. Closes the file, which the mapping keeps alive."""
+    with file:
+        file.flush()
+        size = os.fstat(file.fileno()).st_size
+        return np.frombuffer(mmap.mmap(file.fileno(), size), dtype) if size else np.empty(0, dtype)
+
+
+def append_array(file: BinaryIO, array: np.ndarray) -> None:
+    """Write, not map: on a full disk writing is an error, while touching a mapped page would be a crash."""
+    file.write(np.ascontiguousarray(array).data)
+
+
+def release_pages(array: np.ndarray) -> None:
+    """Take a mapped array out of this process's resident memory; its content stays in the file."""
+    if isinstance(array.base, memoryview):
+        array.base.obj.madvise(mmap.MADV_DONTNEED)
+
+
+def window_slices(array: np.ndarray, sorted_indices: np.ndarray) -> list[slice]:
+    """Cut ascending indices into runs that each lie in one window of WINDOW_BYTES of `array`."""
+    window = WINDOW_BYTES // array.itemsize
+    cuts = np.searchsorted(sorted_indices, np.arange(window, len(array), window)).tolist()
+    return [
+        slice(start, end) for start, end in zip([0, *cuts], [*cuts, len(sorted_indices)], strict=True) if start < end
+    ]
+
+
+def take(array: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """`array[indices]`, read in the order of the file, one window in memory at a time."""
+    by_place = np.argsort(indices, kind="stable")
+    taken = np.empty(len(indices), array.dtype)
+    for run in window_slices(array, indices[by_place]):
+        taken[by_place[run]] = array[indices[by_place[run]]]
+        release_pages(array)
+    return taken

@@ -1,0 +1,90 @@
+"""MeCab dictionaries, their identity, and taggers on them.
+
+Another dictionary changes every token without a word of warning, so each stage records which one it used.
+"""
+
+import importlib
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+# Name on the command line (as transformers' BertJapaneseTokenizer spells it) -> Python package with the dictionary.
+DICTIONARY_PACKAGES: Mapping[str, str] = {"unidic_lite": "unidic-lite", "unidic": "unidic", "ipadic": "ipadic"}
+
+FULL_STOP_SUBTYPE = "句点"  # 記号,句点 in IPADIC and NEologd; 補助記号,句点 in UniDic
+
+
+@dataclass(frozen=True, slots=True)
+class Dictionary:
+    """A compiled MeCab dictionary. `size` is that of its `sys.dic` in bytes."""
+
+    name: str
+    directory: Path
+    version: str
+    size: int
+
+    def identity(self) -> dict[str, object]:
+        """What tells one dictionary from another, without the path, which differs between machines."""
+        return {"name": self.name, "version": self.version, "size": self.size}
+
+
+def find_dictionary(mecab_dic_type: str) -> Dictionary:
+    """A dictionary by package name (`unidic_lite`, `unidic`, `ipadic`) or by directory.
+
+    Raises:
+        ImportError: the package is not installed.
+        FileNotFoundError: the directory has no compiled dictionary.
+    """
+    package = DICTIONARY_PACKAGES.get(mecab_dic_type)
+    if package is None:
+        return _describe(Path(mecab_dic_type).name, Path(mecab_dic_type), "")
+    try:
+        module = importlib.import_module(mecab_dic_type)
+    except ModuleNotFoundError:
+        raise ImportError(
+            f"the dictionary {mecab_dic_type} is not installed; install it with: pip install {package}"
+        ) from None
+    return _describe(mecab_dic_type, Path(module.DICDIR), metadata.version(package))
+
+
+def dictionary_of_option(mecab_option: str) -> Dictionary:
+    """The dictionary that a MeCab command line such as `-r mecabrc -d /usr/lib/mecab/dic/ipadic` names by `-d`."""
+    words = shlex.split(mecab_option)
+    for position, word in enumerate(words):
+        if word in ("-d", "--dicdir") and position + 1 < len(words):
+            return find_dictionary(words[position + 1])
+        if word.startswith("--dicdir="):
+            return find_dictionary(word.removeprefix("--dicdir="))
+    raise ValueError(f"--mecab_option {mecab_option!r}: names no dictionary; add -d DIRECTORY")
+
+
+def make_tagger(dictionary: Dictionary, mecab_option: str = ""):
+    """A fugashi tagger on `dictionary`; MeCab reads no configuration but the dictionary's own.
+
+    Raises:
+        ValueError: MeCab cannot open the dictionary.
+    """
+    import fugashi
+
+    mecabrc = dictionary.directory / "mecabrc"
+    resource = mecabrc if mecabrc.is_file() else Path("/dev/null")
+    try:
+        return fugashi.GenericTagger(f'-r "{resource}" -d "{dictionary.directory}" {mecab_option}'.rstrip())
+    except RuntimeError as error:
+        raise ValueError(f"{dictionary.directory}: MeCab cannot open this dictionary ({_first_line(error)})") from error
+
+
+def _describe(name: str, directory: Path, package_version: str) -> Dictionary:
+    system = directory / "sys.dic"
+    if not system.is_file():
+        raise FileNotFoundError(
+            f"{directory}: no compiled MeCab dictionary (sys.dic) there; expected one of "
+            f"{', '.join(DICTIONARY_PACKAGES)} or the directory of a compiled dictionary"
+        )
+    return Dictionary(name=name, directory=directory, version=package_version, size=system.stat().st_size)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

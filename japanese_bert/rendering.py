@@ -1,0 +1,243 @@
+"""Render planned instances: gather tokens, mask, encode; the last step of creating pretraining data."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+
+from japanese_bert.instances import NUM_SPECIAL_PAIR, NUM_SPECIAL_SINGLE
+from japanese_bert.jit import kernel
+from japanese_bert.mapped import release_pages, take, window_slices
+from japanese_bert.masking import choose_groups, find_groups, mask_tokens, num_predictions
+from japanese_bert.random_numbers import MASK, start_stream
+from japanese_bert.tfrecords import (
+    EXAMPLE_FEATURES,
+    compress_member,
+    crc32c_tables,
+    encode_names,
+    feature_names,
+    frame_record,
+    max_record_bytes,
+    varint_size,
+    write_field_start,
+    write_int64s,
+    write_run,
+    write_weights,
+)
+from japanese_bert.token_store import TokenStore
+from japanese_bert.vocab import CLS, SEP, Vocab
+from japanese_bert.vocab import MASK as MASK_TOKEN
+from japanese_bert.workers import map_in_order
+
+LARGEST_VOCABULARY = 1 << 20
+RECORDS_PER_MEMBER = 8192  # of a gzip file; part of the format: another number changes compressed bytes
+
+COUNTERS = ("instances", "tokens", "masked_tokens", "mask_tokens", "kept_tokens", "random_next", "without_predictions")
+(NUM_INSTANCES, NUM_TOKENS, NUM_MASKED, NUM_MASK_TOKENS, NUM_KEPT, NUM_RANDOM_NEXT, NUM_EMPTY) = range(len(COUNTERS))
+
+
+@dataclass(frozen=True, slots=True)
+class RenderSettings:
+    """Shape and masking of the records. Lengths are in tokens."""
+
+    max_seq_length: int
+    max_predictions_per_seq: int
+    masked_lm_prob: float
+    do_whole_word_mask: bool
+    use_v2_feature_names: bool
+    next_sentence: bool
+    gzip_compress: bool
+    random_seed: int
+
+
+@dataclass(slots=True)
+class Renderer:
+    """Numbers of instances -> bytes of their records. One object serves one process and its forks."""
+
+    store: TokenStore
+    instances: np.ndarray
+    order: np.ndarray
+    vocab: Vocab
+    settings: RenderSettings
+    num_outputs: int = 1
+    batch_size: int = RECORDS_PER_MEMBER
+    _names: np.ndarray = field(init=False)
+    _replacement_ids: np.ndarray = field(init=False)
+    _tables: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._names = encode_names(feature_names(self.settings.use_v2_feature_names))
+        self._replacement_ids = np.array(self.vocab.real_token_ids(), np.int64)
+        self._tables = crc32c_tables()
+
+    def jobs(self) -> Iterable[tuple[int, int]]:
+        """(output, first number) of all members in the order in which they are written; see `__call__`."""
+        stride = RECORDS_PER_MEMBER * self.num_outputs
+        for start in range(0, len(self.order), stride):
+            for output in range(min(self.num_outputs, len(self.order) - start)):
+                yield output, start + output
+
+    def __call__(self, job: tuple[int, int]) -> tuple[bytes, np.ndarray]:
+        """Records of one gzip member, and their counts. Records are dealt to the outputs in turn."""
+        _, first = job
+        numbers = self.order[first :: self.num_outputs][:RECORDS_PER_MEMBER].copy()
+        release_pages(self.order)
+        lengths = self.settings.max_seq_length, self.settings.max_predictions_per_seq
+        out = np.empty(len(numbers) * max_record_bytes(*lengths, len(self.vocab)), np.uint8)
+        counters = np.zeros(len(COUNTERS), np.int64)
+        end = 0
+        for start in range(0, len(numbers), self.batch_size):
+            end = self._render(numbers[start : start + self.batch_size], out, end, counters)
+        records = out[:end].data
+        return compress_member(records) if self.settings.gzip_compress else bytes(records), counters
+
+    def _render(self, numbers: np.ndarray, out: np.ndarray, end: int, counters: np.ndarray) -> int:
+        settings = self.settings
+        planned = take(self.instances, numbers)
+        segments = gather_segments(self.store.tokens, planned, settings.max_seq_length)
+        return render(
+            (segments, planned, numbers, self.store.word_start_bit),
+            (settings.max_predictions_per_seq, settings.masked_lm_prob, settings.do_whole_word_mask),
+            (self.vocab.ids[MASK_TOKEN], self._replacement_ids, settings.random_seed),
+            (self.vocab.ids[CLS], self.vocab.ids[SEP], settings.next_sentence),
+            (self._names, self._tables),
+            out,
+            end,
+            counters,
+        )
+
+
+def render_instances(
+    renderer: Renderer,
+    outputs: list[BinaryIO],
+    num_workers: int = 1,
+    progress: Callable[[int], object] | None = None,
+) -> dict[str, int]:
+    """Write every instance to its output; returns the totals of COUNTERS. `progress` gets instance counts."""
+    totals = np.zeros(len(COUNTERS), np.int64)
+    results = map_in_order(renderer, renderer.jobs(), num_workers)
+    for (output, _), (records, counters) in zip(renderer.jobs(), results, strict=True):
+        outputs[output].write(records)
+        totals += counters
+        if progress is not None:
+            progress(int(counters[NUM_INSTANCES]))
+    return dict(zip(COUNTERS, totals.tolist(), strict=True))
+
+
+def gather_segments(tokens: np.ndarray, planned: np.ndarray, max_seq_length: int) -> np.ndarray:
+    """Tokens of A from column 1, of B behind a free column: shape [len(planned), max_seq_length], as in the store.
+
+    They are copied in the order of the store, so that a store larger than memory is read in sweeps.
+    """
+    a_length = planned["a_length"].astype(np.int64)
+    starts = np.concatenate([planned["a_start"], planned["b_start"]])
+    lengths = np.concatenate([a_length, planned["b_length"]])
+    columns = np.concatenate([np.ones_like(a_length), a_length + 2])
+    by_place = np.argsort(starts, kind="stable")
+    segments = np.zeros((len(planned), max_seq_length), tokens.dtype)
+    runs = window_slices(tokens, starts[by_place])
+    for run in runs:
+        copy_segments(tokens, by_place[run], starts, lengths, columns, segments)
+        if len(runs) > 1:
+            release_pages(tokens)
+    return segments
+
+
+@kernel
+def copy_segments(tokens, chosen, starts, lengths, columns, segments):
+    for number in chosen:
+        row, column, start = number % len(segments), columns[number], starts[number]
+        for index in range(lengths[number]):
+            segments[row, column + index] = tokens[start + index]
+
+
+@kernel
+def render(batch, masking, replacement, layout, encoding, out, end, counters):
+    """Mask and encode a batch; appends its records to `out` at `end` and returns the new end."""
+    segments, planned, numbers, word_start_bit = batch
+    max_predictions_per_seq, masked_lm_prob, do_whole_word_mask = masking
+    mask_id, replacement_ids, random_seed = replacement
+    next_sentence = layout[2]
+    names, tables = encoding
+    max_seq_length = segments.shape[1]
+    state = np.zeros(1, np.uint64)
+    ids = np.zeros(max_seq_length, np.int64)
+    starts_word = np.zeros(max_seq_length, np.bool_)
+    is_masked = np.zeros(max_seq_length, np.bool_)
+    groups = np.zeros((2, max_seq_length), np.int64)
+    predictions = np.zeros((2, max_seq_length), np.int64)
+    for row in range(len(planned)):
+        a_length, b_length = np.int64(planned[row]["a_length"]), np.int64(planned[row]["b_length"])
+        is_random_next = np.int64(planned[row]["is_random_next"])
+        length = lay_out(segments[row], word_start_bit, a_length, b_length, layout, ids, starts_word)
+        start_stream(state, random_seed, MASK, numbers[row])
+        quota = num_predictions(length, masked_lm_prob, max_predictions_per_seq)
+        num_groups = find_groups(starts_word, a_length, b_length, do_whole_word_mask, groups[0], groups[1])
+        choose_groups(num_groups, groups[0], groups[1], quota, state, is_masked)
+        count = mask_tokens(ids, length, is_masked, mask_id, replacement_ids, state, predictions[0], predictions[1])
+        count_instance(counters, ids, length, predictions, count, mask_id, is_random_next)
+        body = write_example(
+            out,
+            end + 12,
+            names,
+            (ids, length, a_length + 2, b_length + 1 if next_sentence else 0),
+            (predictions, count, max_predictions_per_seq),
+            (next_sentence, is_random_next),
+        )
+        end = frame_record(out, end, body, tables)
+    return end
+
+
+@kernel
+def lay_out(segments, word_start_bit, a_length, b_length, layout, ids, starts_word):
+    """Fill `ids` with [CLS] A [SEP] B [SEP], or [CLS] A [SEP], and `starts_word`; returns the length."""
+    cls_id, sep_id, next_sentence = layout
+    length = a_length + b_length + (NUM_SPECIAL_PAIR if next_sentence else NUM_SPECIAL_SINGLE)
+    for position in range(length):
+        token = np.int64(segments[position])
+        ids[position] = token & (word_start_bit - 1)
+        starts_word[position] = token & word_start_bit != 0
+    ids[0] = cls_id
+    ids[a_length + 1] = sep_id
+    ids[length - 1] = sep_id
+    return length
+
+
+@kernel
+def write_example(out, start, names, segments, predictions, next_sentence):
+    """One serialized tf.train.Example at `start`; returns its end."""
+    ids, length, segment_a, segment_b = segments
+    (positions, labels), count, max_predictions_per_seq = predictions
+    has_label, is_random_next = next_sentence
+    padded = len(ids)
+    # The features are written behind room for their own tag and length, then moved up if that is shorter.
+    room = 1 + varint_size(max_record_bytes(padded, max_predictions_per_seq, LARGEST_VOCABULARY))
+    end = start + room
+    end = write_int64s(out, end, names[0], ids, length, padded)
+    end = write_run(out, end, names[1], 0, length, padded)
+    end = write_run(out, end, names[2], segment_a, segment_b, padded)
+    end = write_int64s(out, end, names[3], positions, count, max_predictions_per_seq)
+    end = write_int64s(out, end, names[4], labels, count, max_predictions_per_seq)
+    end = write_weights(out, end, names[5], count, max_predictions_per_seq)
+    if has_label:
+        end = write_run(out, end, names[6], 0, is_random_next, 1)
+    size = end - start - room
+    head = write_field_start(out, start, EXAMPLE_FEATURES, size)
+    if head < start + room:
+        for index in range(size):
+            out[head + index] = out[start + room + index]
+    return head + size
+
+
+@kernel
+def count_instance(counters, ids, length, predictions, count, mask_id, is_random_next):
+    positions, labels = predictions
+    counters[NUM_INSTANCES] += 1
+    counters[NUM_TOKENS] += length
+    counters[NUM_MASKED] += count
+    counters[NUM_RANDOM_NEXT] += is_random_next
+    counters[NUM_EMPTY] += count == 0
+    for index in range(count):
+        counters[NUM_MASK_TOKENS] += ids[positions[index]] == mask_id
+        counters[NUM_KEPT] += ids[positions[index]] == labels[index]

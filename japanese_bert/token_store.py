@@ -1,0 +1,222 @@
+"""Tokenize once: corpus text -> flat files of token ids, from which any number of instances is cut.
+
+Three arrays hold a corpus: the ids of all tokens (`uint16` while the vocabulary has at most 32,768 entries, else
+`uint32`; the highest bit marks the first piece of a word), the token offset of every sentence and the sentence
+offset of every document (`int64`, one more entry than there are items). They are files mapped into memory: a
+corpus larger than memory works, and a store written to named files can serve another run.
+"""
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from japanese_bert.corpus import read_line_blocks
+from japanese_bert.mapped import append_array, map_array
+from japanese_bert.vocab import UNK, Vocab
+from japanese_bert.words import WordSplitter
+from japanese_bert.workers import map_in_order
+
+MAX_CACHED_WORDS = 1 << 17  # about 30 MB; Japanese text has 62,000 distinct words in 10 MB
+TOKENIZE_BLOCK_BYTES = 1 << 19
+MAX_INVALID_SHARE = 0.1  # of the first block's bytes; a file beyond it is no text
+
+
+@dataclass(slots=True)
+class CorpusCounts:
+    """What was read, and what could not be taken."""
+
+    documents: int = 0
+    sentences: int = 0
+    tokens: int = 0
+    unknown_tokens: int = 0
+    words: int = 0
+    invalid_utf8_bytes: int = 0
+    nul_characters: int = 0
+    sentences_without_tokens: int = 0
+
+    def add(self, other: "CorpusCounts") -> None:
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBlock:
+    """The tokens of some lines: `document_ends` are sentence numbers in the block after which a document ends."""
+
+    tokens: np.ndarray
+    sentence_lengths: np.ndarray
+    document_ends: np.ndarray
+    counts: CorpusCounts
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStore:
+    """A tokenized corpus. `word_start_bit` is the bit of a token that marks the first piece of a word."""
+
+    tokens: np.ndarray
+    sentence_offsets: np.ndarray
+    document_offsets: np.ndarray
+    counts: CorpusCounts
+
+    @property
+    def word_start_bit(self) -> int:
+        return 1 << (8 * self.tokens.dtype.itemsize - 1)
+
+    def sentence(self, index: int) -> np.ndarray:
+        """Tokens of one sentence, word start bits included."""
+        return self.tokens[self.sentence_offsets[index] : self.sentence_offsets[index + 1]]
+
+
+class BlockTokenizer:
+    """Blocks of corpus lines -> ids, one MeCab call a sentence: several sentences in one call change the words."""
+
+    def __init__(self, splitter: WordSplitter, encode_word: Callable[[str], list[int]], vocab: Vocab) -> None:
+        self._splitter = splitter
+        self._encode_word = encode_word
+        self._unknown = vocab.ids[UNK]
+        self.dtype = np.dtype(np.uint16 if len(vocab) <= 1 << 15 else np.uint32)
+        self._word_start = self.dtype.type(1 << (8 * self.dtype.itemsize - 1))
+        self._table = _PieceTable(encode_word)
+
+    def __call__(self, block: bytes) -> TokenBlock:
+        counts = CorpusCounts()
+        words: list[str] = []
+        word_ends: list[int] = []
+        document_ends: list[int] = []
+        for line in _decode(block, counts).split("\n")[:-1]:
+            sentence = line.strip()
+            if not sentence:
+                document_ends.append(len(word_ends))
+                continue
+            words.extend(self._splitter.split(sentence.replace("\0", "")))
+            word_ends.append(len(words))
+        return self._to_ids(words, np.array(word_ends, np.int64), np.array(document_ends, np.int64), counts)
+
+    def _to_ids(self, words: list[str], word_ends: np.ndarray, document_ends: np.ndarray, counts: CorpusCounts):
+        if len(self._table) > MAX_CACHED_WORDS:
+            self._table = _PieceTable(self._encode_word)
+        ids, lengths = self._table.look_up(words)
+        token_ends = np.concatenate([[0], np.cumsum(lengths)])
+        tokens = ids.astype(self.dtype)
+        tokens[token_ends[:-1][lengths > 0]] |= self._word_start
+        sentence_lengths = np.diff(token_ends[word_ends], prepend=0)
+        kept = sentence_lengths > 0
+        counts.words = len(words)
+        counts.tokens = len(ids)
+        counts.unknown_tokens = int(np.count_nonzero(ids == self._unknown))
+        counts.sentences = int(np.count_nonzero(kept))
+        counts.sentences_without_tokens = len(kept) - counts.sentences
+        kept_before = np.concatenate([[0], np.cumsum(kept)])
+        return TokenBlock(tokens, sentence_lengths[kept], kept_before[document_ends], counts)
+
+
+class _PieceTable(dict):
+    """Word -> row of its ids in a growing table; each distinct word is cut into pieces once."""
+
+    def __init__(self, encode_word: Callable[[str], list[int]]) -> None:
+        self._encode_word = encode_word
+        self._pieces = array("q")
+        self._ends = array("q", [0])
+
+    def __missing__(self, word: str) -> int:
+        self._pieces.extend(self._encode_word(word))
+        self._ends.append(len(self._pieces))
+        row = self[word] = len(self._ends) - 2
+        return row
+
+    def look_up(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of all pieces of `words` on end, and the number of pieces of each word."""
+        rows = np.fromiter(map(self.__getitem__, words), np.int64, len(words))
+        ends = np.frombuffer(self._ends, np.int64)
+        starts, lengths = ends[:-1][rows], np.diff(ends)[rows]
+        # Position in the table = start of the word's row + position inside the word.
+        first = np.cumsum(lengths) - lengths
+        positions = np.repeat(starts - first, lengths) + np.arange(lengths.sum())
+        return np.frombuffer(self._pieces, np.int64)[positions], lengths
+
+
+class TokenStoreWriter:
+    """Appends token blocks to three open files; `close` ends the last document and maps them."""
+
+    def __init__(self, dtype: np.dtype, new_file: Callable[[], BinaryIO]) -> None:
+        self._dtype = dtype
+        self._tokens, self._sentences, self._documents = new_file(), new_file(), new_file()
+        self.counts = CorpusCounts()
+        self._document_start = 0
+        append_array(self._sentences, np.zeros(1, np.int64))
+        append_array(self._documents, np.zeros(1, np.int64))
+
+    def append(self, block: TokenBlock) -> None:
+        append_array(self._tokens, block.tokens)
+        append_array(self._sentences, self.counts.tokens + np.cumsum(block.sentence_lengths))
+        self._end_documents(self.counts.sentences + block.document_ends)
+        self.counts.add(block.counts)
+
+    def end_document(self) -> None:
+        self._end_documents(np.array([self.counts.sentences], np.int64))
+
+    def close(self) -> TokenStore:
+        self.end_document()
+        return TokenStore(
+            tokens=map_array(self._tokens, self._dtype),
+            sentence_offsets=map_array(self._sentences, np.dtype(np.int64)),
+            document_offsets=map_array(self._documents, np.dtype(np.int64)),
+            counts=self.counts,
+        )
+
+    def _end_documents(self, ends: np.ndarray) -> None:
+        """A boundary with no sentence since the last one ends nothing."""
+        ends = np.unique(ends)
+        ends = ends[ends > self._document_start]
+        if len(ends):
+            self._document_start = int(ends[-1])
+            self.counts.documents += len(ends)
+            append_array(self._documents, ends)
+
+
+def build_token_store(
+    paths: list[Path],
+    tokenizer: BlockTokenizer,
+    new_file: Callable[[], BinaryIO],
+    num_workers: int = 1,
+    progress: Callable[[int], object] | None = None,
+    block_bytes: int = TOKENIZE_BLOCK_BYTES,
+) -> TokenStore:
+    """Tokenize shards into files that `new_file` opens; the end of a shard ends a document."""
+    writer = TokenStoreWriter(tokenizer.dtype, new_file)
+
+    def blocks() -> Iterator[bytes]:
+        for path in paths:
+            yield from read_line_blocks(path, progress, block_bytes)
+            yield b"\n"
+
+    for block in map_in_order(tokenizer, blocks(), num_workers):
+        writer.append(block)
+    return writer.close()
+
+
+def check_is_text(paths: Iterable[Path]) -> None:
+    """Raise ValueError for a file whose beginning is no UTF-8 text, such as a compressed file without its suffix."""
+    for path in paths:
+        block = next(read_line_blocks(path), b"")
+        invalid = len(block) - len(block.decode("utf-8", errors="ignore").encode("utf-8"))
+        if invalid > MAX_INVALID_SHARE * len(block):
+            raise ValueError(
+                f"{path}: {invalid:,} of its first {len(block):,} bytes are not UTF-8; expected text, or a name that "
+                "ends in .gz, .bz2 or .xz if it is compressed"
+            )
+
+
+def _decode(block: bytes, counts: CorpusCounts) -> str:
+    """Text of a block; invalid bytes are dropped, and they and NULs (which end MeCab's strings) are counted."""
+    try:
+        text = block.decode("utf-8")
+    except UnicodeDecodeError:
+        text = block.decode("utf-8", errors="ignore")
+        counts.invalid_utf8_bytes = len(block) - len(text.encode("utf-8"))
+    counts.nul_characters = text.count("\0")
+    return text

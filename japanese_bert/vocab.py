@@ -1,0 +1,70 @@
+"""`vocab.txt`: one token per line, the line number is the id.
+
+Order: special tokens, unused ones, the alphabet by code point, then pieces and words. No line may be skipped:
+the alphabet of UniDic holds U+0020, whose line is a single space (a blank line in the released vocabulary).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+SPECIAL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
+
+
+def unused_tokens(count: int) -> list[str]:
+    """`[unused0]` ... `[unused<count - 1>]`"""
+    return [f"[unused{index}]" for index in range(count)]
+
+
+@dataclass(frozen=True, slots=True)
+class Vocab:
+    """Tokens by id, and ids by token."""
+
+    tokens: tuple[str, ...]
+    ids: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def real_token_ids(self) -> list[int]:
+        """Ids that stand for text: no special, no unused and no blank token."""
+        return [
+            index
+            for index, token in enumerate(self.tokens)
+            if token.strip() and token not in SPECIAL_TOKENS and not token.startswith("[unused")
+        ]
+
+
+def load_vocab(path: Path) -> Vocab:
+    """Read `vocab.txt`.
+
+    Raises:
+        ValueError: a duplicate line, or a special token is missing; the message has file and line.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such vocabulary; make it with train_tokenizer.py")
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text ({error}); expected one token per line") from None
+    lines = text.split("\n")
+    if lines and lines[-1] == "":
+        lines.pop()
+    tokens = tuple(line.removesuffix("\r") for line in lines)
+    ids: dict[str, int] = {}
+    for index, token in enumerate(tokens):
+        first = ids.setdefault(token, index)
+        if first != index:
+            raise ValueError(
+                f"{path}:{index + 1}: {token!r} stands already on line {first + 1}; a vocabulary has each token once"
+            )
+    missing = [token for token in SPECIAL_TOKENS if token not in ids]
+    if missing:
+        raise ValueError(f"{path}: no line {', '.join(missing)}; make the vocabulary with train_tokenizer.py")
+    return Vocab(tokens, ids)
+
+
+def vocab_bytes(tokens: Sequence[str] | Iterable[str]) -> bytes:
+    """The bytes of a `vocab.txt`."""
+    return "".join(f"{token}\n" for token in tokens).encode("utf-8")

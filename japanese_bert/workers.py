@@ -1,0 +1,60 @@
+"""Ordered, bounded parallel map over forked processes: the output never depends on the number of workers."""
+
+import ctypes
+import multiprocessing
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from typing import Any
+
+PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+PENDING_PER_WORKER = 3
+
+
+def map_in_order(
+    function: Callable[[Any], Any],
+    items: Iterable[Any],
+    num_workers: int,
+) -> Iterator[Any]:
+    """`map(function, items)` on `num_workers` processes, results in order, few items in memory at a time.
+
+    With one worker everything runs in this process. `function` is inherited by fork and need not be pickled;
+    items and results must be.
+
+    Raises:
+        concurrent.futures.BrokenExecutor: a worker process died.
+    """
+    if num_workers == 1:
+        yield from map(function, items)
+        return
+    context = multiprocessing.get_context("fork")
+    executor = ProcessPoolExecutor(num_workers, context, initializer=_start_worker, initargs=(function,))
+    remaining = iter(items)
+    try:
+        pending = deque(executor.submit(_call, item) for item in islice(remaining, PENDING_PER_WORKER * num_workers))
+        while pending:
+            result = pending.popleft().result()
+            pending.extend(executor.submit(_call, item) for item in islice(remaining, 1))
+            yield result
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+_function: Callable | None = None
+
+
+def _start_worker(function: Callable) -> None:
+    """Ctrl-C is the parent's to handle, and no worker outlives a parent that was killed."""
+    global _function
+    _function = function
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _call(item):
+    return _function(item)

@@ -1,0 +1,363 @@
+"""The stage as users run it: exact records on tiny text, and what happens when something is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tfrecord_reader import read_examples
+
+import create_pretraining_data as stage
+from japanese_bert.provenance import read_provenance
+from japanese_bert.vocab import load_vocab
+from japanese_bert.words import make_word_splitter
+
+SCRIPT = Path(stage.__file__)
+V2_NAMES = {
+    "input_word_ids", "input_mask", "input_type_ids", "masked_lm_positions", "masked_lm_ids", "masked_lm_weights",
+    "next_sentence_labels",
+}  # fmt: skip
+
+
+@pytest.fixture
+def create(tmp_path, small_corpus, wordpiece_vocab):
+    """Run the stage in this process; returns the examples of its (first) output."""
+
+    def run(*flags: str, output: str = "data.tfrecord", **options) -> list[dict[str, list]]:
+        arguments = {
+            "input_file": small_corpus,
+            "output_file": tmp_path / output,
+            "vocab_file": wordpiece_vocab,
+            "max_seq_length": 32,
+            "max_predictions_per_seq": 5,
+            "dupe_factor": 3,
+        } | options
+        command = [text for name, value in arguments.items() for text in (f"--{name}", str(value))]
+        stage.main(stage.get_parser().parse_args([*command, *flags]))
+        return read_examples(Path(str(arguments["output_file"]).split(",")[0]))
+
+    return run
+
+
+def run_script(*arguments: object, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300, **options)
+
+
+def error_of(process: subprocess.CompletedProcess) -> str:
+    """The one line on stderr of a failed run, progress bars left out."""
+    assert process.returncode == 1
+    lines = [line for line in process.stderr.replace("\r", "\n").split("\n") if line and "it/s" not in line]
+    errors = [line for line in lines if line.startswith("create_pretraining_data.py: error: ")]
+    assert len(errors) == 1, process.stderr
+    assert "Traceback" not in process.stderr
+    return errors[0]
+
+
+def unmasked(example: dict[str, list], ids: str = "input_word_ids") -> list[int]:
+    tokens = example[ids][: sum(example["input_mask"])]
+    count = int(sum(example["masked_lm_weights"]))
+    for position, label in zip(example["masked_lm_positions"][:count], example["masked_lm_ids"][:count], strict=True):
+        tokens[position] = label
+    return tokens
+
+
+def corpus_words(corpus: Path, vocab_file: Path) -> set[tuple[int, ...]]:
+    """Ids of every word of the corpus, cut by the longest known piece."""
+    from japanese_bert.subwords import encode_wordpieces
+
+    ids = load_vocab(vocab_file).ids
+    splitter = make_word_splitter("mecab", "unidic_lite", False)
+    lines = corpus.read_text(encoding="utf-8").split("\n")
+    return {tuple(encode_wordpieces(word, ids)) for line in lines if line for word in splitter.split(line)}
+
+
+def test_records_have_the_layout_that_model_garden_reads(create, wordpiece_vocab):
+    ids = load_vocab(wordpiece_vocab).ids
+    examples = create("--do_whole_word_mask", "--use_v2_feature_names")
+    assert len(examples) > 60
+    for example in examples:
+        assert set(example) == V2_NAMES
+        length = sum(example["input_mask"])
+        assert example["input_mask"] == [1] * length + [0] * (32 - length)
+        tokens = unmasked(example)
+        separators = [index for index, token in enumerate(tokens) if token == ids["[SEP]"]]
+        assert tokens[0] == ids["[CLS]"]
+        assert separators == [separators[0], length - 1]
+        b_length = length - 1 - separators[0]
+        assert example["input_type_ids"] == [0] * (separators[0] + 1) + [1] * b_length + [0] * (32 - length)
+        assert [len(example[name]) for name in ("input_word_ids", "input_type_ids")] == [32, 32]
+        assert [len(example[f"masked_lm_{name}"]) for name in ("positions", "ids", "weights")] == [5, 5, 5]
+        assert example["next_sentence_labels"] in ([0], [1])
+
+
+def test_predictions_are_whole_words_within_the_quota(create, small_corpus, wordpiece_vocab):
+    vocab = load_vocab(wordpiece_vocab)
+    words = corpus_words(small_corpus, wordpiece_vocab)
+    assert any(len(word) > 1 for word in words)
+    for example in create("--do_whole_word_mask", "--use_v2_feature_names"):
+        count = int(sum(example["masked_lm_weights"]))
+        length = sum(example["input_mask"])
+        assert 1 <= count <= min(5, max(1, round(0.15 * length)))
+        positions, labels = example["masked_lm_positions"], example["masked_lm_ids"]
+        assert positions[count:] == labels[count:] == [0] * (5 - count)
+        assert positions[:count] == sorted(set(positions[:count]))
+        tokens = unmasked(example)
+        special = {0, tokens.index(vocab.ids["[SEP]"]), length - 1}
+        assert not special & set(positions[:count])
+        for group in whole_words(tokens, words, special):
+            assert set(group) <= set(positions[:count]) or not set(group) & set(positions[:count])
+
+
+def whole_words(tokens: list[int], words: set[tuple[int, ...]], special: set[int]) -> list[range]:
+    """Places of words of two and more pieces that no other reading of the tokens explains."""
+    places = []
+    for word in words:
+        if len(word) > 1:
+            for start in range(1, len(tokens) - len(word)):
+                if tuple(tokens[start : start + len(word)]) == word and start - 1 not in special:
+                    places.append(range(start, start + len(word)))
+    return places
+
+
+def test_replacements_are_masks_the_token_itself_or_real_words(create, wordpiece_vocab):
+    vocab = load_vocab(wordpiece_vocab)
+    real = set(vocab.real_token_ids())
+    seen = {"mask": 0, "kept": 0, "random": 0}
+    for example in create("--use_v2_feature_names", dupe_factor=40):
+        for index in range(int(sum(example["masked_lm_weights"]))):
+            token, label = (
+                example["input_word_ids"][example["masked_lm_positions"][index]],
+                example["masked_lm_ids"][index],
+            )
+            kind = "mask" if token == vocab.ids["[MASK]"] else "kept" if token == label else "random"
+            assert kind != "random" or token in real
+            seen[kind] += 1
+    total = sum(seen.values())
+    assert total > 2000
+    for kind, share in (("mask", 0.8), ("kept", 0.1), ("random", 0.1)):
+        assert abs(seen[kind] - share * total) < 5 * (total * share * (1 - share)) ** 0.5 + 0.01 * total * (
+            kind != "mask"
+        )
+
+
+def test_unmasked_text_is_the_corpus(create, small_corpus, wordpiece_vocab):
+    vocab = load_vocab(wordpiece_vocab)
+    text = "".join(small_corpus.read_text(encoding="utf-8").split())
+    splitter = make_word_splitter("mecab", "unidic_lite", False)
+    normal = "".join(splitter.split(text)).replace("𠮷", "?")
+    for example in create("--use_v2_feature_names"):
+        tokens = unmasked(example)
+        cut = tokens.index(vocab.ids["[SEP]"])
+        for segment in (tokens[1:cut], tokens[cut + 1 : -1]):
+            pieces = [vocab.tokens[token].removeprefix("##") for token in segment]
+            if "[UNK]" not in pieces:
+                assert "".join(pieces) in normal
+
+
+def test_v1_names_and_gzip(create, tmp_path):
+    plain = create()
+    zipped = create("--gzip_compress", output="data.tfrecord.gz")
+    assert (tmp_path / "data.tfrecord.gz").read_bytes()[:2] == b"\x1f\x8b"
+    assert plain == zipped
+    assert {"input_ids", "segment_ids"} <= set(plain[0])
+
+
+def test_per_piece_masking_breaks_words(create):
+    whole, pieces = create("--do_whole_word_mask"), create(output="pieces.tfrecord")
+    assert len(whole) == len(pieces)
+    assert [example["masked_lm_positions"] for example in whole] != [
+        example["masked_lm_positions"] for example in pieces
+    ]
+
+
+def test_characters(create, character_vocab):
+    examples = create(
+        "--vocab_has_no_subword_prefix",
+        "--do_whole_word_mask",
+        subword_tokenizer_type="character",
+        vocab_file=character_vocab,
+    )
+    vocab = load_vocab(character_vocab)
+    assert all(
+        len(vocab.tokens[token]) == 1 or token < 5 for example in examples for token in unmasked(example, "input_ids")
+    )
+
+
+def test_masked_lm_without_next_sentence(create, wordpiece_vocab):
+    ids = load_vocab(wordpiece_vocab).ids
+    for example in create("--no-next_sentence", "--use_v2_feature_names"):
+        assert set(example) == V2_NAMES - {"next_sentence_labels"}
+        assert unmasked(example).count(ids["[SEP]"]) == 1
+        assert set(example["input_type_ids"]) == {0}
+
+
+def test_several_inputs_and_outputs(create, tmp_path, small_corpus):
+    single = create("--use_v2_feature_names")
+    outputs = [tmp_path / f"part_{index}.tfrecord" for index in range(3)]
+    create("--use_v2_feature_names", output_file=",".join(map(str, outputs)))
+    parts = [read_examples(path) for path in outputs]
+    assert [parts[index % 3][index // 3] for index in range(len(single))] == single
+    (tmp_path / "corpus_02.txt").write_bytes(small_corpus.read_bytes())
+    both = create("--use_v2_feature_names", input_file=tmp_path / "corpus_*.txt", output="both.tfrecord")
+    assert read_provenance(tmp_path / "both.tfrecord")["counts"]["documents"] == 24
+    assert len(both) > 1.5 * len(single)
+
+
+@pytest.mark.parametrize("word_tokenizer_type", ["mecab", "basic"])
+def test_same_bytes_for_any_workers_members_and_batches(create, tmp_path, monkeypatch, word_tokenizer_type):
+    monkeypatch.setattr("japanese_bert.rendering.RECORDS_PER_MEMBER", 16)
+    flags = ["--gzip_compress", "--do_whole_word_mask"]
+    create(*flags, output="one.gz", word_tokenizer_type=word_tokenizer_type)
+    create(*flags, output="two.gz", num_workers=2, word_tokenizer_type=word_tokenizer_type)
+    monkeypatch.setattr("japanese_bert.rendering.Renderer.__init__.__defaults__", (1, 5))
+    create(*flags, output="batch.gz", word_tokenizer_type=word_tokenizer_type)
+    first = (tmp_path / "one.gz").read_bytes()
+    assert first == (tmp_path / "two.gz").read_bytes() == (tmp_path / "batch.gz").read_bytes()
+
+
+def test_same_bytes_without_the_jit(create, tmp_path, small_corpus, wordpiece_vocab):
+    create("--do_whole_word_mask", dupe_factor=1)
+    process = run_script(
+        "--input_file", small_corpus, "--output_file", tmp_path / "slow.tfrecord", "--vocab_file", wordpiece_vocab,
+        "--max_seq_length", 32, "--max_predictions_per_seq", 5, "--dupe_factor", 1, "--do_whole_word_mask",
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONWARNINGS": "ignore"},
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    assert (tmp_path / "slow.tfrecord").read_bytes() == (tmp_path / "data.tfrecord").read_bytes()
+
+
+def test_another_seed_gives_other_bytes(create):
+    assert create() != create(output="other.tfrecord", random_seed=1)
+
+
+def test_provenance_tells_what_was_made(create, tmp_path, small_corpus):
+    examples = create()
+    record = read_provenance(tmp_path / "data.tfrecord")
+    assert record["counts"]["instances"] == len(examples)
+    assert record["counts"]["documents"] == 12
+    assert record["dictionary"]["name"] == "unidic_lite"
+    assert record["inputs"][0]["size"] == small_corpus.stat().st_size
+    assert 0.1 < record["rates"]["masked"] < 0.17
+    assert record["method"]["random_seed"] == 12345
+
+
+def test_a_complete_output_is_skipped_and_another_one_is_not_replaced(create, tmp_path, capsys):
+    create()
+    before = (tmp_path / "data.tfrecord").stat().st_mtime_ns
+    create()
+    assert "complete already" in capsys.readouterr().out
+    assert (tmp_path / "data.tfrecord").stat().st_mtime_ns == before
+    with pytest.raises(FileExistsError, match="--overwrite"):
+        create(random_seed=2)
+    assert (tmp_path / "data.tfrecord").stat().st_mtime_ns == before
+    create("--overwrite", random_seed=2)
+    assert (tmp_path / "data.tfrecord").stat().st_mtime_ns > before
+    assert json.loads((tmp_path / "data.tfrecord.json").read_text())["method"]["random_seed"] == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"input_file": "missing_*.txt"}, "missing_*.txt: no file matches"),
+        ({"vocab_file": "missing.txt"}, "missing.txt: no such vocabulary; make it with train_tokenizer.py"),
+        ({"max_seq_length": 7}, "--max_seq_length 7: expected 8"),
+        ({"max_predictions_per_seq": 33}, "more than --max_seq_length 32"),
+        ({"dupe_factor": 0}, "--dupe_factor 0"),
+        ({"masked_lm_prob": 1.5}, "--masked_lm_prob 1.5"),
+        ({"mecab_dic_type": "/nonexistent"}, "/nonexistent: no compiled MeCab dictionary"),
+        ({"output_file": "a,,b"}, "--output_file a,,b"),
+    ],
+)
+def test_bad_arguments_are_one_line(tmp_path, small_corpus, wordpiece_vocab, changes, message):
+    arguments = {
+        "input_file": small_corpus, "output_file": tmp_path / "out" / "data.tfrecord", "vocab_file": wordpiece_vocab,
+        "max_seq_length": 32, "max_predictions_per_seq": 5,
+    } | changes  # fmt: skip
+    process = run_script(*(text for name, value in arguments.items() for text in (f"--{name}", value)), cwd=tmp_path)
+    assert message in error_of(process)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "0 documents"),
+        (b"\n \n\n", "0 documents"),
+        ("猫が好きだ。\n犬だ。\n".encode(), "1 documents, expected at least 2"),
+        (bytes(range(256)) * 20, "not UTF-8"),
+    ],
+    ids=["empty", "blank lines", "one document", "binary"],
+)
+def test_bad_corpora_are_one_line_and_leave_nothing(tmp_path, wordpiece_vocab, content, message):
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_bytes(content)
+    output = tmp_path / "data.tfrecord"
+    process = run_script("--input_file", corpus, "--output_file", output, "--vocab_file", wordpiece_vocab)
+    assert message in error_of(process)
+    assert {path.name for path in tmp_path.glob("data*")} == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("[MASK]\n", ""), "no line [MASK]"),
+        (lambda text: text + "東京\n", "stands already on line"),
+    ],
+    ids=["without [MASK]", "duplicate line"],
+)
+def test_bad_vocabularies_are_one_line(tmp_path, small_corpus, wordpiece_vocab, change, message):
+    wordpiece_vocab.write_text(change(wordpiece_vocab.read_text(encoding="utf-8")), encoding="utf-8")
+    output = tmp_path / "data.tfrecord"
+    process = run_script("--input_file", small_corpus, "--output_file", output, "--vocab_file", wordpiece_vocab)
+    assert message in error_of(process)
+    assert not output.exists()
+
+
+def test_truncated_gzip_input_is_one_line(tmp_path, small_corpus, wordpiece_vocab):
+    import gzip
+
+    path = tmp_path / "corpus.txt.gz"
+    path.write_bytes(gzip.compress(small_corpus.read_bytes() * 2000)[:-2000])
+    output = tmp_path / "data.tfrecord"
+    process = run_script("--input_file", path, "--output_file", output, "--vocab_file", wordpiece_vocab)
+    assert "truncated or corrupt" in error_of(process)
+    assert not list(tmp_path.glob("data*"))
+
+
+def test_an_unwritable_output_directory_is_one_line(tmp_path, small_corpus, wordpiece_vocab):
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    output = tmp_path / "file" / "data.tfrecord"
+    process = run_script("--input_file", small_corpus, "--output_file", output, "--vocab_file", wordpiece_vocab)
+    assert "file" in error_of(process)
+
+
+def test_a_sentence_of_100000_characters(create, tmp_path):
+    path = tmp_path / "long.txt"
+    path.write_text("猫が好きだ。" * 16_667 + "\n\n" + "犬の話は続く。\n" * 3, encoding="utf-8")
+    examples = create(input_file=path, dupe_factor=1)
+    assert max(sum(example["input_mask"]) for example in examples) <= 32
+    assert read_provenance(tmp_path / "data.tfrecord")["counts"]["sentences"] == 4
+
+
+def test_help_imports_nothing_heavy():
+    assert imported_by("create_pretraining_data", "numpy", "fugashi", "numba", "tqdm") == "[]"
+
+
+def test_the_engine_imports_no_framework():
+    engine = "japanese_bert.rendering, japanese_bert.token_store, japanese_bert.words, japanese_bert.provenance"
+    assert imported_by(engine, "tensorflow", "torch", "jax", "transformers") == "[]"
+
+
+def imported_by(modules: str, *names: str) -> str:
+    check = f"import sys, {modules}; print([name for name in {names} if name in sys.modules])"
+    process = subprocess.run([sys.executable, "-c", check], capture_output=True, encoding="utf-8", cwd=SCRIPT.parent)
+    return process.stdout.strip()
+
+
+def test_vocab_ids_fill_the_examples(create, wordpiece_vocab):
+    ids = np.array([example["input_ids"] for example in create()])
+    assert ids.max() < len(load_vocab(wordpiece_vocab))
