@@ -8,7 +8,6 @@ import bz2
 import glob
 import lzma
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -26,15 +25,6 @@ STANDARD_INPUT = Path("-")
 # Programs that decompress on all cores, in processes of their own, where they are installed. Python's bz2 gives
 # 50 MB/s of text, which takes 25 minutes for a dump of Japanese Wikipedia (2026).
 DECOMPRESSORS = {".xz": ("xz", "--threads=0"), ".bz2": ("lbzip2",)}
-
-# What `str.isspace` accepts, but the newline and the space itself: one list for every stage, so that a line that
-# is blank for one reader is blank for all.
-WHITE_SPACE = (
-    "\t\v\f\r\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000"
-)
-SPACES_BEFORE_NEWLINE = re.compile(" [ ]*\n")  # a literal first character lets the search run at memory speed
-SPACES = re.compile(" [ ]+")
 
 
 def expand_paths(patterns: str | list[str]) -> list[Path]:
@@ -122,17 +112,14 @@ def read_text_blocks(
 
 
 def fold_white_space(lines: str) -> str:
-    """Whole lines, stripped, with runs of white space inside them folded to one space.
+    """Whole lines, stripped, with runs of white space (all that `str.isspace` accepts) folded to one space.
 
-    Whole-block replacements, most of which find nothing at memory speed: 4 times as fast as a loop over lines.
+    A loop over the lines of a decoded block is as fast as replacements in the whole block, bytes or text (370 MB/s).
 
     >>> fold_white_space("\\u3000吾輩は \\t猫である。\\r\\n \\n名前は\\u3000まだ無い。\\n")
     '吾輩は 猫である。\\n\\n名前は まだ無い。\\n'
     """
-    for character in WHITE_SPACE:
-        lines = lines.replace(character, " ")
-    lines = SPACES_BEFORE_NEWLINE.sub("\n", lines)
-    return SPACES.sub(" ", lines).replace("\n ", "\n").removeprefix(" ")
+    return "\n".join([" ".join(line.split()) for line in lines.split("\n")])
 
 
 def read_document_batches(text_blocks: Iterable[str]) -> Iterator[list[str]]:
@@ -209,9 +196,9 @@ class _EvenWrites:
 
     def write(self, data: bytes) -> int:
         self._held += data
-        while len(self._held) >= BLOCK_BYTES:
-            self._stream.write(bytes(self._held[:BLOCK_BYTES]))
-            del self._held[:BLOCK_BYTES]
+        while len(self._held) >= TEXT_BLOCK_BYTES:
+            self._stream.write(bytes(self._held[:TEXT_BLOCK_BYTES]))
+            del self._held[:TEXT_BLOCK_BYTES]
         return len(data)
 
     def finish(self) -> None:

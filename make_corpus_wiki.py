@@ -1,0 +1,154 @@
+"""Make corpus text from a Wikimedia CirrusSearch dump: one sentence per line, a blank line after each page.
+
+Pages are cleaned and split into sentences by the rules in japanese_bert/sentences.py, which follow the corpus of the
+released Japanese BERT models (https://github.com/cl-tohoku/bert-japanese). Headings, tables, lists of categories and
+everything but the article text are left out.
+
+Example:
+    python make_corpus_wiki.py --input_file jawiki-20230102-cirrussearch-content.json.gz \
+        --output_file corpus/wikipedia/corpus.txt.gz --min_sentence_length 10 --max_sentence_length 200
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from japanese_bert import mecab, stage
+from japanese_bert.cirrussearch import dump_files, read_row_blocks
+from japanese_bert.corpus import compressed_writer, size_on_disk
+from japanese_bert.provenance import Provenance, open_outputs
+from japanese_bert.sentences import MECAB_FORMAT
+from japanese_bert.wikipedia import CorpusBlock, PageConverter
+from japanese_bert.workers import map_in_order
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Make corpus text from a CirrusSearch dump, old or new layout.",
+        epilog="Takes some 100 MB of memory for each worker, and the dictionary once, whatever the size of the dump.",
+        formatter_class=stage.HelpFormatter,
+    )
+    files = parser.add_argument_group("input")
+    files.add_argument(
+        "--input_file",
+        required=True,
+        help="dump (.json.gz, .json.bz2 or .json): a file, comma list, glob, or the directory with its _SUCCESS file",
+    )
+    files.add_argument("--max_corrupt_lines", type=int, default=10, help="fail on more lines that cannot be read")
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--output_file", type=Path, required=True, help="corpus text, compressed if it ends in .gz, .bz2 or .xz"
+    )
+    method = parser.add_argument_group("method")
+    method.add_argument("--min_sentence_length", type=int, default=10, help="drop shorter sentences (characters)")
+    method.add_argument("--max_sentence_length", type=int, default=200, help="drop longer sentences (characters)")
+    method.add_argument(
+        "--mecab_dic_type", default="unidic_lite", help="unidic_lite, unidic, ipadic, or the directory of a dictionary"
+    )
+    method.add_argument("--mecab_option", help="MeCab options instead, such as '-r MECABRC -d DICTIONARY_DIRECTORY'")
+    stage.add_run_arguments(parser)
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    stopwatch = stage.Stopwatch()
+    check_arguments(args)
+    inputs = dump_files(args.input_file)
+    option = args.mecab_option or ""
+    dictionary = mecab.dictionary_of_option(option) if option else mecab.find_dictionary(args.mecab_dic_type)
+    provenance = make_provenance(args, inputs, dictionary)
+    if provenance.is_complete([args.output_file]):
+        print(f"{args.output_file}: is complete; nothing to do")
+        return
+    tagger = mecab.make_tagger(dictionary, f"{option} {MECAB_FORMAT}")
+    converter = PageConverter(tagger, args.min_sentence_length, args.max_sentence_length)
+    total = CorpusBlock()
+    with open_outputs([args.output_file], provenance, args.overwrite) as (file,):
+        with compressed_writer(args.output_file, file) as stream:
+            for block in convert_dump(inputs, converter, args.num_workers):
+                stream.write(block.text)
+                total.add(block)
+                check_corrupt_lines(block.corrupt, total.corrupt, args.max_corrupt_lines)
+        check_not_empty(inputs, total)
+        provenance.report.update(
+            total.counts,
+            dropped_rows=dict(total.dropped_rows),
+            dropped_characters=dict(total.dropped_characters),
+            corrupt_lines=total.corrupt,
+            **stopwatch.measurements(),
+        )
+    stage.print_summary(f"{args.output_file}: wrote corpus text", provenance.report)
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    names = ("min_sentence_length", "max_sentence_length", "num_workers")
+    stage.check_positive({name: getattr(args, name) for name in names})
+    if args.min_sentence_length > args.max_sentence_length:
+        raise ValueError(
+            f"--min_sentence_length {args.min_sentence_length} is above "
+            f"--max_sentence_length {args.max_sentence_length}; no sentence would be kept"
+        )
+    rcfile = parse_mecab_option(args.mecab_option or "")[0].rcfile
+    if rcfile and not Path(rcfile).exists():
+        raise FileNotFoundError(f"{rcfile}: no such file, which -r names in --mecab_option")
+    if args.max_corrupt_lines < 0:
+        raise ValueError(f"--max_corrupt_lines {args.max_corrupt_lines}: expected 0 or a positive number")
+
+
+def make_provenance(args: argparse.Namespace, inputs: list[Path], dictionary: mecab.Dictionary) -> Provenance:
+    return Provenance(
+        stage="make_corpus_wiki",
+        method={
+            "min_sentence_length": args.min_sentence_length,
+            "max_sentence_length": args.max_sentence_length,
+            "mecab_option": parse_mecab_option(args.mecab_option or "")[1],
+        },
+        inputs=inputs,
+        arguments=vars(args),
+        dictionary=dictionary.identity(),
+        packages=("fugashi", "isal"),
+    )
+
+
+def parse_mecab_option(mecab_option: str) -> tuple[argparse.Namespace, str]:
+    """Paths of the resource file and of the dictionary, and the other options, which alone may decide bytes:
+    a dictionary is known by its identity, wherever it lies.
+
+    >>> parse_mecab_option("-r /etc/mecabrc -d /usr/lib/mecab/dic/neologd -u words.dic")
+    (Namespace(rcfile='/etc/mecabrc', dicdir='/usr/lib/mecab/dic/neologd'), '-u words.dic')
+    """
+    parser = argparse.ArgumentParser("--mecab_option", add_help=False, allow_abbrev=False)
+    parser.add_argument("-r", "--rcfile")
+    parser.add_argument("-d", "--dicdir")
+    paths, others = parser.parse_known_args(shlex.split(mecab_option))
+    return paths, shlex.join(others)
+
+
+def convert_dump(inputs: list[Path], converter: PageConverter, num_workers: int) -> Iterator[CorpusBlock]:
+    """Corpus text of all rows, in the order of the dump."""
+    with stage.progress_bar("Reading", size_on_disk(inputs), "B") as bar:
+        yield from map_in_order(converter.convert_rows, read_row_blocks(inputs, bar.update), num_workers)
+
+
+def check_corrupt_lines(new: list[str], all_lines: list[str], limit: int) -> None:
+    for line in new:
+        print(f"warning: {line}", file=sys.stderr)
+    if len(all_lines) > limit:
+        raise ValueError(
+            f"{all_lines[-1]} (more than --max_corrupt_lines {limit}); expected lines of JSON as in a CirrusSearch "
+            "dump; download the file again, or allow more"
+        )
+
+
+def check_not_empty(inputs: list[Path], total: CorpusBlock) -> None:
+    if not total.counts["sentences_out"]:
+        raise ValueError(
+            f"{', '.join(map(str, inputs))}: no sentence kept of {total.counts['rows']} rows (dropped rows: "
+            f"{dict(total.dropped_rows)}; characters: {dict(total.dropped_characters)}); expected a CirrusSearch dump"
+        )
+
+
+if __name__ == "__main__":
+    stage.run_stage(get_parser(), main)
