@@ -6,6 +6,7 @@ Both splitters give the words of transformers' `BertJapaneseTokenizer` (4.57 and
 """
 
 import unicodedata
+from collections.abc import Iterable
 from typing import Protocol
 
 from japanese_bert.mecab import Dictionary, dictionary_of_option, find_dictionary, make_tagger
@@ -23,8 +24,17 @@ class WordSplitter(Protocol):
 
     def split(self, text: str) -> list[str]: ...
 
+    def split_all(self, texts: Iterable[str]) -> tuple[list[str], list[int]]:
+        """Words of all texts on end, and for each text the number of words up to its end."""
+        words: list[str] = []
+        ends: list[int] = []
+        for text in texts:
+            words += self.split(text)
+            ends.append(len(words))
+        return words, ends
 
-class MecabWords:
+
+class MecabWords(WordSplitter):
     """NFKC, then MeCab.
 
     MeCab takes C strings: text after a NUL is lost, so the caller drops NULs.
@@ -43,15 +53,44 @@ class MecabWords:
             words += self._segment(text[start : start + MAX_MECAB_CHARACTERS])
         return [word.lower() for word in words] if self.do_lower_case else words
 
+    def split_all(self, texts: Iterable[str]) -> tuple[list[str], list[int]]:
+        words: list[str] = []
+        ends: list[int] = []
+        count = 0
+        joined: list[str] = []  # cutting many sentences at once takes half the time of one by one
+        for text in texts:
+            text = unicodedata.normalize("NFKC", text)
+            if self.do_lower_case or len(text) > MAX_MECAB_CHARACTERS or not _is_plain(text):
+                words += _split_joined(joined)
+                words += self.split(text)
+                joined.clear()
+                count = len(words)
+            else:
+                joined.append(self._tagger.parse(text))
+                count += joined[-1].count(" ") + 1
+            ends.append(count)
+        return words + _split_joined(joined), ends
+
     def _segment(self, text: str) -> list[str]:
-        # `parse` is 1.35 times faster than the nodes, but joins words by spaces, which a few surfaces contain
-        # (emoticons), and strips the end, where U+2028 and other exotic white space are words of their own.
-        if " " in text or not text or text[-1].isspace():
-            return [node.surface for node in self._tagger(text)]
-        return self._tagger.parse(text).split(" ")
+        if _is_plain(text):
+            return self._tagger.parse(text).split(" ")
+        return [node.surface for node in self._tagger(text)]
 
 
-class BasicWords:
+def _split_joined(outputs: list[str]) -> list[str]:
+    return " ".join(outputs).split(" ") if outputs else []
+
+
+def _is_plain(text: str) -> bool:
+    """True if MeCab's `parse` can be cut at its spaces.
+
+    It is 1.35 times faster than the nodes, but joins words by spaces, which a few surfaces contain (emoticons), and
+    strips the end, where U+2028 and other exotic white space are words of their own.
+    """
+    return bool(text) and " " not in text and not text[-1].isspace()
+
+
+class BasicWords(WordSplitter):
     """White space and punctuation, as BERT's basic tokenizer does it without splitting CJK characters.
 
     Lower-casing strips combining marks as well, as there: `が` becomes `か`.
@@ -73,7 +112,7 @@ class BasicWords:
         return text.translate(self._space_punctuation).split()
 
 
-class WhitespaceWords:
+class WhitespaceWords(WordSplitter):
     """NFKC, then the text between white space: for text that is segmented already."""
 
     dictionary = None

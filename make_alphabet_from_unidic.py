@@ -1,0 +1,64 @@
+"""UniDic (or another MeCab dictionary) -> the alphabet of the vocabulary, one character per line.
+
+The alphabet is the NFKC form of every character of every surface, where that is one printable character. UniDic 2.1.2
+gives 7,012 characters, from its source (`--lex_file`) as from the compiled package (`--mecab_dic_type unidic_lite`).
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from japanese_bert import alphabet, mecab, stage, vocab
+from japanese_bert.provenance import Provenance, open_outputs
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], formatter_class=stage.HelpFormatter)
+    source = parser.add_argument_group("input (one of)").add_mutually_exclusive_group(required=True)
+    source.add_argument("--lex_file", type=Path, help="lex.csv of a dictionary's source, UTF-8")
+    source.add_argument("--mecab_dic_type", choices=sorted(mecab.DICTIONARY_PACKAGES), help="an installed dictionary")
+    source.add_argument("--dictionary_dir", type=Path, help="directory of a compiled dictionary")
+    output = parser.add_argument_group("output")
+    output.add_argument("--output_file", type=Path, required=True, help="text, one character per line")
+    stage.add_run_arguments(parser, num_workers=False)
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    watch = stage.Stopwatch()
+    dictionary = None if args.lex_file else mecab.find_dictionary(args.mecab_dic_type or str(args.dictionary_dir))
+    if args.lex_file and not args.lex_file.is_file():
+        raise FileNotFoundError(
+            f"{args.lex_file}: no such file; unpack the source of UniDic, or use --mecab_dic_type unidic_lite"
+        )
+    provenance = Provenance(
+        stage="make_alphabet_from_unidic",
+        method={},
+        inputs=[args.lex_file or dictionary.directory / "sys.dic"],
+        arguments=vars(args),
+        dictionary=dictionary and dictionary.identity(),
+    )
+    if provenance.is_complete([args.output_file]):
+        print(f"{args.output_file}: complete already, from this very input; nothing to do")
+        return
+    with open_outputs([args.output_file], provenance, args.overwrite) as (output,):
+        num_surfaces, characters = alphabet.collect_characters(_surfaces(args.lex_file, dictionary))
+        kept = alphabet.make_alphabet(characters)
+        if not kept:
+            raise ValueError(f"{args.lex_file or dictionary.directory}: no surface with a printable character")
+        output.write(vocab.vocab_bytes(kept))
+        dropped = len(characters) - len(kept)
+        counts = {"surfaces": num_surfaces, "distinct_characters": len(characters), "alphabet": len(kept)}
+        provenance.report |= {"counts": counts, "dropped": {"merged_by_nfkc_or_not_one_printable": dropped}}
+        provenance.report |= watch.measurements()
+    stage.print_summary(f"{args.output_file}:", counts | watch.measurements())
+
+
+def _surfaces(lex_file: Path | None, dictionary: mecab.Dictionary | None) -> Iterator[str]:
+    if dictionary is None:
+        return alphabet.iter_lex_surfaces(lex_file)
+    return alphabet.iter_dictionary_surfaces(dictionary.directory / "sys.dic")
+
+
+if __name__ == "__main__":
+    stage.run_stage(get_parser(), main)
