@@ -1,0 +1,111 @@
+"""The weights of a BERT as the three files of a Hugging Face directory: PyTorch, TensorFlow, Flax.
+
+Written without the TensorFlow and Flax classes of transformers, which exist only before version 5. The formats are
+those that `save_pretrained` of `TFBertForPreTraining` and `FlaxBertForPreTraining` wrote (checked with transformers
+4.57.6); the decoder of the masked language model is tied to the word embeddings and not stored again.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+Weights = Mapping[str, np.ndarray]  # by the names of PyTorch's BertForPreTraining
+
+PYTORCH_FILE = "model.safetensors"
+TENSORFLOW_FILE = "tf_model.h5"
+FLAX_FILE = "flax_model.msgpack"
+
+# End of a PyTorch name -> last part of the name elsewhere; the first match counts.
+KERAS_LEAVES = {
+    "LayerNorm.weight": "gamma",
+    "LayerNorm.bias": "beta",
+    "word_embeddings.weight": "weight",
+    "embeddings.weight": "embeddings",
+    ".weight": "kernel",
+}
+FLAX_LEAVES = {"LayerNorm.weight": "scale", "embeddings.weight": "embedding", ".weight": "kernel"}
+FLAX_NDARRAY = 1  # the msgpack extension code of flax.serialization
+
+
+def write_safetensors(weights: Weights, path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(dict(weights), path, metadata={"format": "pt"})
+    path.chmod(mode)  # safetensors makes files that only their owner can read
+
+
+def write_keras_h5(weights: Weights, path: Path) -> None:
+    """One group per Keras layer, with the weights' names as an attribute."""
+    import h5py
+
+    groups: dict[str, dict[str, np.ndarray]] = {"bert": {}, "nsp___cls": {}, "mlm___cls": {}}
+    for name, array in weights.items():
+        keras_name = keras_weight_name(name)
+        groups[keras_name.split("/")[1]][keras_name] = array.T if _is_kernel(name) else array
+    with h5py.File(path, "w") as file:
+        file.attrs["backend"] = b"tensorflow"
+        file.attrs["keras_version"] = b"2.20.1"  # read as "2 or later" only
+        file.attrs["layer_names"] = [layer.encode() for layer in groups]
+        file.create_group("top_level_model_weights").attrs["weight_names"] = np.zeros(0, "S1")
+        for layer, arrays in groups.items():
+            group = file.create_group(layer)
+            group.attrs["weight_names"] = [name.encode() for name in arrays]
+            for name, array in arrays.items():
+                group.create_dataset(name, data=array)
+
+
+def write_flax_msgpack(weights: Weights, path: Path) -> None:
+    """A tree of dictionaries, one level for each part of a name, as `flax.serialization` writes it."""
+    import msgpack
+
+    tree: dict = {}
+    for name, array in weights.items():
+        *parents, leaf = flax_weight_path(name)
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[leaf] = array.T if _is_kernel(name) else array
+    path.write_bytes(msgpack.packb(tree, default=_pack_array, strict_types=True))
+
+
+def keras_weight_name(name: str) -> str:
+    """The name of a weight in `tf_model.h5`.
+
+    >>> keras_weight_name("bert.encoder.layer.0.output.dense.weight")
+    'tf_bert_for_pre_training/bert/encoder/layer_._0/output/dense/kernel:0'
+    """
+    path = _rename_leaf(name, KERAS_LEAVES).replace(".", "/")
+    path = re.sub(r"/layer/(\d+)/", r"/layer_._\1/", path)
+    path = re.sub("^cls/seq_", "nsp___cls/seq_", re.sub("^cls/pred", "mlm___cls/pred", path))
+    return f"tf_bert_for_pre_training/{path}:0"
+
+
+def flax_weight_path(name: str) -> list[str]:
+    """The path of a weight in the tree of `flax_model.msgpack`.
+
+    >>> flax_weight_path("bert.embeddings.LayerNorm.weight")
+    ['bert', 'embeddings', 'LayerNorm', 'scale']
+    """
+    return _rename_leaf(name, FLAX_LEAVES).split(".")
+
+
+def _rename_leaf(name: str, leaves: Mapping[str, str]) -> str:
+    for end, leaf in leaves.items():
+        if name.endswith(end):
+            return name.rpartition(".")[0] + "." + leaf
+    return name
+
+
+def _is_kernel(name: str) -> bool:
+    """Kernels of dense layers are [out, in] in PyTorch and [in, out] elsewhere."""
+    return _rename_leaf(name, FLAX_LEAVES).endswith(".kernel")
+
+
+def _pack_array(array: np.ndarray):
+    import msgpack
+
+    return msgpack.ExtType(FLAX_NDARRAY, msgpack.packb((array.shape, array.dtype.name, array.tobytes())))

@@ -1,0 +1,230 @@
+"""YAML, model_configs and hf_model_configs say the same, and it is what the released models were trained with."""
+
+import itertools
+import json
+from math import prod
+from pathlib import Path
+
+import pytest
+import yaml
+
+from japanese_bert.bert_config import load_bert_config
+from japanese_bert.checkpoints import weights_of
+from japanese_bert.model_garden import build_model, model_params
+from japanese_bert.tfrecords import feature_names
+from japanese_bert.vocab import SPECIAL_TOKENS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# The released recipe: sequence length, predictions, batch size of each stage; then what both share.
+STAGES = {"cc-100": (128, 19, 2048), "wikipedia": (512, 76, 512)}
+TRAINER = {
+    "train_steps": 1_000_000,
+    "checkpoint_interval": 20_000,
+    "max_to_keep": 5,
+    "summary_interval": 1_000,
+    "steps_per_loop": 1_000,
+    "validation_interval": 1_000,
+    "validation_steps": 64,
+}
+WARMUP_STEPS = 10_000
+DEMO_STAGES = ("demo_128", "demo_512")
+
+# Layers, hidden size, heads, intermediate size, learning rate.
+SIZES = {
+    "tiny": (2, 128, 2, 512, 1e-3),
+    "base": (12, 768, 12, 3072, 1e-4),
+    "large": (24, 1024, 16, 4096, 5e-5),
+}
+VOCAB_SIZES = {"wordpiece": 32_768, "character": 7_027}
+# Counted by hand: embeddings (V + 514) H + 2 H; a layer 4 (H H + H) + 2 H I + I + H + 4 H; pooler H H + H; heads
+# H H + H + 2 H + V (the decoder is tied) and 2 H + 2.
+PARAMETERS = {
+    "bert_base_wordpiece": 111_833_602,
+    "bert_base_character": 92_038_773,
+    "bert_large_wordpiece": 338_528_258,
+    "bert_large_character": 312_143_733,
+}
+MODELS = [f"bert_{size}_{tokens}" for size in SIZES for tokens in VOCAB_SIZES]
+RUNTIMES = ("cpu", "gpu", "tpu")
+
+with_tensorflow = [
+    pytest.mark.tensorflow,
+    pytest.mark.filterwarnings("ignore"),  # Model Garden and its dependencies warn about each other
+]
+
+
+def read_yaml(kind: str, name: str) -> dict:
+    return yaml.safe_load((ROOT / "configs" / kind / f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def read_json(folder: str, model: str, name: str = "config.json") -> dict:
+    return json.loads((ROOT / folder / model / name).read_text(encoding="utf-8"))
+
+
+def bert_config(model: str):
+    return load_bert_config(ROOT / "model_configs" / model / "config.json")
+
+
+def parse(data: str, model: str, runtime: str | None, overrides: str = ""):
+    """The configuration that `official.nlp.train` makes of these files, by its own parser."""
+    from official.core import train_utils
+    from official.nlp.configs import pretraining_experiments  # noqa: F401
+
+    files = [f"data/{data}", f"model/{model}"] + ([f"runtime/{runtime}"] if runtime else [])
+    options = train_utils.ParseConfigOptions(
+        experiment="bert/pretraining",
+        config_file=[str(ROOT / "configs" / f"{file}.yaml") for file in files],
+        params_override=overrides,
+    )
+    return train_utils.parse_configuration(options, print_return=False)
+
+
+def test_every_model_is_in_every_folder():
+    for folder in ("model_configs", "hf_model_configs"):
+        assert sorted(path.name for path in (ROOT / folder).iterdir()) == sorted(MODELS)
+    assert sorted(path.stem for path in (ROOT / "configs/model").iterdir()) == sorted(MODELS)
+    assert sorted(path.stem for path in (ROOT / "configs/data").iterdir()) == sorted([*STAGES, *DEMO_STAGES])
+    assert sorted(path.stem for path in (ROOT / "configs/runtime").iterdir()) == sorted(RUNTIMES)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_three_descriptions_of_a_model_agree(model):
+    config = bert_config(model)
+    assert read_yaml("model", model)["task"]["model"] == model_params(config)
+    assert (ROOT / "hf_model_configs" / model / "config.json").read_text(encoding="utf-8") == config.to_json()
+    assert read_json("model_configs", model).items() <= read_json("hf_model_configs", model).items()
+
+
+@pytest.mark.parametrize(("size", "tokens"), list(itertools.product(SIZES, VOCAB_SIZES)))
+def test_architecture_and_learning_rate(size, tokens):
+    model, config = f"bert_{size}_{tokens}", bert_config(f"bert_{size}_{tokens}")
+    *sizes, learning_rate = SIZES[size]
+    found = [config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size]
+    assert found == sizes
+    assert (config.max_position_embeddings, config.type_vocab_size) == (512, 2)
+    assert (config.hidden_dropout_prob, config.attention_probs_dropout_prob, config.initializer_range) == (
+        0.1,
+        0.1,
+        0.02,
+    )
+    optimizer = read_yaml("model", model)["trainer"]["optimizer_config"]
+    assert optimizer == {"learning_rate": {"polynomial": {"initial_learning_rate": learning_rate}}}
+    if size != "tiny":
+        assert config.vocab_size == VOCAB_SIZES[tokens]
+    if tokens == "character":
+        assert config.vocab_size == VOCAB_SIZES[tokens]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_tokenizer_config(model):
+    tokenizer = read_json("hf_model_configs", model, "tokenizer_config.json")
+    assert tokenizer == {
+        "tokenizer_class": "BertJapaneseTokenizer",
+        "do_lower_case": False,
+        "word_tokenizer_type": "mecab",
+        "subword_tokenizer_type": model.rpartition("_")[2],
+        "mecab_kwargs": {"mecab_dic": "unidic_lite"},
+        "model_max_length": bert_config(model).max_position_embeddings,
+        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+    }
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("model", "pieces"),
+    [("bert_tiny_wordpiece", ["東北", "大", "##学"]), ("bert_tiny_character", ["東", "北", "大", "学"])],
+)
+def test_tokenizer_of_a_directory_with_segments(tmp_path, model, pieces):
+    """With unidic-lite: 東北 and 大学 are words. Segment ids are lost in transformers 5 without `model_input_names`."""
+    from transformers import AutoTokenizer
+
+    for path in (ROOT / "hf_model_configs" / model).iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    vocab = [*SPECIAL_TOKENS, *"東北大学", "##学", "東北"]
+    (tmp_path / "vocab.txt").write_text("".join(f"{token}\n" for token in vocab), encoding="utf-8")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    assert tokenizer.tokenize("東北大学") == pieces
+    encoded = tokenizer("東北", "大学")
+    num_first = encoded["input_ids"].index(vocab.index("[SEP]")) + 1
+    num_second = len(encoded["input_ids"]) - num_first
+    assert num_second > 1
+    assert encoded["token_type_ids"] == [0] * num_first + [1] * num_second
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("model", MODELS)
+def test_weights_are_those_of_bert_for_pretraining(model):
+    """Names and shapes of the table against PyTorch's model, made without memory; the tied decoder is not in it."""
+    import torch
+    from transformers import AutoConfig, BertForPreTraining
+
+    with torch.device("meta"):
+        pytorch = BertForPreTraining(AutoConfig.from_pretrained(ROOT / "hf_model_configs" / model))
+    expected = {name: tuple(parameter.shape) for name, parameter in pytorch.named_parameters()}
+    config = bert_config(model)
+    found = {row.hf_name: row.hf_shape(config) for row in weights_of(config)}
+    assert len(found) == len(weights_of(config))
+    assert found == expected
+    if model in PARAMETERS:
+        assert sum(parameter.numel() for parameter in pytorch.parameters()) == PARAMETERS[model]
+
+
+class TestModelGarden:
+    pytestmark = with_tensorflow
+
+    @pytest.mark.parametrize("stage", STAGES)
+    @pytest.mark.parametrize("model", [model for model in MODELS if "tiny" not in model])
+    def test_released_recipe(self, stage, model):
+        params = parse(stage, model, None, "runtime.distribution_strategy=tpu")
+        assert params.runtime.distribution_strategy == "tpu"
+        seq_length, max_predictions_per_seq, global_batch_size = STAGES[stage]
+        for data in (params.task.train_data, params.task.validation_data):
+            assert (data.seq_length, data.max_predictions_per_seq) == (seq_length, max_predictions_per_seq)
+            assert data.global_batch_size == global_batch_size
+        assert {name: getattr(params.trainer, name) for name in TRAINER} == TRAINER
+        optimizer = params.trainer.optimizer_config
+        assert optimizer.optimizer.type == "adamw"
+        assert optimizer.warmup.polynomial.warmup_steps == WARMUP_STEPS
+        rate = optimizer.learning_rate.polynomial
+        assert (rate.decay_steps, rate.end_learning_rate, rate.power) == (TRAINER["train_steps"], 0.0, 1.0)
+        assert rate.initial_learning_rate == SIZES[model.split("_")[1]][-1]
+
+    @pytest.mark.parametrize("runtime", RUNTIMES)
+    @pytest.mark.parametrize(
+        ("stage", "model"),
+        [*itertools.product(STAGES, MODELS), *itertools.product(DEMO_STAGES, MODELS[:2])],
+    )
+    def test_every_combination_can_be_read_and_fits(self, stage, model, runtime):
+        overrides = "task.init_checkpoint=model/first,task.train_data.input_path=a,task.validation_data.input_path=b"
+        params = parse(stage, model, runtime, overrides)
+        train, validation = params.task.train_data, params.task.validation_data
+        assert params.task.init_checkpoint == "model/first"
+        assert (train.input_path, validation.input_path) == ("a", "b")
+        assert (train.is_training, validation.is_training) == (True, False)
+        assert train.seq_length == validation.seq_length <= params.task.model.encoder.bert.max_position_embeddings
+        assert train.max_predictions_per_seq == validation.max_predictions_per_seq == int(0.15 * train.seq_length)
+        assert train.file_type == validation.file_type == "tfrecord_compressed"
+        optimizer, steps = params.trainer.optimizer_config, params.trainer.train_steps
+        assert optimizer.learning_rate.polynomial.decay_steps == steps
+        assert 0 < optimizer.warmup.polynomial.warmup_steps < steps
+        assert steps % params.trainer.validation_interval == 0
+        assert params.trainer.validation_interval % params.trainer.steps_per_loop == 0
+        assert params.runtime.distribution_strategy == {"cpu": "one_device", "gpu": "mirrored", "tpu": "tpu"}[runtime]
+
+    def test_features_are_those_that_are_written(self):
+        from official.nlp.data import pretrain_dataloader
+
+        for stage in (*STAGES, *DEMO_STAGES):
+            params = parse(stage, "bert_tiny_wordpiece", "cpu")
+            for data in (params.task.train_data, params.task.validation_data):
+                loader = pretrain_dataloader.BertPretrainDataLoader(data)
+                assert sorted(loader._name_to_features()) == sorted(feature_names(use_v2_feature_names=True))
+
+    @pytest.mark.parametrize("model", ["bert_tiny_wordpiece", "bert_base_character"])
+    def test_built_model_has_the_parameters_of_the_table(self, model):
+        params = parse("cc-100", model, "cpu")
+        config = bert_config(model)
+        untrained_pooler = config.hidden_size * (config.hidden_size + 1)
+        expected = sum(prod(row.tf_shape(config)) for row in weights_of(config)) + untrained_pooler
+        assert build_model(params.task.model.as_dict()).count_params() == expected

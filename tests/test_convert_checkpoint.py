@@ -1,0 +1,387 @@
+"""Checkpoints saved as Model Garden's trainer saves them, converted, and compared with what Model Garden computes."""
+
+import dataclasses
+import json
+import shutil
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import convert_tf2_checkpoint_to_all_frameworks as convert
+from japanese_bert import stage
+from japanese_bert.bert_config import BertConfig
+from japanese_bert.checkpoints import WORD_EMBEDDINGS, read_weights, weights_of
+from japanese_bert.model_files import flax_weight_path, keras_weight_name
+from japanese_bert.model_garden import build_model, logit_differences, model_params, read_instances
+from japanese_bert.vocab import SPECIAL_TOKENS, vocab_bytes
+
+pytestmark = [
+    pytest.mark.tensorflow,
+    pytest.mark.filterwarnings("ignore"),  # Model Garden and its dependencies warn about each other
+]
+
+# No two sizes are equal, so that no two axes can be mixed up unseen.
+CONFIG = BertConfig(
+    vocab_size=50,
+    hidden_size=12,
+    num_hidden_layers=3,
+    num_attention_heads=2,
+    intermediate_size=20,
+    max_position_embeddings=16,
+    type_vocab_size=2,
+    hidden_dropout_prob=0.1,
+    attention_probs_dropout_prob=0.1,
+    initializer_range=0.02,
+)
+OUTPUT_FILES = ["config.json", "flax_model.msgpack", "model.safetensors", "provenance.json", "tf_model.h5"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A `--model_dir` with ckpt-7 and ckpt-8 (optimizer, counters), whose weights are all random, none initial."""
+    import tensorflow as tf
+    from official.core import exp_factory
+    from official.nlp.configs import pretraining_experiments  # noqa: F401
+    from official.nlp.tasks import masked_lm
+
+    directory = tmp_path_factory.mktemp("trained")
+    model = build_model(model_params(CONFIG))
+    rng = np.random.default_rng(0)
+    for variable in model.variables:
+        variable.assign(rng.normal(scale=0.3, size=variable.shape))
+    trainer = exp_factory.get_exp_config("bert/pretraining").trainer
+    trainer.optimizer_config.override({"learning_rate": {"polynomial": {"decay_steps": 10}}})
+    trainer.optimizer_config.override({"warmup": {"polynomial": {"warmup_steps": 1}}})
+    optimizer = masked_lm.MaskedLMTask.create_optimizer(trainer.optimizer_config)
+    optimizer.apply_gradients((tf.zeros_like(variable), variable) for variable in model.trainable_variables)
+    step = tf.Variable(8, dtype=tf.int64)
+    items = {"model": model, "optimizer": optimizer, "global_step": step, **model.checkpoint_items}
+    manager = tf.train.CheckpointManager(tf.train.Checkpoint(**items), directory, max_to_keep=5)
+    manager.save(checkpoint_number=7)
+    manager.save(checkpoint_number=8)
+    (directory / "config.json").write_text(CONFIG.to_json(), encoding="utf-8")
+    return directory, model
+
+
+@pytest.fixture(scope="module")
+def tfrecord(tmp_path_factory):
+    """Random instances of every length, written by TensorFlow."""
+    import tensorflow as tf
+
+    path = tmp_path_factory.mktemp("data") / "instances.tfrecord.gz"
+    rng = np.random.default_rng(1)
+    with tf.io.TFRecordWriter(str(path), options="GZIP") as writer:
+        for length in range(5, CONFIG.max_position_embeddings + 1):
+            writer.write(random_example(rng, length).SerializeToString())
+    return path
+
+
+def random_example(rng, length: int):
+    from tensorflow.train import Example, Feature, Features, FloatList, Int64List
+
+    def padded(values, size):
+        return Feature(int64_list=Int64List(value=[*values, *[0] * (size - len(values))]))
+
+    seq_length = CONFIG.max_position_embeddings
+    features = {
+        "input_word_ids": padded(rng.integers(5, CONFIG.vocab_size, length), seq_length),
+        "input_mask": padded([1] * length, seq_length),
+        "input_type_ids": padded([0] * 3 + [1] * (length - 3), seq_length),
+        "masked_lm_positions": padded(rng.choice(length, 2, replace=False), 3),
+        "masked_lm_ids": padded(rng.integers(5, CONFIG.vocab_size, 2), 3),
+        "masked_lm_weights": Feature(float_list=FloatList(value=[1.0, 1.0, 0.0])),
+        "next_sentence_labels": padded([1], 1),
+    }
+    return Example(features=Features(feature=features))
+
+
+@pytest.fixture(scope="module")
+def converted(trained, tmp_path_factory):
+    output = tmp_path_factory.mktemp("converted") / "model"
+    run(trained[0] / "ckpt-8", output)
+    return output
+
+
+def run(checkpoint: Path, output: Path, *flags: str, config: Path | None = None) -> None:
+    config = config or checkpoint.parent / "config.json"
+    required = ["--tf_checkpoint_path", checkpoint, "--tf_config_file", config, "--output_path", output]
+    stage.run_stage(convert.get_parser(), convert.main, [str(value) for value in [*required, *flags]])
+
+
+def assert_refused(capsys, message: str, checkpoint: Path, output: Path, *flags: str, config: Path | None = None):
+    """The stage ends with exit code 1 and one line, and leaves no trace of the output."""
+    before = sorted(output.parent.iterdir())
+    with pytest.raises(SystemExit) as error:
+        run(checkpoint, output, *flags, config=config)
+    lines = capsys.readouterr().err.splitlines()
+    assert error.value.code == 1
+    assert len(lines) == 1, lines
+    assert message in lines[0]
+    assert sorted(output.parent.iterdir()) == before
+
+
+def write_config(path: Path, **changes) -> Path:
+    path.write_text(dataclasses.replace(CONFIG, **changes).to_json(), encoding="utf-8")
+    return path
+
+
+def copy_checkpoint(trained: Path, target: Path) -> Path:
+    target.mkdir()
+    for path in [*trained.glob("ckpt-8.*"), trained / "config.json"]:
+        shutil.copyfile(path, target / path.name)
+    return target / "ckpt-8"
+
+
+def read_safetensors(directory: Path) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return load_file(directory / "model.safetensors")
+
+
+def test_every_weight_is_used_exactly_once(trained, converted):
+    """All values of the model but those of the encoder's own pooler, which pretraining does not train."""
+    model = trained[1]
+    unused = {id(variable) for variable in model.encoder_network.get_layer("pooler_transform").variables}
+    values = [variable.numpy().ravel() for variable in model.variables if id(variable) not in unused]
+    assert len(unused) == 2
+    weights = read_safetensors(converted)
+    assert len(weights) == len(values) == len(weights_of(CONFIG))
+    found = np.concatenate([array.ravel() for array in weights.values()])
+    assert np.array_equal(np.sort(found), np.sort(np.concatenate(values)))
+
+
+def test_output_files(converted):
+    assert sorted(path.name for path in converted.iterdir()) == OUTPUT_FILES
+    assert json.loads((converted / "config.json").read_text(encoding="utf-8"))["hidden_act"] == "gelu_new"
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in converted.iterdir()}
+    assert len(modes) == 1, "model.safetensors must be as readable as its neighbours"
+
+
+def test_logits_equal_model_garden(trained, converted, tfrecord):
+    masked, next_sentence = logit_differences(trained[0] / "ckpt-8", CONFIG, converted, tfrecord)
+    assert 0 < masked < convert.MAX_LOGIT_DIFFERENCE
+    assert 0 < next_sentence < convert.MAX_LOGIT_DIFFERENCE
+
+
+def test_loads_without_missing_or_unexpected_weights(converted):
+    from transformers import BertForPreTraining
+
+    model, loading = BertForPreTraining.from_pretrained(converted, output_loading_info=True)
+    assert not loading["missing_keys"] and not loading["unexpected_keys"] and not loading["mismatched_keys"]
+    assert model.cls.predictions.decoder.weight is model.bert.embeddings.word_embeddings.weight
+
+
+def test_keras_file_holds_the_same_weights(converted):
+    """Read as transformers 4 did: the layers' attributes name the data sets."""
+    import h5py
+
+    found = {}
+    with h5py.File(converted / "tf_model.h5") as file:
+        for layer in file.attrs["layer_names"]:
+            for name in file[layer].attrs["weight_names"]:
+                found[name] = file[layer][name][()]
+    expected = {keras_weight_name(name): array for name, array in read_safetensors(converted).items()}
+    assert sorted(found) == sorted(expected)
+    for name, array in expected.items():
+        assert np.array_equal(found[name], array.T if name.endswith("/kernel:0") else array), name
+
+
+def test_flax_file_holds_the_same_weights(converted):
+    from flax.serialization import msgpack_restore
+    from flax.traverse_util import flatten_dict
+
+    found = flatten_dict(msgpack_restore((converted / "flax_model.msgpack").read_bytes()))
+    expected = {tuple(flax_weight_path(name)): array for name, array in read_safetensors(converted).items()}
+    assert sorted(found) == sorted(expected)
+    for path, array in expected.items():
+        assert np.array_equal(found[path], array.T if path[-1] == "kernel" else array), path
+
+
+@pytest.mark.parametrize(
+    ("name", "keras", "flax"),
+    [
+        ("bert.embeddings.word_embeddings.weight", "bert/embeddings/word_embeddings/weight", "embedding"),
+        ("bert.embeddings.position_embeddings.weight", "bert/embeddings/position_embeddings/embeddings", "embedding"),
+        ("bert.encoder.layer.11.output.LayerNorm.bias", "bert/encoder/layer_._11/output/LayerNorm/beta", "bias"),
+        ("bert.pooler.dense.weight", "bert/pooler/dense/kernel", "kernel"),
+        ("cls.predictions.bias", "mlm___cls/predictions/bias", "bias"),
+        ("cls.seq_relationship.weight", "nsp___cls/seq_relationship/kernel", "kernel"),
+    ],
+)
+def test_names_in_other_frameworks(name, keras, flax):
+    assert keras_weight_name(name) == f"tf_bert_for_pre_training/{keras}:0"
+    assert flax_weight_path(name) == [*name.split(".")[:-1], flax]
+
+
+def test_model_directory_means_its_latest_checkpoint(trained, tmp_path):
+    run(trained[0], tmp_path / "model", config=trained[0] / "config.json")
+    record = json.loads((tmp_path / "model/provenance.json").read_text(encoding="utf-8"))
+    assert [item["name"] for item in record["inputs"]] == ["ckpt-8.index", "ckpt-8.data-00000-of-00001", "config.json"]
+
+
+def test_word_embeddings_under_the_name_of_the_encoder(trained, tmp_path):
+    """A checkpoint whose head does not reach the table; the variables are the same."""
+    import tensorflow as tf
+
+    model = trained[1]
+    head = model.masked_lm
+    parts = {"dense": head.dense, "layer_norm": head.layer_norm, "output_bias/bias": head.bias}
+    items = {**model.checkpoint_items, "masked_lm": tf.train.Checkpoint(**parts)}
+    classes = tf.train.Checkpoint(classification_heads=model.classification_heads)
+    prefix = Path(tf.train.Checkpoint(model=classes, **items).write(str(tmp_path / "ckpt")))
+    names = [name for name, _ in tf.train.list_variables(str(prefix))]
+    assert not any(WORD_EMBEDDINGS in name for name in names)
+    expected = read_weights(trained[0] / "ckpt-8", CONFIG)
+    found = read_weights(prefix, CONFIG)
+    assert sorted(found) == sorted(expected)
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
+def test_one_command_makes_a_directory_that_loads(trained, tfrecord, tmp_path, capsys):
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    hf_config_dir = tmp_path / "hf_config"
+    shutil.copytree(Path(__file__).parents[1] / "hf_model_configs" / "bert_tiny_wordpiece", hf_config_dir)
+    write_config(hf_config_dir / "config.json")
+    vocab = tmp_path / "vocab.txt"
+    vocab.write_bytes(vocab_bytes([*SPECIAL_TOKENS, *(f"語{index}" for index in range(45))]))
+    flags = ("--hf_config_dir", hf_config_dir, "--vocab_file", vocab, "--verify_tfrecord", tfrecord)
+    run(trained[0] / "ckpt-8", tmp_path / "model", *flags)
+    assert "largest difference of logits" in capsys.readouterr().out
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    model = AutoModelForMaskedLM.from_pretrained(tmp_path / "model")
+    logits = model(**tokenizer("語", "語", return_tensors="pt")).logits
+    assert logits.shape[-1] == len(tokenizer) == CONFIG.vocab_size
+
+
+def test_wrong_logits_are_refused(trained, converted, tfrecord, tmp_path):
+    broken = shutil.copytree(converted, tmp_path / "broken")
+    text = (broken / "config.json").read_text(encoding="utf-8")
+    (broken / "config.json").write_text(text.replace('"gelu_new"', '"relu"'), encoding="utf-8")
+    with pytest.raises(ValueError, match="logits differ"):
+        convert.verify(trained[0] / "ckpt-8", CONFIG, broken, tfrecord)
+
+
+def test_verification_needs_data_for_this_model(trained, tfrecord, tmp_path, capsys):
+    """Instances longer than the model, ids beyond its vocabulary, and a file that is none."""
+    prefix = trained[0] / "ckpt-8"
+    with pytest.raises(ValueError, match=r"16 tokens long .* but the model has 8 positions"):
+        read_instances(tfrecord, dataclasses.replace(CONFIG, max_position_embeddings=8), 4)
+    with pytest.raises(ValueError, match="and 20 tokens; give data made for this model"):
+        read_instances(tfrecord, dataclasses.replace(CONFIG, vocab_size=20), 4)
+    flags = ("--verify_tfrecord", str(prefix.with_name("ckpt-8.index")))
+    assert_refused(capsys, "no pretraining data", prefix, tmp_path / "model", *flags)
+
+
+def test_rerun_skips_what_is_complete(trained, tmp_path, capsys):
+    output = tmp_path / "model"
+    run(trained[0] / "ckpt-8", output)
+    before = (output / "provenance.json").stat().st_mtime_ns
+    run(trained[0] / "ckpt-8", output)
+    assert "skipped" in capsys.readouterr().out
+    assert (output / "provenance.json").stat().st_mtime_ns == before
+
+
+def test_existing_output_needs_overwrite_and_keeps_other_files(trained, tmp_path, capsys):
+    output = tmp_path / "model"
+    output.mkdir()
+    (output / "README.md").write_text("mine", encoding="utf-8")
+    assert_refused(capsys, "--overwrite", trained[0] / "ckpt-8", output)
+    run(trained[0] / "ckpt-8", output, "--overwrite")
+    assert sorted(path.name for path in output.iterdir()) == ["README.md", *OUTPUT_FILES]
+    assert (output / "README.md").read_text(encoding="utf-8") == "mine"
+    assert sorted(tmp_path.iterdir()) == [output]
+
+
+def test_empty_output_directory_is_filled(trained, tmp_path):
+    (tmp_path / "model").mkdir()
+    run(trained[0] / "ckpt-8", tmp_path / "model")
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == OUTPUT_FILES
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"vocab_size": 49}, "masked_lm/embedding_table has shape (50, 12), expected (49, 12)"),
+        ({"max_position_embeddings": 32}, "embeddings has shape (16, 12), expected (32, 12)"),
+        ({"num_attention_heads": 3}, "_query_dense/kernel has shape (12, 2, 6), expected (12, 3, 4)"),
+        ({"intermediate_size": 24}, "_intermediate_dense/kernel has shape (12, 20), expected (12, 24)"),
+        ({"num_hidden_layers": 4}, "no variable encoder/layer_with_weights-7/_attention_layer/_query_dense/kernel"),
+        ({"num_hidden_layers": 2}, "unexpected variable encoder/layer_with_weights-6/_attention_layer"),
+    ],
+)
+def test_configuration_of_another_model_is_refused(trained, tmp_path, capsys, changes, message):
+    config = write_config(tmp_path / "config.json", **changes)
+    assert_refused(capsys, message, trained[0] / "ckpt-8", tmp_path / "model", config=config)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"hidden_act": "relu"}, "hidden_act is 'relu', expected 'gelu_new'"),
+        ({"layer_norm_eps": 1e-5}, "layer_norm_eps is 1e-05"),
+        ({"hidden_size": "12"}, "hidden_size is '12', expected a number that is whole and positive"),
+        ({"vocab_size": None}, "vocab_size is None"),
+        ({"num_attention_heads": 5}, "no multiple of num_attention_heads 5"),
+    ],
+)
+def test_impossible_configuration_is_refused(trained, tmp_path, capsys, values, message):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({**json.loads(CONFIG.to_json()), **values}), encoding="utf-8")
+    assert_refused(capsys, message, trained[0] / "ckpt-8", tmp_path / "model", config=config)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [
+        (".index", lambda content: content[: len(content) // 2]),
+        (".data-00000-of-00001", lambda content: content[: len(content) // 10]),
+        (".data-00000-of-00001", lambda content: content[:999] + bytes([content[999] ^ 1]) + content[1000:]),
+    ],
+)
+def test_damaged_checkpoint_is_refused(trained, tmp_path, capsys, suffix, damage):
+    """TensorFlow checks every value read; what is cut off the optimizer's state, after the weights, does no harm."""
+    prefix = copy_checkpoint(trained[0], tmp_path / "cut")
+    path = prefix.with_name(prefix.name + suffix)
+    path.write_bytes(damage(path.read_bytes()))
+    assert_refused(capsys, "cut short or damaged?", prefix, tmp_path / "model")
+
+
+def test_checkpoint_without_data_is_refused(trained, tmp_path, capsys):
+    prefix = copy_checkpoint(trained[0], tmp_path / "cut")
+    prefix.with_name("ckpt-8.data-00000-of-00001").unlink()
+    assert_refused(capsys, "copy ckpt-8.data-* beside it", prefix, tmp_path / "model")
+
+
+def test_missing_checkpoint_is_refused(trained, tmp_path, capsys):
+    config = trained[0] / "config.json"
+    assert_refused(capsys, "no such checkpoint", trained[0] / "ckpt-9", tmp_path / "model")
+    assert_refused(capsys, "no checkpoint in this directory", tmp_path, tmp_path / "model", config=config)
+
+
+def test_missing_head_is_refused(trained, tmp_path, capsys):
+    """As saved by a trainer without the next sentence head."""
+    import tensorflow as tf
+
+    model = trained[1]
+    items = {"encoder": model.encoder_network, "masked_lm": model.masked_lm}
+    prefix = Path(tf.train.Checkpoint(**items).write(str(tmp_path / "ckpt")))
+    config = write_config(tmp_path / "config.json")
+    assert_refused(
+        capsys, "no variable next_sentence..pooler_dense/kernel and 3 more", prefix, tmp_path / "m", config=config
+    )
+
+
+def test_vocabulary_of_another_model_is_refused(trained, tmp_path, capsys):
+    vocab = tmp_path / "vocab.txt"
+    vocab.write_bytes(vocab_bytes([*SPECIAL_TOKENS, "語"]))
+    message = "has 6 tokens, but vocab_size is 50"
+    assert_refused(capsys, message, trained[0] / "ckpt-8", tmp_path / "model", "--vocab_file", str(vocab))
+
+
+def test_hf_config_of_another_model_is_refused(trained, tmp_path, capsys):
+    hf_config_dir = Path(__file__).parents[1] / "hf_model_configs" / "bert_tiny_wordpiece"
+    flags = ("--hf_config_dir", str(hf_config_dir))
+    assert_refused(capsys, "describes another model", trained[0] / "ckpt-8", tmp_path / "model", *flags)
