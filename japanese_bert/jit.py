@@ -8,9 +8,11 @@ what they write is the same.
 
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import numba
+from numba.core.registry import cpu_target
 
 
 def _kernels_hash() -> str:
@@ -36,4 +38,16 @@ def _set_cache_directory() -> bool:
     return os.access(directory, os.W_OK)
 
 
+def _load_without_blas() -> None:
+    """Load what numba loads at the first call, which imports SciPy's BLAS: 0.2 s for nothing that kernels here use."""
+    if "scipy.linalg" in sys.modules:
+        return
+    sys.modules["scipy.linalg"] = None  # the import fails, which numba takes for a SciPy that is not installed
+    try:
+        cpu_target.target_context.refresh()
+    finally:
+        del sys.modules["scipy.linalg"]
+
+
+_load_without_blas()
 kernel = numba.njit(cache=_set_cache_directory(), error_model="numpy")

@@ -10,7 +10,7 @@ WINDOW_BYTES = 1 << 24
 
 
 def map_array(file: BinaryIO, dtype: np.dtype) -> np.ndarray:
-    """The content of a file as an array; pages are read when touched. Closes the file, which the mapping keeps alive."""
+    """The content of a file as an array; pages are read when touched. The file is closed, the mapping keeps it."""
     with file:
         file.flush()
         size = os.fstat(file.fileno()).st_size

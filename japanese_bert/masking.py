@@ -51,7 +51,8 @@ def choose_groups(num_groups, group_starts, group_ends, quota, state, is_masked)
         group_starts[chosen], group_ends[chosen] = group_starts[index], group_ends[index]
         if marked + end - start > quota:
             continue
-        is_masked[start:end] = True
+        for position in range(start, end):
+            is_masked[position] = True
         marked += end - start
     return marked
 
@@ -69,13 +70,17 @@ def replace_token(token, mask_id, replacement_ids, state):
 
 @kernel
 def mask_tokens(ids, length, is_masked, mask_id, replacement_ids, state, positions, labels):
-    """Replace the marked ids in place and unmark them; fills positions and labels in ascending order."""
+    """Replace the marked ids in place and unmark them; fills positions and labels in ascending order.
+
+    `positions` must have room for one more than are marked.
+    """
     count = 0
-    for position in range(length):
-        if is_masked[position]:
-            is_masked[position] = False
-            positions[count] = position
-            labels[count] = ids[position]
-            ids[position] = replace_token(ids[position], mask_id, replacement_ids, state)
-            count += 1
+    for position in range(length):  # no branch, which would be guessed wrong at every seventh token
+        positions[count] = position
+        count += is_masked[position]
+        is_masked[position] = False
+    for index in range(count):
+        position = positions[index]
+        labels[index] = ids[position]
+        ids[position] = replace_token(ids[position], mask_id, replacement_ids, state)
     return count

@@ -65,11 +65,18 @@ class Renderer:
     _names: np.ndarray = field(init=False)
     _replacement_ids: np.ndarray = field(init=False)
     _tables: np.ndarray = field(init=False)
+    _out: np.ndarray = field(init=False)
+    _segments: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         self._names = encode_names(feature_names(self.settings.use_v2_feature_names))
         self._replacement_ids = np.array(self.vocab.real_token_ids(), np.int64)
         self._tables = crc32c_tables()
+        # Used again for every member: fresh memory would be zeroed page by page each time.
+        num_records = min(RECORDS_PER_MEMBER, len(self.order))
+        lengths = self.settings.max_seq_length, self.settings.max_predictions_per_seq
+        self._out = np.empty(num_records * max_record_bytes(*lengths, len(self.vocab)), np.uint8)
+        self._segments = np.empty((num_records, self.settings.max_seq_length), self.store.tokens.dtype)
 
     def jobs(self) -> Iterable[tuple[int, int]]:
         """(output, first number) of all members in the order in which they are written; see `__call__`."""
@@ -83,26 +90,25 @@ class Renderer:
         _, first = job
         numbers = self.order[first :: self.num_outputs][:RECORDS_PER_MEMBER].copy()
         release_pages(self.order)
-        lengths = self.settings.max_seq_length, self.settings.max_predictions_per_seq
-        out = np.empty(len(numbers) * max_record_bytes(*lengths, len(self.vocab)), np.uint8)
         counters = np.zeros(len(COUNTERS), np.int64)
         end = 0
         for start in range(0, len(numbers), self.batch_size):
-            end = self._render(numbers[start : start + self.batch_size], out, end, counters)
-        records = out[:end].data
+            end = self._render(numbers[start : start + self.batch_size], end, counters)
+        records = self._out[:end].data
         return compress_member(records) if self.settings.gzip_compress else bytes(records), counters
 
-    def _render(self, numbers: np.ndarray, out: np.ndarray, end: int, counters: np.ndarray) -> int:
+    def _render(self, numbers: np.ndarray, end: int, counters: np.ndarray) -> int:
         settings = self.settings
         planned = take(self.instances, numbers)
-        segments = gather_segments(self.store.tokens, planned, settings.max_seq_length)
+        segments = self._segments[: len(planned)]
+        gather_segments(self.store.tokens, planned, segments)
         return render(
             (segments, planned, numbers, self.store.word_start_bit),
             (settings.max_predictions_per_seq, settings.masked_lm_prob, settings.do_whole_word_mask),
             (self.vocab.ids[MASK_TOKEN], self._replacement_ids, settings.random_seed),
             (self.vocab.ids[CLS], self.vocab.ids[SEP], settings.next_sentence),
             (self._names, self._tables),
-            out,
+            self._out,
             end,
             counters,
         )
@@ -125,23 +131,21 @@ def render_instances(
     return dict(zip(COUNTERS, totals.tolist(), strict=True))
 
 
-def gather_segments(tokens: np.ndarray, planned: np.ndarray, max_seq_length: int) -> np.ndarray:
-    """Tokens of A from column 1, of B behind a free column: shape [len(planned), max_seq_length], as in the store.
+def gather_segments(tokens: np.ndarray, planned: np.ndarray, segments: np.ndarray) -> None:
+    """Fill `segments`, shape [len(planned), max_seq_length]: A from column 1, B behind a free column, as stored.
 
-    They are copied in the order of the store, so that a store larger than memory is read in sweeps.
+    Tokens are copied in the order of the store, so that a store larger than memory is read in sweeps.
     """
     a_length = planned["a_length"].astype(np.int64)
     starts = np.concatenate([planned["a_start"], planned["b_start"]])
     lengths = np.concatenate([a_length, planned["b_length"]])
     columns = np.concatenate([np.ones_like(a_length), a_length + 2])
     by_place = np.argsort(starts, kind="stable")
-    segments = np.zeros((len(planned), max_seq_length), tokens.dtype)
     runs = window_slices(tokens, starts[by_place])
     for run in runs:
         copy_segments(tokens, by_place[run], starts, lengths, columns, segments)
         if len(runs) > 1:
             release_pages(tokens)
-    return segments
 
 
 @kernel
@@ -166,7 +170,7 @@ def render(batch, masking, replacement, layout, encoding, out, end, counters):
     starts_word = np.zeros(max_seq_length, np.bool_)
     is_masked = np.zeros(max_seq_length, np.bool_)
     groups = np.zeros((2, max_seq_length), np.int64)
-    predictions = np.zeros((2, max_seq_length), np.int64)
+    predictions = np.zeros((2, max_seq_length + 1), np.int64)
     for row in range(len(planned)):
         a_length, b_length = np.int64(planned[row]["a_length"]), np.int64(planned[row]["b_length"])
         is_random_next = np.int64(planned[row]["is_random_next"])

@@ -71,7 +71,7 @@ def check_files_exist(paths: Iterable[Path], made_by: str) -> None:
 
 
 class Stopwatch:
-    """Wall and CPU seconds since construction, CPU including finished child processes."""
+    """Wall seconds since construction; CPU seconds of this process and its finished children; peak memory of one."""
 
     def __init__(self) -> None:
         self._wall = time.perf_counter()
@@ -82,7 +82,7 @@ class Stopwatch:
         return {
             "seconds": round(time.perf_counter() - self._wall, 2),
             "cpu_seconds": round(cpu, 2),
-            "peak_memory_mb": round(max(own.ru_maxrss, children.ru_maxrss) / 1024, 1),
+            "peak_memory_mb": round(max(_own_peak_memory(own.ru_maxrss), children.ru_maxrss) / 1024, 1),
         }
 
 
@@ -95,10 +95,29 @@ def progress_bar(description: str, total: int | None, unit: str):
 
 
 def print_summary(title: str, summary: Mapping[str, object]) -> None:
+    """Counts with thousands separators, shares with four digits; one level of grouping."""
     print(title)
     for name, value in summary.items():
-        print(f"  {name}: {value:,}" if isinstance(value, int) else f"  {name}: {value}")
+        if isinstance(value, Mapping):
+            print(f"  {name}: " + (", ".join(f"{key} {_readable(item)}" for key, item in value.items()) or "none"))
+        else:
+            print(f"  {name}: {_readable(value)}")
     sys.stdout.flush()
+
+
+def _readable(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4f}".rstrip("0").rstrip(".") if abs(value) < 10 else f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _own_peak_memory(fallback: int) -> int:
+    """Peak resident KiB of this process. getrusage starts at the size of the process that started this one."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return next(int(line.split()[1]) for line in status.split("\n") if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        return fallback
 
 
 def _error(prog: str, message: str, code: int) -> int:

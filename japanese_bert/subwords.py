@@ -54,23 +54,20 @@ def encode_characters(word: str, ids: dict[str, int], prefix: str = "") -> list[
 
 
 def _encode_part(word: str, ids: dict[str, int], prefix: str) -> list[int]:
+    whole = ids.get(word)
     if len(word) > MAX_INPUT_CHARS_PER_WORD:
         return [ids[UNK]]
+    if whole is not None:
+        return [whole]
     pieces: list[int] = []
-    start = 0
+    start, lead = 0, ""
     while start < len(word):
-        end = _end_of_longest_piece(word, start, ids, prefix)
-        if end == start:
+        for end in range(len(word), start, -1):
+            piece = ids.get(lead + word[start:end])
+            if piece is not None:
+                break
+        else:
             return [ids[UNK]]
-        pieces.append(ids[(prefix if start else "") + word[start:end]])
-        start = end
+        pieces.append(piece)
+        start, lead = end, prefix
     return pieces
-
-
-def _end_of_longest_piece(word: str, start: int, ids: dict[str, int], prefix: str) -> int:
-    """End of the longest known piece at `start`, or `start` if there is none."""
-    lead = prefix if start else ""
-    for end in range(len(word), start, -1):
-        if lead + word[start:end] in ids:
-            return end
-    return start

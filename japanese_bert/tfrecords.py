@@ -19,7 +19,7 @@ FEATURE_INT64_LIST = 0x1A
 
 CRC32C_POLYNOMIAL = 0x82F63B78  # Castagnoli, reflected
 CRC_MASK_DELTA = np.uint32(0xA282EAD8)
-FLOAT_ONE = np.array([1.0], "<f4").view(np.uint8)
+FLOAT_ONE = (0x00, 0x00, 0x80, 0x3F)  # 1.0 as four little-endian bytes
 
 
 def feature_names(use_v2_feature_names: bool) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ def write_weights(out, position, name, count, padded):
     position = write_entry_start(out, position, name, FEATURE_FLOAT_LIST, 4 * padded)
     out[position : position + 4 * padded] = 0
     for index in range(count):
-        out[position + 4 * index : position + 4 * index + 4] = FLOAT_ONE
+        out[position + 4 * index + 2], out[position + 4 * index + 3] = FLOAT_ONE[2], FLOAT_ONE[3]
     return position + 4 * padded
 
 

@@ -15,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from japanese_bert.corpus import read_line_blocks
+from japanese_bert.jit import kernel
 from japanese_bert.mapped import append_array, map_array
 from japanese_bert.vocab import UNK, Vocab
 from japanese_bert.words import WordSplitter
@@ -84,30 +85,22 @@ class BlockTokenizer:
 
     def __call__(self, block: bytes) -> TokenBlock:
         counts = CorpusCounts()
-        words: list[str] = []
-        word_ends: list[int] = []
+        sentences: list[str] = []
         document_ends: list[int] = []
         for line in _decode(block, counts).split("\n")[:-1]:
-            sentence = line.strip()
-            if not sentence:
-                document_ends.append(len(word_ends))
-                continue
-            words.extend(self._splitter.split(sentence.replace("\0", "")))
-            word_ends.append(len(words))
-        return self._to_ids(words, np.array(word_ends, np.int64), np.array(document_ends, np.int64), counts)
-
-    def _to_ids(self, words: list[str], word_ends: np.ndarray, document_ends: np.ndarray, counts: CorpusCounts):
+            if sentence := line.strip():
+                sentences.append(sentence.replace("\0", ""))
+            else:
+                document_ends.append(len(sentences))
+        words, word_ends = self._splitter.split_all(sentences)
         if len(self._table) > MAX_CACHED_WORDS:
             self._table = _PieceTable(self._encode_word)
-        ids, lengths = self._table.look_up(words)
-        token_ends = np.concatenate([[0], np.cumsum(lengths)])
-        tokens = ids.astype(self.dtype)
-        tokens[token_ends[:-1][lengths > 0]] |= self._word_start
-        sentence_lengths = np.diff(token_ends[word_ends], prepend=0)
+        rows = np.fromiter(map(self._table.__getitem__, words), np.int64, len(words))
+        tokens, sentence_lengths = self._table.expand(rows, np.array(word_ends, np.int64), self.dtype)
         kept = sentence_lengths > 0
         counts.words = len(words)
-        counts.tokens = len(ids)
-        counts.unknown_tokens = int(np.count_nonzero(ids == self._unknown))
+        counts.tokens = len(tokens)
+        counts.unknown_tokens = int(np.count_nonzero(tokens & (self._word_start - 1) == self._unknown))
         counts.sentences = int(np.count_nonzero(kept))
         counts.sentences_without_tokens = len(kept) - counts.sentences
         kept_before = np.concatenate([[0], np.cumsum(kept)])
@@ -128,15 +121,32 @@ class _PieceTable(dict):
         row = self[word] = len(self._ends) - 2
         return row
 
-    def look_up(self, words: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Ids of all pieces of `words` on end, and the number of pieces of each word."""
-        rows = np.fromiter(map(self.__getitem__, words), np.int64, len(words))
+    def expand(self, rows: np.ndarray, word_ends: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens of all words on end, word start bits set, and the number of tokens of each sentence."""
         ends = np.frombuffer(self._ends, np.int64)
-        starts, lengths = ends[:-1][rows], np.diff(ends)[rows]
-        # Position in the table = start of the word's row + position inside the word.
-        first = np.cumsum(lengths) - lengths
-        positions = np.repeat(starts - first, lengths) + np.arange(lengths.sum())
-        return np.frombuffer(self._pieces, np.int64)[positions], lengths
+        tokens = np.empty((ends[rows + 1] - ends[rows]).sum(), dtype)
+        sentence_lengths = np.zeros(len(word_ends), np.int64)
+        if len(tokens):
+            expand_words(rows, word_ends, ends, np.frombuffer(self._pieces, np.int64), tokens, sentence_lengths)
+        return tokens, sentence_lengths
+
+
+@kernel
+def expand_words(rows, word_ends, piece_ends, pieces, tokens, sentence_lengths):
+    """Fill `tokens` with the pieces of the words in `rows`, and count them by sentence."""
+    word_start = 1 << (8 * tokens.itemsize - 1)
+    position = 0
+    word = 0
+    for sentence in range(len(word_ends)):
+        sentence_start = position
+        while word < word_ends[sentence]:
+            bit = word_start
+            for index in range(piece_ends[rows[word]], piece_ends[rows[word] + 1]):
+                tokens[position] = pieces[index] | bit
+                bit = 0
+                position += 1
+            word += 1
+        sentence_lengths[sentence] = position - sentence_start
 
 
 class TokenStoreWriter:
@@ -194,6 +204,7 @@ def build_token_store(
             yield from read_line_blocks(path, progress, block_bytes)
             yield b"\n"
 
+    tokenizer(b"\n")  # load compiled code before processes are forked
     for block in map_in_order(tokenizer, blocks(), num_workers):
         writer.append(block)
     return writer.close()

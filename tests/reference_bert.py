@@ -1,7 +1,7 @@
 """BERT's data algorithm in its slow, obvious form, for the tests alone.
 
-Written from the description in Devlin et al. 2019 with lists of lists and a numpy generator passed in; it shares no code
-and no random numbers with the package, so that only distributions can agree.
+Written from the description in Devlin et al. 2019 with lists and a numpy generator passed in; it shares no code and
+no random numbers with the package, so that only distributions can agree.
 """
 
 

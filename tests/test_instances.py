@@ -1,4 +1,4 @@
-from tempfile import TemporaryFile as new_file
+import tempfile
 
 import numpy as np
 import pytest
@@ -7,6 +7,8 @@ from scipy.stats import chi2_contingency, ks_2samp
 
 from japanese_bert.instances import PlanSettings, plan_instances, shuffle_instances, truncate_pair
 from japanese_bert.token_store import CorpusCounts, TokenStore
+
+new_file = tempfile.TemporaryFile
 
 
 def make_store(documents: list[list[int]], dtype=np.uint16) -> TokenStore:

@@ -100,7 +100,7 @@ def test_80_10_10_within_5_sigma_and_labels_restore_the_input():
     ids, is_masked = original.copy(), np.ones(length, np.bool_)
     is_masked[::5] = False
     expected = np.flatnonzero(is_masked)
-    positions, labels = np.zeros((2, length), np.int64)
+    positions, labels = np.zeros((2, length + 1), np.int64)
     count = mask_tokens(ids, length, is_masked, MASK_ID, REPLACEMENTS, state, positions, labels)
     assert count == len(expected)
     assert np.array_equal(positions[:count], expected)

@@ -1,0 +1,79 @@
+"""The field's data code as users of Japanese BERTs run it today, for comparison only.
+
+Drives Model Garden's `official.nlp.data.create_pretraining_data` with transformers' `BertJapaneseTokenizer`, one
+call a sentence. In character mode pieces inside a word carry `##` until they become ids, so that whole words can be
+told; that is how the best-known public pipeline does it.
+"""
+
+import argparse
+import random
+
+from official.nlp.data import create_pretraining_data as model_garden
+from transformers import BertJapaneseTokenizer
+
+
+class ReferenceTokenizer:
+    """What Model Garden's code wants of a tokenizer."""
+
+    def __init__(self, vocab_file: str, subword_tokenizer_type: str) -> None:
+        self._tokenizer = BertJapaneseTokenizer(
+            vocab_file,
+            do_lower_case=False,
+            word_tokenizer_type="mecab",
+            subword_tokenizer_type=subword_tokenizer_type,
+            mecab_kwargs={"mecab_dic": "unidic_lite"},
+        )
+        self._marks_characters = subword_tokenizer_type == "character"
+        self.vocab = self._tokenizer.vocab
+
+    def tokenize(self, text: str) -> list[str]:
+        if not self._marks_characters:
+            return self._tokenizer.tokenize(text)
+        return [
+            f"##{character}" if index else character
+            for word in self._tokenizer.word_tokenizer.tokenize(text)
+            for index, character in enumerate(self._tokenizer.subword_tokenizer.tokenize(word))
+        ]
+
+    def convert_tokens_to_ids(self, tokens: list[str]) -> list[int]:
+        if self._marks_characters:
+            tokens = [token.removeprefix("##") if len(token) > 2 else token for token in tokens]
+        return self._tokenizer.convert_tokens_to_ids(tokens)
+
+
+def main(args: argparse.Namespace) -> None:
+    tokenizer = ReferenceTokenizer(args.vocab_file, args.subword_tokenizer_type)
+    instances = model_garden.create_training_instances(
+        [args.input_file],
+        tokenizer,
+        lambda line: line.decode("utf-8", errors="ignore").strip(),
+        args.max_seq_length,
+        args.dupe_factor,
+        0.1,
+        0.15,
+        args.max_predictions_per_seq,
+        random.Random(args.random_seed),
+        do_whole_word_mask=True,
+    )
+    model_garden.write_instance_to_example_files(
+        instances,
+        tokenizer,
+        args.max_seq_length,
+        args.max_predictions_per_seq,
+        [args.output_file],
+        gzip_compress=True,
+        use_v2_feature_names=True,
+    )
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("input_file", "output_file", "vocab_file", "subword_tokenizer_type"):
+        parser.add_argument(f"--{name}", required=True)
+    for name in ("max_seq_length", "max_predictions_per_seq", "dupe_factor", "random_seed"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    return parser
+
+
+if __name__ == "__main__":
+    main(get_parser().parse_args())

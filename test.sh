@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Check style and run the tests in .venv, which is made first if need be.
+# Arguments go to pytest:  ./test.sh -m slow   runs the long tests,  ./test.sh -m ''  all of them.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+./install.sh requirements.txt
+./install.sh requirements-test.txt
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+exec .venv/bin/python -m pytest "$@"
