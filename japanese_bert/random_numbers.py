@@ -35,7 +35,7 @@ def start_stream(state, seed, use, index):
 def random_unit(state):
     """A float in [0, 1) with 53 random bits."""
     state[0] = state[0] + GOLDEN_GAMMA
-    return np.float64(mix(state[0]) >> np.uint64(11)) * TO_UNIT
+    return np.float64(np.int64(mix(state[0]) >> np.uint64(11))) * TO_UNIT
 
 
 @kernel

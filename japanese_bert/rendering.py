@@ -169,7 +169,7 @@ def render(batch, masking, replacement, layout, encoding, out, end, counters):
     ids = np.zeros(max_seq_length, np.int64)
     starts_word = np.zeros(max_seq_length, np.bool_)
     is_masked = np.zeros(max_seq_length, np.bool_)
-    groups = np.zeros((2, max_seq_length), np.int64)
+    groups = np.zeros((2, max_seq_length + 1), np.int64)
     predictions = np.zeros((2, max_seq_length + 1), np.int64)
     for row in range(len(planned)):
         a_length, b_length = np.int64(planned[row]["a_length"]), np.int64(planned[row]["b_length"])

@@ -42,8 +42,14 @@ def encode_wordpieces(word: str, ids: dict[str, int], prefix: str = "##") -> lis
     >>> encode_wordpieces("東京都民", {"[UNK]": 1, "東京": 2, "##都": 3, "##民": 4})
     [2, 3, 4]
     """
+    whole = ids.get(word)
+    if whole is not None and len(word) <= MAX_INPUT_CHARS_PER_WORD:
+        return [whole]
+    parts = word.split()
+    if len(parts) == 1 and parts[0] == word:
+        return _encode_part(word, ids, prefix)
     # A MeCab word can hold exotic white space (U+2028): it parts pieces, as in BertJapaneseTokenizer.
-    return [piece for part in word.split() for piece in _encode_part(part, ids, prefix)]
+    return [piece for part in parts for piece in _encode_part(part, ids, prefix)]
 
 
 def encode_characters(word: str, ids: dict[str, int], prefix: str = "") -> list[int]:
@@ -54,20 +60,18 @@ def encode_characters(word: str, ids: dict[str, int], prefix: str = "") -> list[
 
 
 def _encode_part(word: str, ids: dict[str, int], prefix: str) -> list[int]:
-    whole = ids.get(word)
     if len(word) > MAX_INPUT_CHARS_PER_WORD:
         return [ids[UNK]]
-    if whole is not None:
-        return [whole]
     pieces: list[int] = []
-    start, lead = 0, ""
-    while start < len(word):
-        for end in range(len(word), start, -1):
-            piece = ids.get(lead + word[start:end])
-            if piece is not None:
-                break
-        else:
-            return [ids[UNK]]
-        pieces.append(piece)
-        start, lead = end, prefix
-    return pieces
+    rest = word
+    while True:
+        piece = rest
+        shortest = len(prefix) if pieces else 0
+        while piece not in ids:
+            piece = piece[:-1]
+            if len(piece) == shortest:
+                return [ids[UNK]]
+        pieces.append(ids[piece])
+        if len(piece) == len(rest):
+            return pieces
+        rest = prefix + rest[len(piece) :]

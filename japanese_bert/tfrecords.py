@@ -47,12 +47,8 @@ def compress_member(records: bytes | memoryview) -> bytes:
 
 @kernel
 def varint_size(value):
-    """Bytes of a non-negative integer as a varint."""
-    size = 1
-    while value >= 128:
-        value >>= 7
-        size += 1
-    return size
+    """Bytes of a value below 2**21 as a varint."""
+    return 1 + np.int64(value >= 128) + np.int64(value >= 16384)
 
 
 @kernel
@@ -72,6 +68,15 @@ def write_varint(out, position, value):
         position += 1
     out[position] = value
     return position + 1
+
+
+@kernel
+def write_varint_ahead(out, position, value):
+    """Write a value without a branch: always three bytes, of which what follows overwrites those that are too many."""
+    out[position] = (value & 127) | np.int64(value >= 128) << 7
+    out[position + 1] = (value >> 7 & 127) | np.int64(value >= 16384) << 7
+    out[position + 2] = value >> 14
+    return position + varint_size(value)
 
 
 @kernel
@@ -104,7 +109,7 @@ def write_int64s(out, position, name, values, count, padded):
         values_size += varint_size(values[index])
     position = write_entry_start(out, position, name, FEATURE_INT64_LIST, values_size)
     for index in range(count):
-        position = write_varint(out, position, values[index])
+        position = write_varint_ahead(out, position, values[index])
     out[position : position + padded - count] = 0
     return position + padded - count
 

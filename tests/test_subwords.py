@@ -19,6 +19,8 @@ def test_a_word_with_an_unknown_rest_is_one_unknown():
     ids = {"[UNK]": 0, "東京": 2, "##都": 4}
     assert encode_wordpieces("東京府", ids) == [0]
     assert encode_wordpieces("", ids) == []
+    assert encode_wordpieces("##", ids) == [0]
+    assert encode_wordpieces("##都", ids) == [4]
 
 
 @pytest.mark.parametrize(("length", "expected"), [(100, 100), (101, 1)])
