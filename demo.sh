@@ -33,19 +33,22 @@ python train_tokenizer.py --input_files $out/corpus/corpus_sampled.txt --output_
 mkdir -p $out/tokenizers/character
 head -n 7027 $out/tokenizers/wordpiece/vocab.txt > $out/tokenizers/character/vocab.txt
 
-# name, flags of the tokenization
+# name, flags of the tokenization: shards 01 to 03 for training, 04 held out for validation
 data() {
-    local name=$1
-    shift
+    local name=$1 corpus records flags
     for corpus in cc-100 wikipedia; do
-        local lengths="--max_seq_length 128 --max_predictions_per_seq 19 --dupe_factor 20"
-        [ $corpus = wikipedia ] && lengths="--max_seq_length 512 --max_predictions_per_seq 76 --dupe_factor 30"
-        # shellcheck disable=SC2086
-        seq -f %02g 1 4 | xargs -L 1 -I {} -P 2 python create_pretraining_data.py \
-            --input_file $out/corpus/$corpus/corpus_{}.txt \
-            --output_file "$out/pretraining_data/$name/$corpus/pretraining_data_{}.tfrecord.gz" \
-            --vocab_file "$out/tokenizers/$name/vocab.txt" --word_tokenizer_type mecab --mecab_dic_type unidic_lite \
-            --do_whole_word_mask --gzip_compress --use_v2_feature_names --masked_lm_prob 0.15 $lengths "$@"
+        records=$out/pretraining_data/$name/$corpus
+        flags=(--vocab_file $out/tokenizers/$name/vocab.txt --word_tokenizer_type mecab --mecab_dic_type unidic_lite
+            --do_whole_word_mask --gzip_compress --use_v2_feature_names --masked_lm_prob 0.15 "${@:2}")
+        if [ $corpus = cc-100 ]; then
+            flags+=(--max_seq_length 128 --max_predictions_per_seq 19 --dupe_factor 20)
+        else
+            flags+=(--max_seq_length 512 --max_predictions_per_seq 76 --dupe_factor 30)
+        fi
+        seq -f %02g 1 3 | xargs -L 1 -I {} -P 2 python create_pretraining_data.py --input_file $out/corpus/$corpus/corpus_{}.txt \
+            --output_file $records/pretraining_data_{}.tfrecord.gz "${flags[@]}"
+        python create_pretraining_data.py --input_file $out/corpus/$corpus/corpus_04.txt \
+            --output_file $records/validation/pretraining_data_04.tfrecord.gz "${flags[@]}"
     done
 }
 
@@ -54,7 +57,7 @@ data wordpiece --subword_tokenizer_type wordpiece
 step "6. pretraining data: character"
 data character --subword_tokenizer_type character --vocab_has_no_subword_prefix
 
-# name, corpus, data configuration, last step, further overrides: the last of four shards is held out for validation
+# name, corpus, data configuration, last step, further overrides; the trainer's whole output goes to a log file
 train() {
     local name=$1 corpus=$2 config=$3 last_step=$4 more=${5:-}
     local records=$out/pretraining_data/$name/$corpus model_dir=$out/model/$name/$corpus
@@ -62,14 +65,23 @@ train() {
         echo "complete already: $model_dir/ckpt-$last_step"
         return
     fi
+    mkdir -p "$model_dir"
     python -m official.nlp.train --experiment=bert/pretraining --mode=train_and_eval --model_dir="$model_dir" \
         --config_file="configs/data/$config.yaml" --config_file="configs/model/bert_tiny_$name.yaml" \
         --config_file=configs/runtime/cpu.yaml \
-        --params_override="${more}task.train_data.input_path=$records/pretraining_data_0[1-3].tfrecord.gz,task.validation_data.input_path=$records/pretraining_data_04.tfrecord.gz" \
-        2>&1 | grep --line-buffered -E 'train \| step|eval \| step|initialization from|error|Error|restored' || {
-            echo "demo.sh: error: training failed; run the command above without its filter to see why" >&2
+        --params_override="${more}task.train_data.input_path=$records/pretraining_data_*.tfrecord.gz,task.validation_data.input_path=$records/validation/*.tfrecord.gz" \
+        2>&1 | tee "$model_dir/train.log" | losses || {
+            tail -n 5 "$model_dir/train.log" >&2
+            echo "demo.sh: error: training failed; see $model_dir/train.log" >&2
             exit 1
         }
+}
+
+# One line for each report of the trainer, which gives it twice: step, speed, masked LM loss.
+losses() {
+    sed -u -n -E "s/np\.float32\(([^)]*)\)/\1/g
+        /^ ?(train|eval) \|.*steps\/sec/{s/ *\| output: *//;h}
+        /'lm_example_loss'/{s/.*: ([0-9.]{1,6}).*/masked LM loss \1/;H;s/.*//;x;/^ ?(train|eval)/{s/\n/ | /;p}}"
 }
 
 for name in wordpiece character; do
@@ -80,7 +92,7 @@ for name in wordpiece character; do
     step "9. conversion $name"
     python convert_tf2_checkpoint_to_all_frameworks.py --tf_checkpoint_path $out/model/$name/wikipedia/ckpt-60 \
         --tf_config_file model_configs/bert_tiny_$name/config.json --output_path $out/hf_model/bert-tiny-japanese-$name \
-        --vocab_file $out/tokenizers/$name/vocab.txt --hf_config_dir hf_model_configs/bert_tiny_$name
+        --vocab_file $out/tokenizers/$name/vocab.txt --hf_config_dir hf_model_configs/bert_tiny_$name --overwrite
 done
 
 step "10. fill-mask"

@@ -1,10 +1,14 @@
 """Ids and word boundaries of the data equal those of the tokenizer that users load, sentence by sentence."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from test_create_pretraining_data import unmasked
+from tfrecord_reader import read_examples
 
+import create_pretraining_data
 import make_alphabet_from_unidic
 import train_tokenizer
 from japanese_bert.subwords import make_subword_encoder
@@ -12,6 +16,7 @@ from japanese_bert.token_store import BlockTokenizer
 from japanese_bert.vocab import load_vocab
 from japanese_bert.words import make_word_splitter
 
+HF_CONFIGS = Path(__file__).resolve().parents[1] / "hf_model_configs"
 EDGE_SENTENCES = """が パ １ ｶﾞ 々 𠮷 😀 ㈱ ㎏ ① ～ ～ – — ― ﾊﾟ Ⅷ ㍻
 NHKのＴＶでPythonのiPhone12をCO₂とABC㎏で２０２４年３月に見た！？
 「Aですか？」『Bです。』（笑）www ＾＾；；；
@@ -81,6 +86,31 @@ def test_thousand_real_sentences_and_edge_cases(tmp_path, aozora_bytes, subword_
     vocabs = make_vocabs(tmp_path, aozora_bytes[:4_000_000].rsplit(b"\n", 1)[0] + b"\n", 14_000)
     sentences = sentences_of(aozora_bytes[-2_000_000:].split(b"\n", 1)[1])[:1000] + EDGE_SENTENCES
     assert differences(sentences, vocabs[subword_tokenizer_type], subword_tokenizer_type) == []
+
+
+@pytest.mark.parametrize("subword_tokenizer_type", ["wordpiece", "character"])
+def test_records_hold_the_ids_of_the_tokenizer_that_is_shipped(tmp_path, aozora_bytes, subword_tokenizer_type):
+    """1,000 real sentences, each a document, through the stage and back out of its records."""
+    from transformers import AutoTokenizer
+
+    vocab_file = make_vocabs(tmp_path, aozora_bytes[:4_000_000].rsplit(b"\n", 1)[0] + b"\n", 14_000)[
+        subword_tokenizer_type
+    ]
+    shutil.copytree(HF_CONFIGS / f"bert_base_{subword_tokenizer_type}", tmp_path / "model")
+    shutil.copy(vocab_file, tmp_path / "model" / "vocab.txt")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    sentences = sorted(set(sentences_of(aozora_bytes[-2_000_000:].split(b"\n", 1)[1])))
+    sentences = [sentence for sentence in sentences if len(sentence) < 120][:1000]
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("".join(f"{sentence}\n\n" for sentence in sentences), encoding="utf-8")
+    arguments = f"--input_file {corpus} --output_file {tmp_path / 'data.tfrecord'} --vocab_file {vocab_file}"
+    arguments += f" --subword_tokenizer_type {subword_tokenizer_type} --max_seq_length 256 --max_predictions_per_seq 39"
+    arguments += " --no-next_sentence --dupe_factor 1 --short_seq_prob 0 --use_v2_feature_names"
+    arguments += " --vocab_has_no_subword_prefix" if subword_tokenizer_type == "character" else ""
+    create_pretraining_data.main(create_pretraining_data.get_parser().parse_args(arguments.split()))
+    records = [unmasked(example) for example in read_examples(tmp_path / "data.tfrecord")]
+    assert len(records) == 1000
+    assert sorted(records) == sorted(tokenizer(sentence)["input_ids"] for sentence in sentences)
 
 
 @pytest.mark.slow
