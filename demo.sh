@@ -103,7 +103,7 @@ from transformers import pipeline, logging
 
 logging.set_verbosity_error()
 for directory in sys.argv[1:]:
-    print(directory)
+    print(directory, flush=True)
     fill_mask = pipeline("fill-mask", model=directory, tokenizer=directory, top_k=5)
     for sentence in ["日本の首都は[MASK]です。", "毎朝、[MASK]を飲んでから仕事を始める。", "この橋は川[MASK]かかっている。"]:
         print(f"  {sentence}", " ".join(f"{p['token_str']} ({p['score']:.3f})" for p in fill_mask(sentence)))

@@ -75,54 +75,46 @@ def shuffle_instances(num_instances: int, random_seed: int, file: BinaryIO) -> n
 
 def _plan_blocks(store: TokenStore, settings: PlanSettings) -> Iterator[tuple[np.ndarray, int]]:
     num_documents = len(store.document_offsets) - 1
-    plan = plan_pairs if settings.next_sentence else plan_single_segments
+    corpus = (store.tokens, store.sentence_offsets, store.document_offsets)
+    lengths = (settings.max_seq_length, settings.short_seq_prob, settings.next_sentence)
     buffer = np.empty(MIN_BUFFER, INSTANCE)
     for dupe in range(settings.dupe_factor):
         for start in range(0, num_documents, DOCUMENTS_PER_BLOCK):
             end = min(start + DOCUMENTS_PER_BLOCK, num_documents)
-            arguments = (
-                store.tokens,
-                store.sentence_offsets,
-                store.document_offsets,
-                (start, end, dupe),
-                (settings.max_seq_length, settings.short_seq_prob, settings.random_seed),
-            )
-            count = plan(*arguments, buffer)
+            arguments = (corpus, (start, end, dupe), lengths, settings.random_seed)
+            count = plan_documents(*arguments, buffer)
             if count > len(buffer):  # plan again: every document has its own random stream
                 buffer = np.empty(count, INSTANCE)
-                plan(*arguments, buffer)
+                plan_documents(*arguments, buffer)
             yield buffer[:count], end - start
 
 
 @kernel
-def plan_pairs(tokens, sentence_offsets, document_offsets, document_range, settings, out):
+def plan_documents(corpus, document_range, lengths, random_seed, out):
     """Plan the documents of a range; returns the number of instances, of which the first len(out) are written."""
+    tokens, sentence_offsets, document_offsets = corpus
     start, end, dupe = document_range
-    max_seq_length, short_seq_prob, random_seed = settings
+    max_seq_length, short_seq_prob, next_sentence = lengths
+    max_num_tokens = max_seq_length - (NUM_SPECIAL_PAIR if next_sentence else NUM_SPECIAL_SINGLE)
     num_documents = len(document_offsets) - 1
     state = np.zeros(1, np.uint64)
     count = 0
     for document in range(start, end):
         start_stream(state, random_seed, PLAN, dupe * num_documents + document)
-        count = plan_document_pairs(
-            sentence_offsets,
-            document_offsets,
-            document,
-            max_seq_length - NUM_SPECIAL_PAIR,
-            short_seq_prob,
-            state,
-            out,
-            count,
-        )
+        target = draw_target_length(max_num_tokens, short_seq_prob, state)
+        if next_sentence:
+            count = plan_pairs(
+                sentence_offsets, document_offsets, document, (target, max_num_tokens), state, out, count
+            )
+        else:
+            count = plan_segments(tokens, sentence_offsets, document_offsets, document, target, out, count)
     return count
 
 
 @kernel
-def plan_document_pairs(
-    sentence_offsets, document_offsets, document, max_num_tokens, short_seq_prob, state, out, count
-):
-    """Instances of one document, appended at `count`; returns the new count."""
-    target_seq_length = draw_target_length(max_num_tokens, short_seq_prob, state)
+def plan_pairs(sentence_offsets, document_offsets, document, lengths, state, out, count):
+    """Sentence pairs of one document, appended at `count`; returns the new count."""
+    target_seq_length, max_num_tokens = lengths
     document_end = document_offsets[document + 1]
     chunk_start = document_offsets[document]
     while chunk_start < document_end:
@@ -195,28 +187,20 @@ def truncate_pair(a_start, a_stop, b_start, b_stop, max_num_tokens, state):
 
 
 @kernel
-def plan_single_segments(tokens, sentence_offsets, document_offsets, document_range, settings, out):
-    """Consecutive ranges of a document, without next sentence prediction; arguments as of `plan_pairs`."""
-    start, end, dupe = document_range
-    max_seq_length, short_seq_prob, random_seed = settings
-    num_documents = len(document_offsets) - 1
-    state = np.zeros(1, np.uint64)
-    count = 0
-    for document in range(start, end):
-        start_stream(state, random_seed, PLAN, dupe * num_documents + document)
-        target = draw_target_length(max_seq_length - NUM_SPECIAL_SINGLE, short_seq_prob, state)
-        sentence, last = document_offsets[document], document_offsets[document + 1]
-        position, document_stop = sentence_offsets[sentence], sentence_offsets[last]
-        while position < document_stop:
-            while sentence < last and sentence_offsets[sentence + 1] <= position + target:
-                sentence += 1
-            stop = sentence_offsets[sentence]
-            if stop <= position:
-                stop = end_of_whole_words(tokens, position, min(position + target, document_stop))
-            if count < len(out):
-                write_instance(out, count, position, stop, stop, stop, False)
-            count += 1
-            position = stop
+def plan_segments(tokens, sentence_offsets, document_offsets, document, target_seq_length, out, count):
+    """Consecutive ranges of one document, without next sentence prediction; otherwise as `plan_pairs`."""
+    sentence, last = document_offsets[document], document_offsets[document + 1]
+    position, document_stop = sentence_offsets[sentence], sentence_offsets[last]
+    while position < document_stop:
+        while sentence < last and sentence_offsets[sentence + 1] <= position + target_seq_length:
+            sentence += 1
+        stop = sentence_offsets[sentence]
+        if stop <= position:  # one sentence fills the range, and its rest the next
+            stop = end_of_whole_words(tokens, position, min(position + target_seq_length, document_stop))
+        if count < len(out):
+            write_instance(out, count, position, stop, stop, stop, False)
+        count += 1
+        position = stop
     return count
 
 
