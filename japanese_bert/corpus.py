@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 BLOCK_BYTES = 1 << 20
+MAX_LINE_BYTES = 1 << 26  # bounds the memory; the longest row of a dump has some megabytes
 TEXT_BLOCK_BYTES = 1 << 18  # fits the second-level cache with its decoded copies
 STANDARD_INPUT = Path("-")
 
@@ -36,7 +37,7 @@ def expand_paths(patterns: str | list[str]) -> list[Path]:
     names = [name for entry in ([patterns] if isinstance(patterns, str) else patterns) for name in entry.split(",")]
     paths: list[Path] = []
     for name in filter(None, names):
-        matches = [name] if name == "-" or os.path.isfile(name) else sorted(glob.glob(name))
+        matches = [name] if name == "-" or os.path.isfile(name) else _glob(name)
         if not matches:
             raise FileNotFoundError(f"{name}: no file matches; check the path, or run the stage that makes it")
         paths.extend(Path(match) for match in matches)
@@ -48,6 +49,13 @@ def expand_paths(patterns: str | list[str]) -> list[Path]:
     if len(set(paths)) < len(paths):
         raise ValueError(f"an input file is named twice: {', '.join(map(str, paths))}")
     return paths
+
+
+def _glob(pattern: str) -> list[str]:
+    """Matches in order, without what stages write beside their outputs: records and temporary files."""
+    matches = set(glob.glob(pattern))
+    beside = {name for name in matches if name.endswith(".tmp") or (name.endswith(".json") and name[:-5] in matches)}
+    return sorted(matches - beside)
 
 
 def read_blocks(
@@ -86,6 +94,8 @@ def read_line_blocks(
         end = block.rfind(b"\n") + 1
         if not end:
             pending.append(block)
+            if len(pending) * block_bytes > MAX_LINE_BYTES:
+                raise ValueError(f"{path}: a line of more than {MAX_LINE_BYTES:,} bytes; expected line ends '\\n'")
             continue
         yield b"".join([*pending, block[:end]])
         pending = [block[end:]]

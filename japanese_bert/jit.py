@@ -6,9 +6,11 @@ version never runs old code. Processes that start at once (xargs -P) may all com
 what they write is the same.
 """
 
+import contextlib
 import hashlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numba
@@ -50,4 +52,19 @@ def _load_without_blas() -> None:
 
 
 _load_without_blas()
-kernel = numba.njit(cache=_set_cache_directory(), error_model="numpy")
+IS_CACHED = _set_cache_directory()
+
+
+def kernel(function: Callable) -> Callable:
+    """Compile a function at its first call for the types of its arguments."""
+    compiled = numba.njit(cache=IS_CACHED, error_model="numpy")(function)
+    if not numba.config.DISABLE_JIT and IS_CACHED:
+        save = compiled._cache.save_overload
+        compiled._cache.save_overload = lambda *arguments: _save_if_there_is_room(save, *arguments)
+    return compiled
+
+
+def _save_if_there_is_room(save: Callable, *arguments: object) -> None:
+    """A full disk or quota at home costs the next process its time to compile, but stops none."""
+    with contextlib.suppress(OSError):
+        save(*arguments)

@@ -3,9 +3,10 @@
 Another dictionary changes every token without a word of warning, so each stage records which one it used.
 """
 
+import hashlib
 import importlib
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -13,21 +14,27 @@ from pathlib import Path
 # Name on the command line (as transformers' BertJapaneseTokenizer spells it) -> Python package with the dictionary.
 DICTIONARY_PACKAGES: Mapping[str, str] = {"unidic_lite": "unidic-lite", "unidic": "unidic", "ipadic": "ipadic"}
 
+COMPILED_FILES = ("sys.dic", "unk.dic", "matrix.bin", "char.bin")
 FULL_STOP_SUBTYPE = "句点"  # 記号,句点 in IPADIC and NEologd; 補助記号,句点 in UniDic
 
 
 @dataclass(frozen=True, slots=True)
 class Dictionary:
-    """A compiled MeCab dictionary. `size` is that of its `sys.dic` in bytes."""
+    """A compiled MeCab dictionary.
+
+    `size` is that of its `sys.dic` in bytes. `sha256` is that of its compiled files, for one that is no package
+    with a version: compiling with other costs changes words, but no size.
+    """
 
     name: str
     directory: Path
     version: str
     size: int
+    sha256: str = ""
 
     def identity(self) -> dict[str, object]:
         """What tells one dictionary from another, without the path, which differs between machines."""
-        return {"name": self.name, "version": self.version, "size": self.size}
+        return {"name": self.name, "version": self.version, "size": self.size, "sha256": self.sha256}
 
 
 def find_dictionary(mecab_dic_type: str) -> Dictionary:
@@ -71,9 +78,15 @@ def make_tagger(dictionary: Dictionary, mecab_option: str = ""):
     mecabrc = dictionary.directory / "mecabrc"
     resource = mecabrc if mecabrc.is_file() else Path("/dev/null")
     try:
-        return fugashi.GenericTagger(f'-r "{resource}" -d "{dictionary.directory}" {mecab_option}'.rstrip())
+        tagger = fugashi.GenericTagger(f'-r "{resource}" -d "{dictionary.directory}" {mecab_option}'.rstrip())
     except RuntimeError as error:
-        raise ValueError(f"{dictionary.directory}: MeCab cannot open this dictionary ({_first_line(error)})") from error
+        raise ValueError(
+            f"{dictionary.directory}: MeCab cannot open this dictionary with these options; compile or name another"
+        ) from error
+    charset = tagger.dictionary_info[0]["charset"]
+    if charset.lower().replace("-", "") != "utf8":
+        raise ValueError(f"{dictionary.directory}: its charset is {charset}, expected UTF-8; compile it as UTF-8")
+    return tagger
 
 
 def _describe(name: str, directory: Path, package_version: str) -> Dictionary:
@@ -83,8 +96,14 @@ def _describe(name: str, directory: Path, package_version: str) -> Dictionary:
             f"{directory}: no compiled MeCab dictionary (sys.dic) there; expected one of "
             f"{', '.join(DICTIONARY_PACKAGES)} or the directory of a compiled dictionary"
         )
-    return Dictionary(name=name, directory=directory, version=package_version, size=system.stat().st_size)
+    digest = "" if package_version else _hash_of(directory / file for file in COMPILED_FILES)
+    return Dictionary(name, directory, package_version, system.stat().st_size, digest)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]
+def _hash_of(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        if path.is_file():
+            with open(path, "rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import BinaryIO
 
-from japanese_bert import __version__
+from japanese_bert import DATA_FORMAT, __version__
 
 HASH_BLOCK_BYTES = 1 << 22
 
@@ -44,6 +44,7 @@ class Provenance:
         if self._recipe is None:
             self._recipe = {
                 "stage": self.stage,
+                "format": DATA_FORMAT,
                 "method": _plain(self.method),
                 "inputs": [_describe_input(path) for path in self.inputs],
                 "dictionary": _plain(self.dictionary),
@@ -72,10 +73,7 @@ def provenance_path(output: Path) -> Path:
 
 def read_provenance(output: Path) -> dict | None:
     """The record beside `output`, or None if there is none that can be read."""
-    try:
-        return json.loads(provenance_path(output).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    return _read_json(provenance_path(output))
 
 
 @contextmanager
@@ -94,6 +92,7 @@ def open_outputs(outputs: list[Path], provenance: Provenance, overwrite: bool = 
                 f"{path}: exists and was made from other inputs or arguments, or not by this stage; "
                 "name another output, or replace it with --overwrite"
             )
+        _check_record_is_ours(provenance_path(path))
     with ExitStack() as stack:
         temporary = [stack.enter_context(_locked_temporary(path)) for path in outputs]
         yield temporary
@@ -123,8 +122,26 @@ def _publish(path: Path, file: BinaryIO, provenance: Provenance) -> None:
 
 def _write_record(path: Path, record: str) -> None:
     temporary = provenance_path(path).with_name(provenance_path(path).name + ".tmp")
-    temporary.write_text(record, encoding="utf-8", newline="\n")
-    os.replace(temporary, provenance_path(path))
+    try:
+        temporary.write_text(record, encoding="utf-8", newline="\n")
+        os.replace(temporary, provenance_path(path))
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _check_record_is_ours(path: Path) -> None:
+    """Raise FileExistsError if a file that is no record stands where the record will be written."""
+    if path.exists() and "stage" not in (_read_json(path) or {}):
+        raise FileExistsError(f"{path}: exists and is no record of a stage, which would replace it; move it away")
+
+
+def _read_json(path: Path) -> dict | None:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _temporary_path(path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from japanese_bert.jit import kernel
 from japanese_bert.mapped import release_pages, take, window_slices
 from japanese_bert.masking import choose_groups, find_groups, mask_tokens, num_predictions
 from japanese_bert.random_numbers import MASK, start_stream
+from japanese_bert.subwords import MAX_VOCAB_SIZE
 from japanese_bert.tfrecords import (
     EXAMPLE_FEATURES,
     compress_member,
@@ -30,7 +31,6 @@ from japanese_bert.vocab import CLS, SEP, Vocab
 from japanese_bert.vocab import MASK as MASK_TOKEN
 from japanese_bert.workers import map_in_order
 
-LARGEST_VOCABULARY = 1 << 20
 RECORDS_PER_MEMBER = 8192  # of a gzip file; part of the format: another number changes compressed bytes
 
 COUNTERS = ("instances", "tokens", "masked_tokens", "mask_tokens", "kept_tokens", "random_next", "without_predictions")
@@ -49,6 +49,41 @@ class RenderSettings:
     next_sentence: bool
     gzip_compress: bool
     random_seed: int
+
+
+class Batch(NamedTuple):
+    """Token ranges of instances, their tokens (see `gather_segments`) and their numbers, which seed the masks."""
+
+    segments: np.ndarray
+    planned: np.ndarray
+    numbers: np.ndarray
+
+
+class Layout(NamedTuple):
+    """How an instance becomes a sequence of ids."""
+
+    cls_id: int
+    sep_id: int
+    next_sentence: bool
+    word_start_bit: int
+
+
+class Masking(NamedTuple):
+    """How many tokens are masked, and what takes their places."""
+
+    max_predictions_per_seq: int
+    masked_lm_prob: float
+    do_whole_word_mask: bool
+    mask_id: int
+    replacement_ids: np.ndarray
+    random_seed: int
+
+
+class Encoding(NamedTuple):
+    """Feature names (`encode_names`) and checksum tables."""
+
+    names: np.ndarray
+    tables: np.ndarray
 
 
 @dataclass(slots=True)
@@ -102,12 +137,19 @@ class Renderer:
         planned = take(self.instances, numbers)
         segments = self._segments[: len(planned)]
         gather_segments(self.store.tokens, planned, segments)
+        ids = self.vocab.ids
         return render(
-            (segments, planned, numbers, self.store.word_start_bit),
-            (settings.max_predictions_per_seq, settings.masked_lm_prob, settings.do_whole_word_mask),
-            (self.vocab.ids[MASK_TOKEN], self._replacement_ids, settings.random_seed),
-            (self.vocab.ids[CLS], self.vocab.ids[SEP], settings.next_sentence),
-            (self._names, self._tables),
+            Batch(segments, planned, numbers),
+            Layout(ids[CLS], ids[SEP], settings.next_sentence, self.store.word_start_bit),
+            Masking(
+                settings.max_predictions_per_seq,
+                settings.masked_lm_prob,
+                settings.do_whole_word_mask,
+                ids[MASK_TOKEN],
+                self._replacement_ids,
+                settings.random_seed,
+            ),
+            Encoding(self._names, self._tables),
             self._out,
             end,
             counters,
@@ -157,55 +199,60 @@ def copy_segments(tokens, chosen, starts, lengths, columns, segments):
 
 
 @kernel
-def render(batch, masking, replacement, layout, encoding, out, end, counters):
+def render(batch, layout, masking, encoding, out, end, counters):
     """Mask and encode a batch; appends its records to `out` at `end` and returns the new end."""
-    segments, planned, numbers, word_start_bit = batch
-    max_predictions_per_seq, masked_lm_prob, do_whole_word_mask = masking
-    mask_id, replacement_ids, random_seed = replacement
-    next_sentence = layout[2]
-    names, tables = encoding
-    max_seq_length = segments.shape[1]
+    max_seq_length = batch.segments.shape[1]
     state = np.zeros(1, np.uint64)
     ids = np.zeros(max_seq_length, np.int64)
     starts_word = np.zeros(max_seq_length, np.bool_)
     is_masked = np.zeros(max_seq_length, np.bool_)
     groups = np.zeros((2, max_seq_length + 1), np.int64)
     predictions = np.zeros((2, max_seq_length + 1), np.int64)
-    for row in range(len(planned)):
-        a_length, b_length = np.int64(planned[row]["a_length"]), np.int64(planned[row]["b_length"])
-        is_random_next = np.int64(planned[row]["is_random_next"])
-        length = lay_out(segments[row], word_start_bit, a_length, b_length, layout, ids, starts_word)
-        start_stream(state, random_seed, MASK, numbers[row])
-        quota = num_predictions(length, masked_lm_prob, max_predictions_per_seq)
-        num_groups = find_groups(starts_word, a_length, b_length, do_whole_word_mask, groups[0], groups[1])
-        choose_groups(num_groups, groups[0], groups[1], quota, state, is_masked)
-        count = mask_tokens(ids, length, is_masked, mask_id, replacement_ids, state, predictions[0], predictions[1])
-        count_instance(counters, ids, length, predictions, count, mask_id, is_random_next)
+    for row in range(len(batch.planned)):
+        a_length, b_length = np.int64(batch.planned[row]["a_length"]), np.int64(batch.planned[row]["b_length"])
+        is_random_next = np.int64(batch.planned[row]["is_random_next"])
+        length = lay_out(batch.segments[row], a_length, b_length, layout, ids, starts_word)
+        start_stream(state, masking.random_seed, MASK, batch.numbers[row])
+        count = mask_instance(
+            ids, starts_word, (length, a_length, b_length), masking, state, is_masked, groups, predictions
+        )
+        count_instance(counters, ids, length, predictions, count, masking.mask_id, is_random_next)
         body = write_example(
             out,
             end + 12,
-            names,
-            (ids, length, a_length + 2, b_length + 1 if next_sentence else 0),
-            (predictions, count, max_predictions_per_seq),
-            (next_sentence, is_random_next),
+            encoding.names,
+            (ids, length, a_length + 2, b_length + 1 if layout.next_sentence else 0),
+            (predictions, count, masking.max_predictions_per_seq),
+            (layout.next_sentence, is_random_next),
         )
-        end = frame_record(out, end, body, tables)
+        end = frame_record(out, end, body, encoding.tables)
     return end
 
 
 @kernel
-def lay_out(segments, word_start_bit, a_length, b_length, layout, ids, starts_word):
+def lay_out(segments, a_length, b_length, layout, ids, starts_word):
     """Fill `ids` with [CLS] A [SEP] B [SEP], or [CLS] A [SEP], and `starts_word`; returns the length."""
-    cls_id, sep_id, next_sentence = layout
-    length = a_length + b_length + (NUM_SPECIAL_PAIR if next_sentence else NUM_SPECIAL_SINGLE)
+    length = a_length + b_length + (NUM_SPECIAL_PAIR if layout.next_sentence else NUM_SPECIAL_SINGLE)
     for position in range(length):
         token = np.int64(segments[position])
-        ids[position] = token & (word_start_bit - 1)
-        starts_word[position] = token & word_start_bit != 0
-    ids[0] = cls_id
-    ids[a_length + 1] = sep_id
-    ids[length - 1] = sep_id
+        ids[position] = token & (layout.word_start_bit - 1)
+        starts_word[position] = token & layout.word_start_bit != 0
+    ids[0] = layout.cls_id
+    ids[a_length + 1] = layout.sep_id
+    ids[length - 1] = layout.sep_id
     return length
+
+
+@kernel
+def mask_instance(ids, starts_word, lengths, masking, state, is_masked, groups, predictions):
+    """Mask whole words of one instance in place; returns the number of predictions. The last three are scratch."""
+    length, a_length, b_length = lengths
+    quota = num_predictions(length, masking.masked_lm_prob, masking.max_predictions_per_seq)
+    num_groups = find_groups(starts_word, a_length, b_length, masking.do_whole_word_mask, groups[0], groups[1])
+    choose_groups(num_groups, groups[0], groups[1], quota, state, is_masked)
+    return mask_tokens(
+        ids, length, is_masked, masking.mask_id, masking.replacement_ids, state, predictions[0], predictions[1]
+    )
 
 
 @kernel
@@ -216,7 +263,7 @@ def write_example(out, start, names, segments, predictions, next_sentence):
     has_label, is_random_next = next_sentence
     padded = len(ids)
     # The features are written behind room for their own tag and length, then moved up if that is shorter.
-    room = 1 + varint_size(max_record_bytes(padded, max_predictions_per_seq, LARGEST_VOCABULARY))
+    room = 1 + varint_size(max_record_bytes(padded, max_predictions_per_seq, MAX_VOCAB_SIZE))
     end = start + room
     end = write_int64s(out, end, names[0], ids, length, padded)
     end = write_run(out, end, names[1], 0, length, padded)

@@ -1,6 +1,7 @@
 """The shape that every stage shares: effective arguments first, one line per error, totals last."""
 
 import argparse
+import errno
 import os
 import resource
 import signal
@@ -41,7 +42,7 @@ def run_stage(
         main(args)
     except KeyboardInterrupt:
         sys.exit(_error(parser.prog, "interrupted; run the same command again to start over", 130))
-    except (ValueError, OSError, EOFError, ImportError, BrokenExecutor) as error:
+    except (ValueError, OSError, EOFError, ImportError, MemoryError, BrokenExecutor) as error:
         sys.exit(_error(parser.prog, describe_error(error), 1))
 
 
@@ -53,6 +54,12 @@ def describe_error(error: BaseException) -> str:
     """
     if isinstance(error, BrokenExecutor):
         return "a worker process died (killed, or out of memory); run again, with a smaller --num_workers if it recurs"
+    if isinstance(error, MemoryError):
+        return "out of memory; run again with a smaller --num_workers, or with smaller shards"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f"{error.filename or 'output or work directory'}: {error.strerror}; make room and run again"
+    if isinstance(error, FileExistsError | NotADirectoryError) and error.filename:
+        return f"{error.filename}: is a file, expected a directory"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return " ".join(str(error).split()) or type(error).__name__
@@ -130,4 +137,5 @@ def _error(prog: str, message: str, code: int) -> int:
 
 def _exit_on_signal(signum: int, frame: FrameType | None) -> None:
     """Turn SIGTERM into an exception, so that temporary files are removed on the way out."""
+    print("terminated; run the same command again to start over", file=sys.stderr)
     sys.exit(128 + signum)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from japanese_bert.vocab import UNK, Vocab
 
+MAX_VOCAB_SIZE = 1 << 20  # ids are written as at most three bytes of seven bits
 MAX_INPUT_CHARS_PER_WORD = 100  # a longer word is [UNK], as in every BERT
 
 
@@ -27,8 +28,12 @@ def make_subword_encoder(
             "use another --vocab_file, or add --vocab_has_no_subword_prefix for a character vocabulary"
         )
     prefix = "##" if has_subword_prefix else ""
+    if not vocab.real_token_ids():
+        raise ValueError("the vocabulary has no token that stands for text; make it with train_tokenizer.py")
+    if len(vocab) > MAX_VOCAB_SIZE:
+        raise ValueError(f"the vocabulary has {len(vocab):,} tokens, expected at most {MAX_VOCAB_SIZE:,}")
     # No text becomes a special token, even where a dictionary takes "[MASK]" for a word.
-    ids = {vocab.tokens[index]: index for index in vocab.real_token_ids()} | {UNK: vocab.ids[UNK]}
+    ids = vocab.text_ids() | {UNK: vocab.ids[UNK]}
     if subword_tokenizer_type == "wordpiece":
         if has_prefixed_entries and not has_subword_prefix:
             raise ValueError("--vocab_has_no_subword_prefix is given, but the vocabulary has ## entries; leave it out")

@@ -6,8 +6,9 @@ offset of every document (`int64`, one more entry than there are items). They ar
 corpus larger than memory works, and a store written to named files can serve another run.
 """
 
+import codecs
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -196,12 +197,20 @@ def build_token_store(
     progress: Callable[[int], object] | None = None,
     block_bytes: int = TOKENIZE_BLOCK_BYTES,
 ) -> TokenStore:
-    """Tokenize shards into files that `new_file` opens; the end of a shard ends a document."""
+    """Tokenize shards into files that `new_file` opens; the end of a shard ends a document.
+
+    Raises:
+        ValueError: a shard is no text.
+    """
     writer = TokenStoreWriter(tokenizer.dtype, new_file)
 
     def blocks() -> Iterator[bytes]:
         for path in paths:
-            yield from read_line_blocks(path, progress, block_bytes)
+            for number, block in enumerate(read_line_blocks(path, progress, block_bytes)):
+                if number == 0:
+                    check_is_text(path, block)
+                    block = block.removeprefix(codecs.BOM_UTF8)
+                yield block
             yield b"\n"
 
     tokenizer(b"\n")  # load compiled code before processes are forked
@@ -210,16 +219,14 @@ def build_token_store(
     return writer.close()
 
 
-def check_is_text(paths: Iterable[Path]) -> None:
-    """Raise ValueError for a file whose beginning is no UTF-8 text, such as a compressed file without its suffix."""
-    for path in paths:
-        block = next(read_line_blocks(path), b"")
-        invalid = len(block) - len(block.decode("utf-8", errors="ignore").encode("utf-8"))
-        if invalid > MAX_INVALID_SHARE * len(block):
-            raise ValueError(
-                f"{path}: {invalid:,} of its first {len(block):,} bytes are not UTF-8; expected text, or a name that "
-                "ends in .gz, .bz2 or .xz if it is compressed"
-            )
+def check_is_text(path: Path, block: bytes) -> None:
+    """Raise ValueError if the first block of a file is no UTF-8 text, as of a compressed file without its suffix."""
+    invalid = len(block) - len(block.decode("utf-8", errors="ignore").encode("utf-8"))
+    if invalid > MAX_INVALID_SHARE * len(block):
+        raise ValueError(
+            f"{path}: {invalid:,} of its first {len(block):,} bytes are not UTF-8; expected text, or a name that "
+            "ends in .gz, .bz2 or .xz if it is compressed"
+        )
 
 
 def _decode(block: bytes, counts: CorpusCounts) -> str:

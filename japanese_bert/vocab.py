@@ -27,13 +27,17 @@ class Vocab:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def text_ids(self) -> dict[str, int]:
+        """Ids of the tokens that text can become: no special and no unused one."""
+        return {
+            token: index
+            for token, index in self.ids.items()
+            if token not in SPECIAL_TOKENS and not token.startswith("[unused")
+        }
+
     def real_token_ids(self) -> list[int]:
-        """Ids that stand for text: no special, no unused and no blank token."""
-        return [
-            index
-            for index, token in enumerate(self.tokens)
-            if token.strip() and token not in SPECIAL_TOKENS and not token.startswith("[unused")
-        ]
+        """Ids of the tokens that may replace another one: as `text_ids`, without blanks."""
+        return [index for token, index in self.text_ids().items() if token.strip()]
 
 
 def load_vocab(path: Path) -> Vocab:

@@ -1,6 +1,7 @@
 """A sentence -> words, by MeCab or by white space and punctuation.
 
-Both splitters give the words of transformers' `BertJapaneseTokenizer` (4.57 and 5): `MecabWords` those of
+Both splitters give the words of transformers' `BertJapaneseTokenizer` (5; and 4.57, which differs where it
+lower-cases: there that comes before MeCab): `MecabWords` those of
 `word_tokenizer_type="mecab"`, `BasicWords` those of `"basic"`. They leave out `never_split`: here a literal
 `[MASK]` in the text is text.
 """

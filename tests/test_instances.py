@@ -122,6 +122,20 @@ def test_single_segments_with_every_document_short():
     assert instances["a_length"].sum() == 2 * store.sentence_offsets[-1]
 
 
+def test_single_segments_are_cut_elsewhere_in_every_pass():
+    store = make_store(random_documents())
+    instances = plan(store, next_sentence=False, short_seq_prob=1.0, dupe_factor=2)
+    half = int(np.flatnonzero(instances["a_start"] == 0)[1])
+    assert instances["a_length"][:half].tolist() != instances["a_length"][half:].tolist()
+
+
+def test_short_target_lengths_are_from_2_to_the_limit():
+    store = make_store([[1] * 100] * 300)
+    instances = plan(store, next_sentence=False, short_seq_prob=1.0, max_seq_length=8)
+    first = instances[np.isin(instances["a_start"], np.arange(300) * 100)]
+    assert set(first["a_length"].tolist()) == {2, 3, 4, 5, 6}
+
+
 def test_one_document_larger_than_the_buffer(monkeypatch):
     monkeypatch.setattr("japanese_bert.instances.MIN_BUFFER", 4)
     documents = random_documents(20)

@@ -50,6 +50,7 @@ def test_a_single_segment_has_no_groups_behind_it():
     ("length", "probability", "most", "expected"),
     [
         (128, 0.15, 19, 19),
+        (128, 0.5, 19, 19),
         (128, 0.15, 76, 19),
         (5, 0.15, 19, 1),
         (10, 0.25, 19, 2),

@@ -1,4 +1,6 @@
 import tempfile
+from contextlib import ExitStack
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 
 from japanese_bert.mapped import map_array, take, window_slices
 from japanese_bert.subwords import make_subword_encoder
-from japanese_bert.token_store import BlockTokenizer, TokenStore, build_token_store, check_is_text
+from japanese_bert.token_store import BlockTokenizer, TokenStore, build_token_store
 from japanese_bert.vocab import SPECIAL_TOKENS, Vocab
 from japanese_bert.words import make_word_splitter
 
@@ -26,7 +28,13 @@ def build(tmp_path: Path, *texts: bytes, extra: int = 0, **options) -> tuple[Tok
     for path, text in zip(paths, texts, strict=True):
         path.write_bytes(text)
     tokenizer, vocab = make_tokenizer(extra)
-    return build_token_store(paths, tokenizer, tempfile.TemporaryFile, **options), vocab
+    with ExitStack() as files:
+        new_file = partial(open_in, files)
+        return build_token_store(paths, tokenizer, new_file, **options), vocab
+
+
+def open_in(files: ExitStack):
+    return files.enter_context(tempfile.TemporaryFile())
 
 
 def decode(store: TokenStore, vocab: Vocab) -> list[list[str]]:
@@ -96,6 +104,11 @@ def test_a_full_word_table_starts_again(tmp_path, monkeypatch):
     monkeypatch.setattr("japanese_bert.token_store.MAX_CACHED_WORDS", 2)
     store, _ = build(tmp_path, text, block_bytes=16)
     assert np.array_equal(store.tokens, expected.tokens)
+    tokenizer, _ = make_tokenizer()
+    for _ in range(10):
+        tokenizer("猫が\n".encode())
+        tokenizer("好きだ。犬\n".encode())
+        assert len(tokenizer._table) <= 6
 
 
 def test_a_vocabulary_above_32768_takes_32_bits(tmp_path):
@@ -107,12 +120,29 @@ def test_a_vocabulary_above_32768_takes_32_bits(tmp_path):
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):
-    path = tmp_path / "corpus.txt"
-    path.write_bytes(np.random.default_rng(0).bytes(10_000))
     with pytest.raises(ValueError, match="not UTF-8"):
-        check_is_text([path])
-    path.write_text("猫が好きだ。\n" * 100, encoding="utf-8")
-    check_is_text([path])
+        build(tmp_path, "猫。\n".encode(), np.random.default_rng(0).bytes(10_000))
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path):
+    store, vocab = build(tmp_path, b"\xef\xbb\xbf" + "猫。\n".encode(), b"\xef\xbb\xbf" + "犬。\n".encode())
+    assert decode(store, vocab) == [["|猫|。"], ["|犬|。"]]
+
+
+def test_a_line_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("japanese_bert.corpus.MAX_LINE_BYTES", 1000)
+    with pytest.raises(ValueError, match="a line of more than 1,000 bytes"):
+        build(tmp_path, b"x" * 3000, block_bytes=100)
+
+
+@pytest.mark.parametrize(("size", "dtype"), [(1 << 15, np.uint16), ((1 << 15) + 1, np.uint32)])
+def test_the_last_id_of_a_vocabulary_at_the_border_of_16_bits(tmp_path, size, dtype):
+    tokens = (*SPECIAL_TOKENS, *(f"[unused{index}]" for index in range(size - 6)), "猫")
+    vocab = Vocab(tokens, {token: index for index, token in enumerate(tokens)})
+    splitter = make_word_splitter("mecab", "unidic_lite", do_lower_case=False)
+    block = BlockTokenizer(splitter, lambda word: [vocab.ids["猫"]], vocab)("猫\n".encode())
+    assert block.tokens.dtype == dtype
+    assert block.tokens.tolist() == [size - 1 | 1 << (8 * block.tokens.itemsize - 1)]
 
 
 def test_take_reads_window_by_window(monkeypatch):
