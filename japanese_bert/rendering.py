@@ -31,7 +31,8 @@ from japanese_bert.vocab import CLS, SEP, Vocab
 from japanese_bert.vocab import MASK as MASK_TOKEN
 from japanese_bert.workers import map_in_order
 
-RECORDS_PER_MEMBER = 8192  # of a gzip file; part of the format: another number changes compressed bytes
+RECORDS_PER_MEMBER = 1024  # of a gzip file, which fit into the processor's cache; another number alters the bytes
+RECORDS_PER_JOB = 8 * RECORDS_PER_MEMBER  # gathered at once, so that a large store is swept seldom; alters no byte
 
 COUNTERS = ("instances", "tokens", "masked_tokens", "mask_tokens", "kept_tokens", "random_next", "without_predictions")
 (NUM_INSTANCES, NUM_TOKENS, NUM_MASKED, NUM_MASK_TOKENS, NUM_KEPT, NUM_RANDOM_NEXT, NUM_EMPTY) = range(len(COUNTERS))
@@ -96,7 +97,6 @@ class Renderer:
     vocab: Vocab
     settings: RenderSettings
     num_outputs: int = 1
-    batch_size: int = RECORDS_PER_MEMBER
     _names: np.ndarray = field(init=False)
     _replacement_ids: np.ndarray = field(init=False)
     _tables: np.ndarray = field(init=False)
@@ -107,39 +107,39 @@ class Renderer:
         self._names = encode_names(feature_names(self.settings.use_v2_feature_names))
         self._replacement_ids = np.array(self.vocab.real_token_ids(), np.int64)
         self._tables = crc32c_tables()
-        # Used again for every member: fresh memory would be zeroed page by page each time.
-        num_records = min(RECORDS_PER_MEMBER, len(self.order))
+        # Used again for every member and job: fresh memory would be zeroed page by page each time.
         lengths = self.settings.max_seq_length, self.settings.max_predictions_per_seq
-        self._out = np.empty(num_records * max_record_bytes(*lengths, len(self.vocab)), np.uint8)
+        self._out = np.empty(RECORDS_PER_MEMBER * max_record_bytes(*lengths, len(self.vocab)), np.uint8)
+        num_records = min(RECORDS_PER_JOB, len(self.order))
         self._segments = np.empty((num_records, self.settings.max_seq_length), self.store.tokens.dtype)
 
     def jobs(self) -> Iterable[tuple[int, int]]:
-        """(output, first number) of all members in the order in which they are written; see `__call__`."""
-        stride = RECORDS_PER_MEMBER * self.num_outputs
+        """(output, first number) of all jobs in the order in which they are written; see `__call__`."""
+        stride = RECORDS_PER_JOB * self.num_outputs
         for start in range(0, len(self.order), stride):
             for output in range(min(self.num_outputs, len(self.order) - start)):
                 yield output, start + output
 
     def __call__(self, job: tuple[int, int]) -> tuple[bytes, np.ndarray]:
-        """Records of one gzip member, and their counts. Records are dealt to the outputs in turn."""
+        """Records of some gzip members, and their counts. Records are dealt to the outputs in turn."""
         _, first = job
-        numbers = self.order[first :: self.num_outputs][:RECORDS_PER_MEMBER].copy()
+        numbers = self.order[first :: self.num_outputs][:RECORDS_PER_JOB].copy()
         release_pages(self.order)
-        counters = np.zeros(len(COUNTERS), np.int64)
-        end = 0
-        for start in range(0, len(numbers), self.batch_size):
-            end = self._render(numbers[start : start + self.batch_size], end, counters)
-        records = self._out[:end].data
-        return compress_member(records) if self.settings.gzip_compress else bytes(records), counters
-
-    def _render(self, numbers: np.ndarray, end: int, counters: np.ndarray) -> int:
-        settings = self.settings
         planned = take(self.instances, numbers)
-        segments = self._segments[: len(planned)]
-        gather_segments(self.store.tokens, planned, segments)
-        ids = self.vocab.ids
+        gather_segments(self.store.tokens, planned, self._segments[: len(planned)])
+        counters = np.zeros(len(COUNTERS), np.int64)
+        members = []
+        for start in range(0, len(numbers), RECORDS_PER_MEMBER):
+            member = slice(start, min(start + RECORDS_PER_MEMBER, len(numbers)))
+            end = self._render(Batch(self._segments[member], planned[member], numbers[member]), counters)
+            records = self._out[:end].data
+            members.append(compress_member(records) if self.settings.gzip_compress else bytes(records))
+        return b"".join(members), counters
+
+    def _render(self, batch: Batch, counters: np.ndarray) -> int:
+        settings, ids = self.settings, self.vocab.ids
         return render(
-            Batch(segments, planned, numbers),
+            batch,
             Layout(ids[CLS], ids[SEP], settings.next_sentence, self.store.word_start_bit),
             Masking(
                 settings.max_predictions_per_seq,
@@ -151,7 +151,6 @@ class Renderer:
             ),
             Encoding(self._names, self._tables),
             self._out,
-            end,
             counters,
         )
 
@@ -199,8 +198,8 @@ def copy_segments(tokens, chosen, starts, lengths, columns, segments):
 
 
 @kernel
-def render(batch, layout, masking, encoding, out, end, counters):
-    """Mask and encode a batch; appends its records to `out` at `end` and returns the new end."""
+def render(batch, layout, masking, encoding, out, counters):
+    """Mask and encode a batch into `out`; returns the number of bytes."""
     max_seq_length = batch.segments.shape[1]
     state = np.zeros(1, np.uint64)
     ids = np.zeros(max_seq_length, np.int64)
@@ -208,6 +207,7 @@ def render(batch, layout, masking, encoding, out, end, counters):
     is_masked = np.zeros(max_seq_length, np.bool_)
     groups = np.zeros((2, max_seq_length + 1), np.int64)
     predictions = np.zeros((2, max_seq_length + 1), np.int64)
+    end = 0
     for row in range(len(batch.planned)):
         a_length, b_length = np.int64(batch.planned[row]["a_length"]), np.int64(batch.planned[row]["b_length"])
         is_random_next = np.int64(batch.planned[row]["is_random_next"])

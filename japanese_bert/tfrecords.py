@@ -133,22 +133,15 @@ def write_weights(out, position, name, count, padded):
     return position + 4 * padded
 
 
-@kernel
-def crc32c_tables():
+def crc32c_tables() -> np.ndarray:
     """Tables for slicing by eight bytes, shape [8, 256] (Kounavis and Berry, 2005)."""
     tables = np.zeros((8, 256), np.uint32)
-    for byte in range(256):
-        crc = np.uint32(byte)
-        for _ in range(8):
-            carry = crc & np.uint32(1)
-            crc = np.uint32(crc >> np.uint32(1))
-            if carry:
-                crc = np.uint32(crc ^ np.uint32(CRC32C_POLYNOMIAL))
-        tables[0, byte] = crc
-    for byte in range(256):
-        for row in range(1, 8):
-            previous = tables[row - 1, byte]
-            tables[row, byte] = tables[0, previous & np.uint32(255)] ^ np.uint32(previous >> np.uint32(8))
+    crc = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        crc = np.where(crc & 1, crc >> 1 ^ np.uint32(CRC32C_POLYNOMIAL), crc >> 1)
+    tables[0] = crc
+    for row in range(1, 8):
+        tables[row] = tables[0, tables[row - 1] & 255] ^ tables[row - 1] >> 8
     return tables
 
 

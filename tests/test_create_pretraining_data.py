@@ -312,12 +312,14 @@ def test_several_inputs_and_outputs(create, tmp_path, small_corpus):
 
 
 @pytest.mark.parametrize("word_tokenizer_type", ["mecab", "basic"])
-def test_same_bytes_for_any_workers_members_and_batches(create, tmp_path, monkeypatch, word_tokenizer_type):
+def test_same_bytes_for_any_workers_and_batches(create, tmp_path, monkeypatch, word_tokenizer_type):
     monkeypatch.setattr("japanese_bert.rendering.RECORDS_PER_MEMBER", 16)
+    monkeypatch.setattr("japanese_bert.rendering.RECORDS_PER_JOB", 32)
     flags = ["--gzip_compress", "--do_whole_word_mask"]
     create(*flags, output="one.gz", word_tokenizer_type=word_tokenizer_type)
     create(*flags, output="two.gz", num_workers=2, word_tokenizer_type=word_tokenizer_type)
-    monkeypatch.setattr("japanese_bert.rendering.Renderer.__init__.__defaults__", (1, 5))
+    monkeypatch.setattr("japanese_bert.rendering.RECORDS_PER_JOB", 16)
+    monkeypatch.setattr("japanese_bert.token_store.TOKENIZE_BLOCK_BYTES", 100)
     create(*flags, output="batch.gz", word_tokenizer_type=word_tokenizer_type)
     first = (tmp_path / "one.gz").read_bytes()
     assert first == (tmp_path / "two.gz").read_bytes() == (tmp_path / "batch.gz").read_bytes()
@@ -332,6 +334,17 @@ def test_same_bytes_without_the_jit(create, tmp_path, small_corpus, wordpiece_vo
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
     assert (tmp_path / "slow.tfrecord").read_bytes() == (tmp_path / "data.tfrecord").read_bytes()
+
+
+def test_dictionaries_by_name_and_by_directory(create, tmp_path):
+    import unidic_lite
+
+    by_name = create()
+    by_directory = create(mecab_dic_type=unidic_lite.DICDIR, output="directory.tfrecord")
+    assert by_name == by_directory
+    assert len(read_provenance(tmp_path / "directory.tfrecord")["dictionary"]["sha256"]) == 64
+    assert create(mecab_dic_type="ipadic", output="ipadic.tfrecord") != by_name
+    assert read_provenance(tmp_path / "ipadic.tfrecord")["dictionary"]["name"] == "ipadic"
 
 
 def test_another_seed_gives_other_bytes(create):
