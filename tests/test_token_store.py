@@ -105,10 +105,9 @@ def test_a_full_word_table_starts_again(tmp_path, monkeypatch):
     store, _ = build(tmp_path, text, block_bytes=16)
     assert np.array_equal(store.tokens, expected.tokens)
     tokenizer, _ = make_tokenizer()
-    for _ in range(10):
-        tokenizer("猫が\n".encode())
-        tokenizer("好きだ。犬\n".encode())
-        assert len(tokenizer._table) <= 6
+    tokenizer("好きだ。犬\n".encode())
+    tokenizer("猫\n".encode())
+    assert set(tokenizer._table) == {"猫"}
 
 
 def test_a_vocabulary_above_32768_takes_32_bits(tmp_path):
