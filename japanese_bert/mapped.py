@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-WINDOW_BYTES = 1 << 24
+WINDOW_BYTES = 1 << 22
 
 
 def map_array(file: BinaryIO, dtype: np.dtype) -> np.ndarray:
