@@ -70,6 +70,7 @@ def shuffle_instances(num_instances: int, random_seed: int, file: BinaryIO) -> n
         append_array(file, np.arange(start, min(start + MIN_BUFFER, num_instances)))
     order = map_array(file, np.dtype(np.int64))
     shuffle(order, random_seed)
+    release_pages(order)
     return order
 
 
