@@ -75,13 +75,14 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     from japanese_bert.corpus import expand_paths
-    from japanese_bert.mapped import trim_heap
+    from japanese_bert.mapped import keep_arrays_out_of_heap
     from japanese_bert.provenance import Provenance, open_outputs
     from japanese_bert.subwords import make_subword_encoder
     from japanese_bert.vocab import load_vocab
     from japanese_bert.words import make_word_splitter
 
     stopwatch = Stopwatch()
+    keep_arrays_out_of_heap()
     check_arguments(args)
     inputs = expand_paths(args.input_file)
     outputs = [Path(name) for name in args.output_file.split(",")]
@@ -104,7 +105,6 @@ def main(args: argparse.Namespace) -> None:
     with open_outputs(outputs, provenance, args.overwrite) as files, ExitStack() as work_files:
         new_file = partial(open_work_file, work_files, args.work_dir or outputs[0].parent)
         store = tokenize(args, inputs, make_splitter, encode_word, vocab, new_file)
-        trim_heap()
         instances, order = plan(args, store, new_file)
         totals = render(args, store, instances, order, vocab, files)
         provenance.report.update(summarize(store, totals), **stopwatch.measurements())
