@@ -34,7 +34,8 @@ class Dictionary:
 
     def identity(self) -> dict[str, object]:
         """What tells one dictionary from another, without the path, which differs between machines."""
-        return {"name": self.name, "version": self.version, "size": self.size, "sha256": self.sha256}
+        content = {"sha256": self.sha256} if self.sha256 else {}
+        return {"name": self.name, "version": self.version, "size": self.size, **content}
 
 
 def find_dictionary(mecab_dic_type: str) -> Dictionary:
