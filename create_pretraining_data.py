@@ -75,7 +75,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     from japanese_bert.corpus import expand_paths
-    from japanese_bert.mapped import keep_arrays_out_of_heap
+    from japanese_bert.mapped import keep_arrays_out_of_heap, release_files_below
     from japanese_bert.provenance import Provenance, open_outputs
     from japanese_bert.subwords import make_subword_encoder
     from japanese_bert.vocab import load_vocab
@@ -105,6 +105,8 @@ def main(args: argparse.Namespace) -> None:
     with open_outputs(outputs, provenance, args.overwrite) as files, ExitStack() as work_files:
         new_file = partial(open_work_file, work_files, args.work_dir or outputs[0].parent)
         store = tokenize(args, inputs, make_splitter, encode_word, vocab, new_file)
+        if dictionary:
+            release_files_below(dictionary.directory)
         instances, order = plan(args, store, new_file)
         totals = render(args, store, instances, order, vocab, files)
         provenance.report.update(summarize(store, totals), **stopwatch.measurements())
@@ -143,7 +145,7 @@ def open_work_file(work_files: ExitStack, directory: Path) -> BinaryIO:
 
 
 def tokenize(args, inputs, make_splitter, encode_word, vocab, new_file):
-    """Step 1: corpus -> token store. The dictionary leaves memory with the tokenizer."""
+    """Step 1: corpus -> token store."""
     from japanese_bert.corpus import size_on_disk
     from japanese_bert.token_store import BlockTokenizer, build_token_store
 

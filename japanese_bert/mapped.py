@@ -3,6 +3,7 @@
 import ctypes
 import mmap
 import os
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -38,6 +39,24 @@ def keep_arrays_out_of_heap() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, 1 << 16)
+
+
+def release_files_below(directory: Path) -> None:
+    """Take what this process has mapped of a directory's files out of its resident memory (Linux).
+
+    For MeCab's dictionary, 100 MB, which fugashi keeps mapped after its tagger is gone. Nothing is lost: pages of a
+    file are read again when touched.
+    """
+    try:
+        maps = Path("/proc/self/maps").read_text(encoding="utf-8").split("\n")
+    except OSError:
+        return
+    libc = ctypes.CDLL(None)
+    for line in maps:
+        path = line[line.find("/") :] if "/" in line else ""
+        if path and Path(path).is_relative_to(directory.resolve()):
+            start, end = (int(address, 16) for address in line.split(" ", 1)[0].split("-"))
+            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), int(mmap.MADV_DONTNEED))
 
 
 def window_slices(array: np.ndarray, sorted_indices: np.ndarray) -> list[slice]:

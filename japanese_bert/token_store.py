@@ -22,7 +22,7 @@ from japanese_bert.vocab import UNK, Vocab
 from japanese_bert.words import WordSplitter
 from japanese_bert.workers import map_in_order
 
-MAX_CACHED_WORDS = 3 << 15  # about 15 MB; Japanese text has 62,000 distinct words in 10 MB, 160,000 in 100 MB
+MAX_CACHED_WORDS = 5 << 14  # about 12 MB; Japanese text has 62,000 distinct words in 10 MB, 160,000 in 100 MB
 TOKENIZE_BLOCK_BYTES = 1 << 17
 MAX_INVALID_SHARE = 0.1  # of the first block's bytes; a file beyond it is no text
 
