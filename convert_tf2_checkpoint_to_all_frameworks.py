@@ -5,6 +5,7 @@ Memory, measured: 2.1 GB for BERT-base; 6.7 GB for BERT-large with --verify_tfre
 """
 
 import argparse
+import os
 import shutil
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or TensorFlow complains of every GPU that is not there
     stopwatch = stage.Stopwatch()
     config = load_bert_config(args.tf_config_file)
     checkpoint = find_checkpoint(args.tf_checkpoint_path)
