@@ -6,6 +6,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from japanese_bert import crc32c
 from japanese_bert.instances import NUM_SPECIAL_PAIR, NUM_SPECIAL_SINGLE
 from japanese_bert.jit import kernel
 from japanese_bert.mapped import release_pages, take, window_slices
@@ -15,7 +16,6 @@ from japanese_bert.subwords import MAX_VOCAB_SIZE
 from japanese_bert.tfrecords import (
     EXAMPLE_FEATURES,
     compress_member,
-    crc32c_tables,
     encode_names,
     feature_names,
     frame_record,
@@ -106,7 +106,7 @@ class Renderer:
     def __post_init__(self) -> None:
         self._names = encode_names(feature_names(self.settings.use_v2_feature_names))
         self._replacement_ids = np.array(self.vocab.real_token_ids(), np.int64)
-        self._tables = crc32c_tables()
+        self._tables = crc32c.make_tables()
         # Used again for every member and job: fresh memory would be zeroed page by page each time.
         lengths = self.settings.max_seq_length, self.settings.max_predictions_per_seq
         self._out = np.empty(RECORDS_PER_MEMBER * max_record_bytes(*lengths, len(self.vocab)), np.uint8)
