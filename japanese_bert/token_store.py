@@ -19,10 +19,10 @@ from japanese_bert.corpus import read_line_blocks
 from japanese_bert.jit import kernel
 from japanese_bert.mapped import append_array, map_array
 from japanese_bert.vocab import UNK, Vocab
+from japanese_bert.word_table import WordTable
 from japanese_bert.words import WordSplitter
 from japanese_bert.workers import map_in_order
 
-MAX_CACHED_WORDS = 5 << 14  # about 12 MB; Japanese text has 62,000 distinct words in 10 MB, 160,000 in 100 MB
 TOKENIZE_BLOCK_BYTES = 1 << 17
 MAX_INVALID_SHARE = 0.1  # of the first block's bytes; a file beyond it is no text
 
@@ -78,11 +78,11 @@ class BlockTokenizer:
 
     def __init__(self, splitter: WordSplitter, encode_word: Callable[[str], list[int]], vocab: Vocab) -> None:
         self._splitter = splitter
-        self._encode_word = encode_word
         self._unknown = vocab.ids[UNK]
         self.dtype = np.dtype(np.uint16 if len(vocab) <= 1 << 15 else np.uint32)
         self._word_start = self.dtype.type(1 << (8 * self.dtype.itemsize - 1))
-        self._table = _PieceTable(encode_word)
+        self._pieces = _Pieces(encode_word)
+        self._table = WordTable(self._pieces.add, self._pieces.clear)
 
     def __call__(self, block: bytes) -> TokenBlock:
         counts = CorpusCounts()
@@ -93,13 +93,10 @@ class BlockTokenizer:
                 sentences.append(sentence.replace("\0", ""))
             else:
                 document_ends.append(len(sentences))
-        words, word_ends = self._splitter.split_all(sentences)
-        if len(self._table) > MAX_CACHED_WORDS:
-            self._table = _PieceTable(self._encode_word)
-        rows = np.fromiter(map(self._table.__getitem__, words), np.int64, len(words))
-        tokens, sentence_lengths = self._table.expand(rows, np.array(word_ends, np.int64), self.dtype)
+        rows, sentence_ends = self._table.rows(self._splitter.mark(sentences))
+        tokens, sentence_lengths = self._pieces.expand(rows, sentence_ends, self.dtype)
         kept = sentence_lengths > 0
-        counts.words = len(words)
+        counts.words = len(rows)
         counts.tokens = len(tokens)
         counts.unknown_tokens = int(np.count_nonzero(tokens & (self._word_start - 1) == self._unknown))
         counts.sentences = int(np.count_nonzero(kept))
@@ -108,39 +105,48 @@ class BlockTokenizer:
         return TokenBlock(tokens, sentence_lengths[kept], kept_before[document_ends], counts)
 
 
-class _PieceTable(dict):
-    """Word -> row of its ids in a growing table; each distinct word is cut into pieces once."""
+class _Pieces:
+    """The ids of each row of a word table; each distinct word is cut into pieces once."""
 
     def __init__(self, encode_word: Callable[[str], list[int]]) -> None:
         self._encode_word = encode_word
-        self._pieces = array("q")
+        self.clear()
+
+    def clear(self) -> None:
+        self._ids = array("q")
         self._ends = array("q", [0])
 
-    def __missing__(self, word: str) -> int:
-        self._pieces.extend(self._encode_word(word))
-        self._ends.append(len(self._pieces))
-        row = self[word] = len(self._ends) - 2
-        return row
+    def add(self, word: str) -> None:
+        self._ids.extend(self._encode_word(word))
+        self._ends.append(len(self._ids))
 
-    def expand(self, rows: np.ndarray, word_ends: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    def expand(self, rows: np.ndarray, sentence_ends: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
         """Tokens of all words on end, word start bits set, and the number of tokens of each sentence."""
         ends = np.frombuffer(self._ends, np.int64)
-        tokens = np.empty((ends[rows + 1] - ends[rows]).sum(), dtype)
-        sentence_lengths = np.zeros(len(word_ends), np.int64)
+        tokens = np.empty(count_pieces(rows, ends), dtype)
+        sentence_lengths = np.zeros(len(sentence_ends), np.int64)
         if len(tokens):
-            expand_words(rows, word_ends, ends, np.frombuffer(self._pieces, np.int64), tokens, sentence_lengths)
+            expand_words(rows, sentence_ends, ends, np.frombuffer(self._ids, np.int64), tokens, sentence_lengths)
         return tokens, sentence_lengths
 
 
 @kernel
-def expand_words(rows, word_ends, piece_ends, pieces, tokens, sentence_lengths):
+def count_pieces(rows, piece_ends):
+    count = 0
+    for row in rows:
+        count += piece_ends[row + 1] - piece_ends[row]
+    return count
+
+
+@kernel
+def expand_words(rows, sentence_ends, piece_ends, pieces, tokens, sentence_lengths):
     """Fill `tokens` with the pieces of the words in `rows`, and count them by sentence."""
     word_start = 1 << (8 * tokens.itemsize - 1)
     position = 0
     word = 0
-    for sentence in range(len(word_ends)):
+    for sentence in range(len(sentence_ends)):
         sentence_start = position
-        while word < word_ends[sentence]:
+        while word < sentence_ends[sentence]:
             bit = word_start
             for index in range(piece_ends[rows[word]], piece_ends[rows[word] + 1]):
                 tokens[position] = pieces[index] | bit

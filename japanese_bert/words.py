@@ -16,6 +16,7 @@ WORD_TOKENIZER_TYPES = ("mecab", "basic", "whitespace")
 # MeCab 0.996 crashes where the costs of a sentence add up to 2^31 (seen with 260,000 characters). A word and its
 # connection cost less than 2^16 together, so this many words, hence characters, are safe.
 MAX_MECAB_CHARACTERS = 1 << 15
+WORD_END, SENTENCE_END = "\0", "\n"  # occur in no word: lines are cut at one, and callers drop the other
 
 
 class WordSplitter(Protocol):
@@ -33,6 +34,10 @@ class WordSplitter(Protocol):
             words += self.split(text)
             ends.append(len(words))
         return words, ends
+
+    def mark(self, texts: Iterable[str]) -> str:
+        """Words of all texts on end, each followed by WORD_END, and each text by SENTENCE_END."""
+        return "".join(_mark(self.split(text)) for text in texts)
 
 
 class MecabWords(WordSplitter):
@@ -72,10 +77,31 @@ class MecabWords(WordSplitter):
             ends.append(count)
         return words + _split_joined(joined), ends
 
+    def mark(self, texts: Iterable[str]) -> str:
+        marked: list[str] = []
+        outputs: list[str] = []
+        for text in texts:
+            text = unicodedata.normalize("NFKC", text)
+            if self.do_lower_case or len(text) > MAX_MECAB_CHARACTERS or not _is_plain(text):
+                marked += (_mark_outputs(outputs), _mark(self.split(text)))
+                outputs.clear()
+            else:
+                outputs.append(self._tagger.parse(text))
+        return "".join([*marked, _mark_outputs(outputs)])
+
     def _segment(self, text: str) -> list[str]:
         if _is_plain(text):
             return self._tagger.parse(text).split(" ")
         return [node.surface for node in self._tagger(text)]
+
+
+def _mark(words: list[str]) -> str:
+    return "".join([*(word + WORD_END for word in words), SENTENCE_END])
+
+
+def _mark_outputs(outputs: list[str]) -> str:
+    """What MeCab gave for several texts, with spaces between the words and nowhere else."""
+    return f" {SENTENCE_END}".join([*outputs, ""]).replace(" ", WORD_END)
 
 
 def _split_joined(outputs: list[str]) -> list[str]:
