@@ -18,8 +18,8 @@ from pathlib import Path
 from japanese_bert import mecab, stage
 from japanese_bert.cirrussearch import dump_files, read_row_blocks
 from japanese_bert.corpus import compressed_writer, size_on_disk
+from japanese_bert.full_stops import FullStopFinder
 from japanese_bert.provenance import Provenance, open_outputs
-from japanese_bert.sentences import MECAB_FORMAT
 from japanese_bert.wikipedia import CorpusBlock, PageConverter
 from japanese_bert.workers import map_in_order
 
@@ -62,8 +62,7 @@ def main(args: argparse.Namespace) -> None:
     if provenance.is_complete([args.output_file]):
         print(f"{args.output_file}: is complete; nothing to do")
         return
-    tagger = mecab.make_tagger(dictionary, f"{option} {MECAB_FORMAT}")
-    converter = PageConverter(tagger, args.min_sentence_length, args.max_sentence_length)
+    converter = PageConverter(FullStopFinder(dictionary, option), args.min_sentence_length, args.max_sentence_length)
     total = CorpusBlock()
     with open_outputs([args.output_file], provenance, args.overwrite) as (file,):
         with compressed_writer(args.output_file, file) as stream:
@@ -90,38 +89,43 @@ def check_arguments(args: argparse.Namespace) -> None:
             f"--min_sentence_length {args.min_sentence_length} is above "
             f"--max_sentence_length {args.max_sentence_length}; no sentence would be kept"
         )
-    rcfile = parse_mecab_option(args.mecab_option or "")[0].rcfile
-    if rcfile and not Path(rcfile).exists():
-        raise FileNotFoundError(f"{rcfile}: no such file, which -r names in --mecab_option")
+    paths = parse_mecab_option(args.mecab_option or "")[0]
+    for flag, path in (("-r", paths.rcfile), *(("-u", path) for path in paths.userdic)):
+        if path and not Path(path).exists():
+            raise FileNotFoundError(f"{path}: no such file, which {flag} names in --mecab_option")
     if args.max_corrupt_lines < 0:
         raise ValueError(f"--max_corrupt_lines {args.max_corrupt_lines}: expected 0 or a positive number")
 
 
 def make_provenance(args: argparse.Namespace, inputs: list[Path], dictionary: mecab.Dictionary) -> Provenance:
+    paths, other_options = parse_mecab_option(args.mecab_option or "")
+    words = {"user_dictionaries": [mecab.hash_of([Path(path)]) for path in paths.userdic]} if paths.userdic else {}
     return Provenance(
         stage="make_corpus_wiki",
         method={
             "min_sentence_length": args.min_sentence_length,
             "max_sentence_length": args.max_sentence_length,
-            "mecab_option": parse_mecab_option(args.mecab_option or "")[1],
+            "mecab_option": other_options,
+            **words,
         },
         inputs=inputs,
         arguments=vars(args),
         dictionary=dictionary.identity(),
-        packages=("fugashi", "isal"),
+        packages=("fugashi", "isal", "orjson"),
     )
 
 
 def parse_mecab_option(mecab_option: str) -> tuple[argparse.Namespace, str]:
-    """Paths of the resource file and of the dictionary, and the other options, which alone may decide bytes:
-    a dictionary is known by its identity, wherever it lies.
+    """Paths of the resource file and of the dictionaries, and the other options, which alone may decide bytes:
+    a dictionary is known by its content, wherever it lies.
 
-    >>> parse_mecab_option("-r /etc/mecabrc -d /usr/lib/mecab/dic/neologd -u words.dic")
-    (Namespace(rcfile='/etc/mecabrc', dicdir='/usr/lib/mecab/dic/neologd'), '-u words.dic')
+    >>> parse_mecab_option("-r /etc/mecabrc -d /usr/lib/mecab/dic/neologd -u words.dic -C")
+    (Namespace(rcfile='/etc/mecabrc', dicdir='/usr/lib/mecab/dic/neologd', userdic=['words.dic']), '-C')
     """
     parser = argparse.ArgumentParser("--mecab_option", add_help=False, allow_abbrev=False)
     parser.add_argument("-r", "--rcfile")
     parser.add_argument("-d", "--dicdir")
+    parser.add_argument("-u", "--userdic", type=lambda names: names.split(","), default=[])
     paths, others = parser.parse_known_args(shlex.split(mecab_option))
     return paths, shlex.join(others)
 

@@ -64,7 +64,7 @@ def parse_row(line: bytes) -> Page | str:
         ValueError: the row is not what a dump holds.
     """
     row = _parse_object(line)
-    if set(row) == {"index"}:
+    if len(row) == 1 and "index" in row:
         return "actions"
     if row.get("page_type") == "redirect":
         return "redirects"
@@ -79,13 +79,23 @@ def parse_row(line: bytes) -> Page | str:
 
 
 def _parse_object(line: bytes) -> dict:
+    """`orjson` takes a third of the time of `json`, but refuses what a dump may hold: half of a surrogate pair."""
+    import orjson
+
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"not JSON ({error})") from error
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        row = _parse_with_json(line)
     if not isinstance(row, dict):
         raise ValueError(f"expected a JSON object, found {type(row).__name__}")
     return row
+
+
+def _parse_with_json(line: bytes) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON ({error})") from error
 
 
 def _files_of(directory: Path) -> list[str]:

@@ -97,11 +97,11 @@ def _describe(name: str, directory: Path, package_version: str) -> Dictionary:
             f"{directory}: no compiled MeCab dictionary (sys.dic) there; expected one of "
             f"{', '.join(DICTIONARY_PACKAGES)} or the directory of a compiled dictionary"
         )
-    digest = "" if package_version else _hash_of(directory / file for file in COMPILED_FILES)
+    digest = "" if package_version else hash_of(directory / file for file in COMPILED_FILES)
     return Dictionary(name, directory, package_version, system.stat().st_size, digest)
 
 
-def _hash_of(paths: Iterable[Path]) -> str:
+def hash_of(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         if path.is_file():

@@ -5,6 +5,8 @@ for the characters it drops. They differ from the original where it dropped or c
 
 - a `[...?]` or `[要...]` note ends at its own bracket, where `\[.+?\?\]` could take whole paragraphs;
 - ` ^ ` opens the footnotes only where it is no power, as in `x ^ 2`; `[注 1]` is a footnote mark as `[1]` is;
+- all breadcrumbs at the head go, not just the first; so do notes such as `[脚注の使い方]`, which link to help pages;
+- a formula is never cut, so that no half of it is left, and a sentence with half a template is dropped;
 - a half-width period inside a number, abbreviation or address, and the mark of a name such as Yahoo!, end no
   sentence, though UniDic calls them full stops;
 - a sentence is not cut inside quotes and brackets, unless it would be too long to keep.
@@ -18,42 +20,45 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import NamedTuple
 
-from japanese_bert.mecab import FULL_STOP_SUBTYPE
+from japanese_bert.full_stops import Span
 
 BREADCRUMB_LENGTH = 300  # characters; " > title" further on belongs to the text
-FORMULA = r"\displaystyle"
+FORMULA = re.compile(r"\\(?:display|text)style")  # MediaWiki writes a formula as {\displaystyle ...}
 
-_FOOTNOTE_MARK = re.compile(r"\[(?:(?:注|注釈|脚注|出典|訳注) ?)?[0-9]+\]")
+# The group of a footnote is any word: [注 1], [新聞 2], [note 3], [* 4].
+_FOOTNOTE_MARK = re.compile(
+    r"\[(?:(?:注|注釈|脚注|出典|訳注) ?|(?:[ぁ-ゖァ-ヺー一-鿿]{1,8}|notes?|nb?|[*†‡]) )?[0-9]+\]"
+)
 _REQUEST = re.compile(r"\[要[^\[\]]*\]")
-_NOTE = re.compile(r"\[(?:リンク切れ|[^\[\]]*\?)\]")
-_TEMPLATE = re.compile(r"(?<!\{)\{{2,}[^{}]*\}{2,}")
-_FOOTNOTES = re.compile(r"(?<![0-9A-Za-z)\]}]) \^ .*", re.DOTALL)
+_NOTE = re.compile(r"\[(?:リンク切れ|脚注の使い方|出典無効|信頼性要検証|疑問点[^\[\]]*|[^\[\]]*\?)\]")
+_TEMPLATE = re.compile(r"\{{3}[^{}]*\}{3}|\{\{(?:[^{}]|\{[^{}]*\})*+\}\}")
+_FOOTNOTE = re.compile(r"(?:^| )\^ ")
+_BASE = re.compile(r"(?:(?<![0-9A-Za-z])(?:[A-Za-z]|[0-9]+)|[)\]}])$")
+_EXPONENT = re.compile(r"\(?[-+]?(?:[0-9]+|[A-Za-z])(?![0-9A-Za-z年月日頁])(?! [a-z] )")
+_BASE_LENGTH = 10
 _OTHER_WHITE_SPACE = re.compile(r"[^\S ]")
 
-# MeCab writes one line per token: the subtype of its part of speech, 1 if it is unknown, and the byte offsets of its
-# start and end. Offsets, because the surfaces alone do not add up to the text: MeCab skips white space.
-MECAB_FORMAT = r'-O "" -F "%f[1] %s %ps %pe\n" -E ""'
-MECAB_LENGTH = 20_000  # MeCab takes 1 kB of memory a character, and crashes near 3 million (fugashi 1.5.2)
-_FULL_STOP_TOKEN = re.compile(rf"^(?:({FULL_STOP_SUBTYPE}) \d|.* 1) (\d+) (\d+)$", re.MULTILINE)
+# NFKC leaves these characters as they are, unless a combining mark follows; what is between them it may change.
+_CHANGING = re.compile("([^ -~、。「」『』ぁ-ゖァ-ヺ・ー一-鿿]+)")
 
 _MARKS = frozenset("。.!?")
 _BRACKETS = dict(zip("」』)]}】〉》〕”", "「『([{【〈《〔“", strict=True))
 _BRACKET = re.compile("[" + re.escape("".join([*_BRACKETS, *_BRACKETS.values()])) + "]")
+_BRACE = re.compile(r"\\.|[{}]")  # \{ and \} are no braces
 _CLOSING = re.compile("[" + re.escape("".join(_BRACKETS)) + "]*")
 
 
-class Span(NamedTuple):
-    """Characters of a text, half-open."""
-
-    start: int
-    end: int
-
-
 def normalize(text: str) -> str:
-    """NFKC, and one space for each line break, tab or other white space character."""
-    return _OTHER_WHITE_SPACE.sub(" ", unicodedata.normalize("NFKC", text))
+    """NFKC, and one space for each line break, tab or other white space character.
+
+    Only what may change goes through NFKC, which takes a third of the time that the whole text would.
+    """
+    parts = _CHANGING.split(text)  # as it is, changing, as it is, ...
+    parts[1::2] = [unicodedata.normalize("NFKC", part) for part in parts[1::2]]
+    marks = any(unicodedata.combining(part[0]) for part in parts[1::2])
+    text = unicodedata.normalize("NFKC", text) if marks else "".join(parts)
+    return text if text.isprintable() else _OTHER_WHITE_SPACE.sub(" ", text)
 
 
 def drop_unprintable(text: str, title: str) -> str:
@@ -73,7 +78,7 @@ def drop_requests(text: str, title: str) -> str:
 
 def drop_templates(text: str, title: str) -> str:
     """Drop `{{...}}` that the index failed to expand, inner ones first."""
-    count = 1
+    count = 1 if "{{" in text else 0
     while count:
         text, count = _TEMPLATE.subn("", text)
     return text
@@ -87,12 +92,24 @@ def drop_breadcrumb(text: str, title: str) -> str:
     """
     last = f" > {title}"
     start = text.find(last, 1, BREADCRUMB_LENGTH) if title else -1
-    return text if start < 0 else text[start + len(last) :]
+    while start >= 0:
+        text = text[start + len(last) :]
+        start = text.find(last, 1, BREADCRUMB_LENGTH)
+        start = -1 if "。" in text[: max(0, start)] else start  # one more breadcrumb, or some sentence
+    return text
 
 
 def drop_footnotes(text: str, title: str) -> str:
     """Drop ` ^ 山田 2010、5頁。 ^ ...`, to the end of the text."""
-    return _FOOTNOTES.sub("", text)
+    for match in _FOOTNOTE.finditer(text) if "^ " in text else ():
+        if not _is_power(text, match):
+            return text[: match.start()]
+    return text
+
+
+def _is_power(text: str, match: re.Match) -> bool:
+    before = text[max(0, match.start() - _BASE_LENGTH) : match.start()]
+    return bool(_BASE.search(before) and _EXPONENT.match(text, match.end()))
 
 
 def drop_notes(text: str, title: str) -> str:
@@ -124,41 +141,11 @@ def clean_text(text: str, title: str, dropped: Counter) -> str:
     """
     title = drop_unprintable(normalize(title), "").strip()
     for name, rule in RULES.items():
-        length = len(text)
-        text = rule(text, title)
-        dropped[name] += length - len(text)
+        cleaned = rule(text, title)
+        if len(cleaned) != len(text):
+            dropped[name] += len(text) - len(cleaned)
+            text = cleaned
     return text
-
-
-def find_full_stops(text: str, tagger) -> list[int]:
-    """Ends of the tokens that MeCab calls full stops; `tagger` must be made with `MECAB_FORMAT`.
-
-    A `。` inside an unknown word counts as well: IPADIC takes `)。` for one, UniDic `。-`.
-    """
-    stops: list[int] = []
-    for span in _pieces(text):
-        piece = text[span.start : span.end]
-        encoded, token_end, last = piece.encode("utf-8"), span.start, 0
-        for is_full_stop, start, end in _FULL_STOP_TOKEN.findall(tagger.parse(piece)):
-            token = encoded[int(start) : int(end)].decode("utf-8")
-            after = 0 if is_full_stop else len(token) - (token.rfind("。") + 1)
-            if after < len(token):
-                token_end += len(encoded[last : int(end)].decode("utf-8"))
-                last = int(end)
-                stops.append(token_end - after)
-    return stops
-
-
-def _pieces(text: str, length: int = MECAB_LENGTH) -> Iterator[Span]:
-    """Parts of at most `length` characters, cut after a full stop or else a space where there is one."""
-    start = 0
-    while len(text) - start > length:
-        end = (
-            text.rfind("。", start, start + length) + 1 or text.rfind(" ", start, start + length) + 1
-        ) or start + length
-        yield Span(start, end)
-        start = end
-    yield Span(start, len(text))
 
 
 def split_sentences(text: str, full_stops: list[int], max_length: int) -> Iterator[str]:
@@ -169,19 +156,24 @@ def split_sentences(text: str, full_stops: list[int], max_length: int) -> Iterat
     ['「行く。」と言った。', '円周率は3.14である。']
     """
     stops = [stop for stop in full_stops if _ends_sentence(text, stop)]
-    ends = [_CLOSING.match(text, stop).end() for stop in stops]
+    ends = [_CLOSING.match(text, stop).end() if text[stop : stop + 1] in _BRACKETS else stop for stop in stops]
+    formulas = _formulas(text)
+    ends = [end for end in ends if not any(start < end < stop for start, stop in formulas)] if formulas else ends
     outer_ends = _outside_brackets(text, ends, _bracket_pairs(text, max_length))
-    for span in _cut(Span(0, len(text)), outer_ends):
-        for start, end in _cut(span, ends if span.end - span.start > max_length else []):
-            if sentence := text[start:end].strip():
+    for start, end in pairwise([0, *outer_ends, len(text)]):
+        inner = ends[bisect_right(ends, start) : bisect_left(ends, end)] if end - start > max_length else []
+        for first, last in pairwise([start, *inner, end]):
+            if sentence := text[first:last].strip():
                 yield sentence
 
 
 def select_sentences(sentences: Iterable[str], min_length: int, max_length: int, dropped: Counter) -> Iterator[str]:
     """Sentences of `min_length` to `max_length` characters without formulas; `dropped` counts characters by reason."""
     for sentence in sentences:
-        if FORMULA in sentence:
+        if "\\" in sentence and FORMULA.search(sentence):
             dropped["formulas"] += len(sentence)
+        elif "{{" in sentence or "}}" in sentence:
+            dropped["broken_templates"] += len(sentence)
         elif len(sentence) < min_length:
             dropped["short_sentences"] += len(sentence)
         elif len(sentence) > max_length:
@@ -201,6 +193,20 @@ def _ends_sentence(text: str, stop: int) -> bool:
     if mark in "!?" and before.isascii() and before.isalnum():
         return not after or after in _BRACKETS or (after == " " and not text[stop + 1].isascii())
     return not (mark in "!?" and before.isascii() and runs_on)  # https://www.google.com/?hl=ja
+
+
+def _formulas(text: str) -> list[Span]:
+    """Formulas with the braces around them; one that is never closed is left out."""
+    opened: list[int] = []
+    formulas: list[Span] = []
+    for match in _BRACE.finditer(text) if "\\" in text and FORMULA.search(text) else ():
+        if match[0] == "{":
+            opened.append(match.start())
+        elif match[0] == "}" and opened:
+            start = opened.pop()
+            if FORMULA.match(text, start + 1):
+                formulas.append(Span(start, match.end()))
+    return formulas
 
 
 def _bracket_pairs(text: str, max_length: int) -> list[Span]:
@@ -239,8 +245,3 @@ def _outside_brackets(text: str, ends: list[int], pairs: list[Span]) -> list[int
         if not inside or (end == pairs[index].end and text[end : end + 1] in ("", " ")):
             outside.append(end)
     return outside
-
-
-def _cut(span: Span, ends: list[int]) -> list[Span]:
-    inner = ends[bisect_right(ends, span.start) : bisect_left(ends, span.end)]
-    return [Span(*bounds) for bounds in pairwise([span.start, *inner, span.end])]

@@ -8,7 +8,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from japanese_bert.cirrussearch import Page, RowBlock, parse_row
-from japanese_bert.sentences import clean_text, find_full_stops, normalize, select_sentences, split_sentences
+from japanese_bert.full_stops import FullStopFinder
+from japanese_bert.sentences import clean_text, normalize, select_sentences, split_sentences
 
 
 @dataclass(slots=True)
@@ -32,8 +33,8 @@ class CorpusBlock:
 class PageConverter:
     """Makes sentences of pages; lengths are in characters."""
 
-    def __init__(self, tagger, min_sentence_length: int, max_sentence_length: int) -> None:
-        self._tagger = tagger
+    def __init__(self, full_stops: FullStopFinder, min_sentence_length: int, max_sentence_length: int) -> None:
+        self._full_stops = full_stops
         self._min_length = min_sentence_length
         self._max_length = max_sentence_length
 
@@ -55,22 +56,21 @@ class PageConverter:
                 lines.extend([*sentences, ""] if sentences else [])
             else:
                 block.dropped_rows[page] += 1
-        block.text = "".join(line + "\n" for line in lines).encode("utf-8")
+        block.text = "\n".join([*lines, ""]).encode("utf-8")
         return block
 
     def convert_page(self, page: Page, block: CorpusBlock) -> list[str]:
         """Sentences to keep of one page; counts go to `block`."""
         normal = normalize(page.text)
         text = clean_text(normal, page.title, block.dropped_characters)
-        sentences = list(split_sentences(text, find_full_stops(text, self._tagger), self._max_length))
-        block.dropped_characters["white_space"] += len(text) - sum(map(len, sentences))
+        sentences = list(split_sentences(text, self._full_stops.find(text), self._max_length))
+        block.dropped_characters["white_space"] += text.count(" ") - "".join(sentences).count(" ")
         kept = list(select_sentences(sentences, self._min_length, self._max_length, block.dropped_characters))
-        block.counts.update(
-            characters_in=len(page.text),
-            characters_added_by_nfkc=len(normal) - len(page.text),
-            characters_out=sum(map(len, kept)),
-            pages_in=1,
-            pages_out=bool(kept),
-            sentences_out=len(kept),
-        )
+        counts = block.counts
+        counts["characters_in"] += len(page.text)
+        counts["characters_added_by_nfkc"] += len(normal) - len(page.text)
+        counts["characters_out"] += sum(map(len, kept))
+        counts["pages_in"] += 1
+        counts["pages_out"] += bool(kept)
+        counts["sentences_out"] += len(kept)
         return kept

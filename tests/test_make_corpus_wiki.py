@@ -1,10 +1,16 @@
 """The stage as a user runs it, with unidic-lite 1.0.8 unless said otherwise."""
 
 import bz2
+import doctest
 import gzip
 import json
+import random
+import re
+import signal
 import subprocess
 import sys
+import time
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -13,8 +19,8 @@ from hypothesis import strategies as st
 
 import make_corpus_wiki as stage_script
 from japanese_bert import mecab
-from japanese_bert.cirrussearch import Page, RowBlock
-from japanese_bert.sentences import MECAB_FORMAT
+from japanese_bert.cirrussearch import Page, RowBlock, parse_row
+from japanese_bert.full_stops import FullStopFinder
 from japanese_bert.wikipedia import CorpusBlock, PageConverter
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,7 +75,7 @@ def dump(tmp_path) -> Path:
 
 @pytest.fixture(scope="module")
 def converter() -> PageConverter:
-    return PageConverter(mecab.make_tagger(mecab.find_dictionary("unidic_lite"), MECAB_FORMAT), 3, 20)
+    return PageConverter(FullStopFinder(mecab.find_dictionary("unidic_lite")), 3, 20)
 
 
 def test_exact_corpus_of_the_old_layout(tmp_path, dump):
@@ -119,6 +125,37 @@ def test_mecab_option_names_another_dictionary(tmp_path, dump):
     assert record["method"]["mecab_option"] == ""
     run("--input_file", dump, "--output_file", tmp_path / "p.txt", "--mecab_dic_type", "ipadic")
     assert json.loads((tmp_path / "p.txt.json").read_text(encoding="utf-8"))["dictionary"]["name"] == "ipadic"
+
+
+def test_a_changed_user_dictionary_makes_another_corpus(tmp_path, dump):
+    import ipadic
+
+    option = f"-d {ipadic.DICDIR} -u {tmp_path / 'words.dic'}"
+    arguments = ["--input_file", dump, "--output_file", tmp_path / "o.txt", "--mecab_option", option]
+    with pytest.raises(FileNotFoundError, match=r"words\.dic: no such file, which -u names"):
+        run(*arguments)
+    records = []
+    for word, overwrite in (("雨季の一種", "--no-overwrite"), ("無理数", "--overwrite")):
+        (tmp_path / "words.csv").write_text(f"{word},1288,1288,0,名詞,固有名詞,一般,*,*,*,*,*,*\n", encoding="utf-8")
+        build = [
+            Path(sys.executable).with_name("fugashi-build-dict"),
+            "-d",
+            ipadic.DICDIR,
+            "-u",
+            tmp_path / "words.dic",
+        ]
+        subprocess.run([*build, "-f", "utf8", "-t", "utf8", tmp_path / "words.csv"], check=True, capture_output=True)
+        if records:
+            with pytest.raises(FileExistsError, match="--overwrite"):
+                run(*arguments)
+        run(*arguments, overwrite)
+        records.append(json.loads((tmp_path / "o.txt.json").read_text(encoding="utf-8"))["method"])
+    assert records[0]["mecab_option"] == records[1]["mecab_option"] == ""
+    assert records[0]["user_dictionaries"] != records[1]["user_dictionaries"]
+
+
+def test_examples_in_docstrings():
+    assert doctest.testmod(stage_script).failed == 0
 
 
 def test_account_of_rows_and_characters(tmp_path):
@@ -203,7 +240,7 @@ def test_second_run_skips_and_another_recipe_needs_overwrite(tmp_path, dump, cap
         (["--max_sentence_length", 0], "--max_sentence_length 0"),
         (["--num_workers", 0], "--num_workers 0"),
         (["--max_corrupt_lines", -1], "--max_corrupt_lines -1"),
-        (["--mecab_option", "-u x.dic"], "names no dictionary"),
+        (["--mecab_option", "-l 1"], "names no dictionary"),
         (["--mecab_option", "-r nowhere -d nowhere"], "nowhere: no such file, which -r names"),
         (["--mecab_dic_type", "nowhere"], "no compiled MeCab dictionary"),
     ],
@@ -223,6 +260,94 @@ def test_truncated_dump_leaves_nothing(tmp_path, suffix, compress):
     assert not list(tmp_path.glob("out/*"))
 
 
+@pytest.fixture(scope="module")
+def real_pages() -> list[Page]:
+    if not WIKIPEDIA.is_dir():
+        pytest.skip("the shared dumps are not here")
+    rows = gzip.decompress(next(WIKIPEDIA.glob("cirrussearch/*/*.json.gz")).read_bytes()).split(b"\n")
+    return [page for row in rows if row and isinstance(page := parse_row(row), Page)]
+
+
+def convert(pages: list[Page], min_length: int = 10, max_length: int = 200) -> list[tuple[list[str], CorpusBlock]]:
+    converter = PageConverter(FullStopFinder(mecab.find_dictionary("unidic_lite")), min_length, max_length)
+    blocks = [CorpusBlock() for _ in pages]
+    return [(converter.convert_page(page, block), block) for page, block in zip(pages, blocks, strict=True)]
+
+
+def test_every_real_page_is_accounted_for(real_pages):
+    """On each page by itself, counted again without the code under test."""
+    for page, (kept, block) in zip(real_pages, convert(real_pages), strict=True):
+        normal = unicodedata.normalize("NFKC", page.text)
+        dropped = block.dropped_characters
+        assert len(normal) == sum(map(len, kept)) + sum(dropped.values()), page.title
+        assert set(dropped) <= {"unprintable", "white_space", "short_sentences", "long_sentences"}, page.title
+        assert min(dropped.values(), default=0) >= 0
+        rest = "".join(normal.split())
+        for sentence in kept:
+            position = rest.index("".join(sentence.split()))
+            rest = rest[:position] + rest[position + len("".join(sentence.split())) :]
+        lost = sum(dropped[name] for name in ("short_sentences", "long_sentences"))
+        assert lost - 100 <= len(rest) - dropped["unprintable"] <= lost, page.title
+
+
+def test_real_pages_lose_only_white_space_and_the_unprintable_if_no_length_is_asked_for(real_pages):
+    for page, (kept, _) in zip(real_pages, convert(real_pages, 1, 10**6), strict=True):
+        normal = unicodedata.normalize("NFKC", page.text)
+        assert "".join("".join(kept).split()) == "".join(filter(str.isprintable, "".join(normal.split()))), page.title
+
+
+FORMULA = r"{\displaystyle \sum _{k=0}^{n}{\binom {n}{k}}=2^{n}.\quad n!=n(n-1)!}"
+MARKS = ["[1]", "[注 3]", "[注釈\u00a04]", "[要出典]", "[要検証 – ノート]", "[誰？]", "[リンク切れ]", "[新聞 5]"]
+MARKUP = {
+    "breadcrumb": r" > ",
+    "footnote mark": r"\[[^\[\]]{0,9}[0-9]\]|\[要|\[誰|\[リンク|脚注の使い方",
+    "template": r"\{\{|\}\}",
+    "formula": r"\\[a-z]+|[{}]",
+    "footnote": r"\^",
+    "line break": r"[\n\r\t\x0b\x0c\x1c-\x1f\x85\u2028\u2029]",
+}
+
+
+def with_markup(page: Page, rng: random.Random) -> Page:
+    """The page as a dump may have it: all of what the rules are for, at the end of sentences and of paragraphs."""
+    extras = [
+        *MARKS,
+        "".join(rng.sample(MARKS, 2)),
+        "{{仮リンク|記事|en|article}}",
+        "{{Math|{x}_{1}}}",
+        f" 式は{FORMULA}である。",
+        f" {FORMULA}。",
+        "\n",
+        "\u2028\t",
+    ]
+    paragraphs = [text + (rng.choice(extras) if text.endswith("。") else "") for text in page.text.split(" ")]
+    breadcrumb = rng.choice(
+        ["", f"地理 > 日本の地理 > {page.title} ", f"主要 > {page.title} 歴史 > 年表 > {page.title} "]
+    )
+    footnotes = rng.choice(
+        ["", " [脚注の使い方] ^ 山田『雨』2010年、5頁。 ^ a b “Title. One”. The Times (2012年). 2013年閲覧。"]
+    )
+    return Page(page.title, breadcrumb + " ".join(paragraphs) + footnotes)
+
+
+def test_markup_in_real_pages_is_dropped_and_nothing_else(real_pages):
+    """Pages that have none of it give the sentences to expect; what may be left is searched for by other patterns."""
+    searches = {name: re.compile(pattern) for name, pattern in MARKUP.items()}
+    clean = [page for page in real_pages if not any(search.search(page.text) for search in searches.values())]
+    assert len(clean) > 2000
+    rng = random.Random(12345)
+    marked = [with_markup(page, rng) for page in clean]
+    total = CorpusBlock()
+    for page, (expected, _), (found, block) in zip(marked, convert(clean), convert(marked), strict=True):
+        assert found == expected, page.title
+        assert not [name for name, search in searches.items() for sentence in found if search.search(sentence)]
+        normal = unicodedata.normalize("NFKC", page.text)
+        assert len(normal) == sum(map(len, found)) + sum(block.dropped_characters.values()), page.title
+        total.add(block)
+    rules = {"footnote_marks", "requests", "templates", "breadcrumb", "footnotes", "notes", "white_space", "formulas"}
+    assert all(total.dropped_characters[rule] > 1000 for rule in rules)
+
+
 @pytest.mark.skipif(not WIKIPEDIA.is_dir(), reason="the shared dumps are not here")
 def test_both_layouts_of_real_text_agree(tmp_path):
     old = next(WIKIPEDIA.glob("cirrussearch/*/*.json.gz"))
@@ -233,6 +358,59 @@ def test_both_layouts_of_real_text_agree(tmp_path):
     record = json.loads((tmp_path / "old.txt.gz.json").read_text(encoding="utf-8"))
     assert record["pages_out"] == 4097
     assert record["characters_out"] > 0.98 * record["characters_in"]
+
+
+@pytest.fixture(scope="module")
+def long_run(tmp_path_factory) -> tuple[list[str], bytes, float]:
+    """A command of some seconds, the bytes that it gives undisturbed, and its seconds."""
+    directory = tmp_path_factory.mktemp("long_run")
+    text = "".join(f"第{n}文は少しずつ違う文である。" for n in range(200))
+    (directory / "wiki.json").write_bytes(old_layout([{"title": str(n), "text": f"{n}番。{text}"} for n in range(500)]))
+    command = [sys.executable, str(ROOT / "make_corpus_wiki.py"), "--input_file", str(directory / "wiki.json")]
+    start = time.perf_counter()
+    whole = directory / "whole.txt.gz"
+    subprocess.run([*command, "--output_file", str(whole)], check=True, capture_output=True)
+    return command, whole.read_bytes(), time.perf_counter() - start
+
+
+def kill_at(command: list[str], seconds: float, kill: signal.Signals) -> bool:
+    """Whether the signal came before the command had ended."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(seconds)
+    process.send_signal(kill)
+    return process.wait() != 0
+
+
+def check_kills(long_run, output: Path, kill: signal.Signals, workers: int, moments: list[float]) -> int:
+    command, expected, seconds = long_run
+    command = [*command, "--output_file", str(output), "--num_workers", str(workers)]
+    record = output.with_name(output.name + ".json")
+    killed = 0
+    for moment in moments:
+        for path in (output, record):
+            path.unlink(missing_ok=True)
+        killed += kill_at(command, moment * seconds, kill)
+        if output.exists():
+            assert output.read_bytes() == expected
+        elif kill == signal.SIGTERM and output.parent.exists():
+            assert not list(output.parent.iterdir())
+    subprocess.run(command, check=True, capture_output=True)
+    assert output.read_bytes() == expected
+    assert sorted(path.name for path in output.parent.iterdir()) == [output.name, record.name]
+    return killed
+
+
+def test_killed_in_the_middle_and_run_again(long_run, tmp_path):
+    assert check_kills(long_run, tmp_path / "out" / "corpus.txt.gz", signal.SIGKILL, 2, [0.5])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM], ids=["SIGKILL", "SIGTERM"])
+def test_killed_at_random_moments(long_run, tmp_path, kill, workers):
+    rng = random.Random(f"{kill} {workers}")
+    moments = [rng.uniform(0.02, 0.9 if workers == 1 else 0.5) for _ in range(15)] + [0.97, 1.0, 1.03]
+    assert check_kills(long_run, tmp_path / "out" / "corpus.txt.gz", kill, workers, moments) >= 12
 
 
 def test_command_line_reports_errors_in_one_line(tmp_path):
