@@ -66,7 +66,7 @@ train() {
         return
     fi
     mkdir -p "$model_dir"
-    python -m official.nlp.train --experiment=bert/pretraining --mode=train_and_eval --model_dir="$model_dir" \
+    python run_pretraining.py --experiment=bert/pretraining --mode=train_and_eval --model_dir="$model_dir" \
         --config_file="configs/data/$config.yaml" --config_file="configs/model/bert_tiny_$name.yaml" \
         --config_file=configs/runtime/cpu.yaml \
         --params_override="${more}task.train_data.input_path=$records/pretraining_data_*.tfrecord.gz,task.validation_data.input_path=$records/validation/*.tfrecord.gz" \

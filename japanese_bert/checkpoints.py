@@ -10,6 +10,8 @@ embeddings.
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +58,10 @@ class Weight:
         shape = self.hf_shape(config)
         return np.ascontiguousarray(array.reshape(shape[::-1]).T if self.is_kernel else array.reshape(shape))
 
+    def to_tf(self, array: np.ndarray, config: BertConfig) -> np.ndarray:
+        """The inverse of `to_hf`."""
+        return (array.T if self.is_kernel else array).reshape(self.tf_shape(config))
+
 
 _LAYER = "encoder/layer_with_weights-{layer}/"
 _HF_LAYER = "bert.encoder.layer.{layer}."
@@ -91,6 +97,13 @@ WEIGHTS = (
     Weight("model/classification_heads/0/out_proj/kernel", "cls.seq_relationship.weight", "H C"),
     Weight("model/classification_heads/0/out_proj/bias", "cls.seq_relationship.bias", "C"),
 )
+# What a checkpoint holds besides, and why it is left out.
+UNUSED = {
+    r"_CHECKPOINTABLE_OBJECT_GRAPH": "names of objects",
+    r"global_step|save_counter": "counters",
+    r"optimizer/.*|.*/\.OPTIMIZER_SLOT/.*": "the optimizer's state",
+    r"encoder/layer_with_weights-{pooler}/(kernel|bias)": "the encoder's own pooler, never trained",
+}
 
 
 def weights_of(config: BertConfig) -> list[Weight]:
@@ -132,15 +145,51 @@ def read_weights(prefix: Path, config: BertConfig) -> dict[str, np.ndarray]:
     Raises:
         ValueError: variables are missing, unexpected or of another shape than `config` says, or cannot be read.
     """
-    tensorflow = _tensorflow()
-    try:
-        reader = tensorflow.train.load_checkpoint(str(prefix))
+    with _readable(str(prefix)) as reader:
         variables = _variables(reader.get_variable_to_shape_map(), config)
         rows = weights_of(config)
         _check_variables(prefix, rows, variables, config)
         return {row.hf_name: _read(reader, variables[row.tf_name].key, row, config) for row in rows}
-    except (tensorflow.errors.OpError, RuntimeError, IndexError) as error:  # IndexError: past the end of the data
-        raise ValueError(f"{prefix}: cannot be read, cut short or damaged? {_first_line(error)}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Variables of a checkpoint that do not fit a configuration, with their shapes: found, expected."""
+
+    missing: list[str]
+    unexpected: list[tuple[str, tuple[int, ...]]]
+    of_other_shape: list[tuple[str, tuple[int, ...], tuple[int, ...]]]
+
+    def lines(self) -> list[str]:
+        return (
+            [f"no variable {name}" for name in self.missing]
+            + [f"unexpected variable {name} {shape}" for name, shape in self.unexpected]
+            + [f"{name} has shape {found}, expected {expected}" for name, found, expected in self.of_other_shape]
+        )
+
+
+def compare_with_config(prefix: str, config: BertConfig) -> Mismatch:
+    """What in a checkpoint does not fit `config`. `prefix` may be `gs://...`.
+
+    Raises:
+        ValueError: the checkpoint cannot be read.
+    """
+    with _readable(prefix) as reader:
+        return _find_mismatch(weights_of(config), _variables(reader.get_variable_to_shape_map(), config), config)
+
+
+def read_whole(prefix: str, config: BertConfig) -> None:
+    """Read every weight once, so that TensorFlow checks its checksum; raises ValueError if one is damaged."""
+    with _readable(prefix) as reader:
+        for variable in _variables(reader.get_variable_to_shape_map(), config).values():
+            reader.get_tensor(variable.key)
+
+
+def read_step(prefix: str) -> int | None:
+    """The trainer's `global_step` of a checkpoint."""
+    with _readable(prefix) as reader:
+        key = f"global_step{VALUE_SUFFIX}"
+        return int(reader.get_tensor(key)) if reader.has_tensor(key) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,41 +200,40 @@ class _Variable:
 
 def _variables(shapes: dict[str, list[int]], config: BertConfig) -> dict[str, _Variable]:
     """The variables of a checkpoint that must be used, by the names of `WEIGHTS`."""
-    variables = {}
-    for key, shape in shapes.items():
+    variables: dict[str, _Variable] = {}
+    for key, shape in sorted(shapes.items()):
         name = key.removesuffix(VALUE_SUFFIX)
         if not _is_unused(name, config):
             name = WORD_EMBEDDINGS if name == WORD_EMBEDDINGS_IN_ENCODER else name
+            if name in variables:
+                raise ValueError(f"{variables[name].key} and {key}: two variables for one weight, expected one")
             variables[name] = _Variable(key, tuple(shape))
     return variables
 
 
 def _is_unused(name: str, config: BertConfig) -> bool:
-    untrained_pooler = rf"encoder/layer_with_weights-{FIRST_LAYER + config.num_hidden_layers}/(kernel|bias)"
-    patterns = (
-        "_CHECKPOINTABLE_OBJECT_GRAPH",
-        "global_step|save_counter",
-        r"optimizer/.*|.*/\.OPTIMIZER_SLOT/.*",
-        untrained_pooler,
-    )
-    return any(re.fullmatch(pattern, name) for pattern in patterns)
+    pooler = str(FIRST_LAYER + config.num_hidden_layers)
+    return any(re.fullmatch(pattern.replace("{pooler}", pooler), name) for pattern in UNUSED)
 
 
 def _check_variables(prefix: Path, rows: list[Weight], variables: dict[str, _Variable], config: BertConfig) -> None:
-    expected = {row.tf_name: row.tf_shape(config) for row in rows}
-    found = {name: variable.shape for name, variable in variables.items()}
-    problems = (
-        [f"no variable {name}" for name in expected if name not in found]
-        + [f"unexpected variable {name} {shape}" for name, shape in sorted(found.items()) if name not in expected]
-        + [
-            f"{name} has shape {found[name]}, expected {shape}"
-            for name, shape in expected.items()
-            if found.get(name, shape) != shape
-        ]
-    )
+    mismatch = _find_mismatch(rows, variables, config)
+    problems = mismatch.lines()
     if problems:
         more = f" and {len(problems) - 1} more such" if len(problems) > 1 else ""
         raise ValueError(f"{prefix}: {problems[0]}{more}; does --tf_config_file describe the model that was trained?")
+
+
+def _find_mismatch(rows: list[Weight], variables: dict[str, _Variable], config: BertConfig) -> Mismatch:
+    expected = {row.tf_name: row.tf_shape(config) for row in rows}
+    found = {name: variable.shape for name, variable in variables.items()}
+    return Mismatch(
+        missing=[name for name in expected if name not in found],
+        unexpected=[(name, shape) for name, shape in sorted(found.items()) if name not in expected],
+        of_other_shape=[
+            (name, found[name], shape) for name, shape in expected.items() if found.get(name, shape) != shape
+        ],
+    )
 
 
 def _read(reader, key: str, row: Weight, config: BertConfig) -> np.ndarray:
@@ -201,6 +249,16 @@ def _latest_checkpoint(directory: Path) -> Path:
     if latest is None:
         raise FileNotFoundError(f"{directory}: no checkpoint in this directory; expected the trainer's --model_dir")
     return Path(latest)
+
+
+@contextmanager
+def _readable(prefix: str) -> Iterator:
+    """TensorFlow's reader of a checkpoint; what goes wrong with it inside is one ValueError."""
+    tensorflow = _tensorflow()
+    try:
+        yield tensorflow.train.load_checkpoint(prefix)
+    except (tensorflow.errors.OpError, RuntimeError, IndexError) as error:  # IndexError: past the end of the data
+        raise ValueError(f"{prefix}: cannot be read, cut short or damaged? {_first_line(error)}") from None
 
 
 def _tensorflow():
