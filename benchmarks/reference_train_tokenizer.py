@@ -1,7 +1,12 @@
 """The plain way to train the vocabulary: `tokenizers` calls MeCab back for every sentence, in one process.
 
-NFKC and strip by the library's normalizers, a Python pre-tokenizer on MeCab, BERT's special tokens; the trainer
-numbers everything else by itself. Used by bench_train_tokenizer.py only.
+It does what the published trainers of Japanese BERTs do: NFKC and strip by the library's normalizers, a Python
+pre-tokenizer given to `PreTokenizer.custom` that runs a fugashi `GenericTagger` on each sentence
+(`PreTokenizedString.split`), looks every surface up in the sentence from the end of the last one and cuts it out of
+the `NormalizedString`; then `Tokenizer.train` on the file, with BERT's special tokens. Transformers' `MecabTokenizer`
+makes the same words, by the same tagger. Those trainers either leave `TOKENIZERS_PARALLELISM` alone (threads then
+fight for Python's interpreter lock) or set it to `false`, as some of their READMEs do. Used by
+bench_train_tokenizer.py only.
 """
 
 import argparse

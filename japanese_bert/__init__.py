@@ -3,4 +3,4 @@
 __version__ = "0.1.0"
 
 # Raised with every change that alters the bytes of any output for the same input: outputs made before count as stale.
-DATA_FORMAT = 1
+DATA_FORMAT = 2

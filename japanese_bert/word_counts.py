@@ -45,7 +45,8 @@ class Reservoir:
 def count_words(blocks: Iterable[bytes], splitter: WordSplitter, num_workers: int) -> tuple[Counter[str], Counter[str]]:
     """Words, and what was met on the way: sentences, words, blank lines, lines with NULs or invalid UTF-8.
 
-    `blocks` are whole lines, as `corpus.read_line_blocks` gives them.
+    `blocks` are whole lines, as `corpus.read_line_blocks` gives them. Nine tenths of the time are MeCab's own: blocks
+    of other sizes, counters kept in the workers or words counted in compiled code are no faster on 20 MB.
     """
     words: Counter[str] = Counter()
     totals: Counter[str] = Counter()

@@ -2,12 +2,15 @@
 
 The trainer merges the most frequent pair of pieces, as BPE does (Sennrich et al. 2016), and marks pieces inside a word
 by a prefix. By itself it gives another vocabulary in every run: it numbers the single characters that occur inside
-words (`##山`) in the order of a randomly seeded hash table, and pairs that are equally frequent are merged in the order
-of these numbers. Here these characters are numbered beforehand, by code point, so nothing is left to the hash.
+words (`##山`) as it meets them on its way through a randomly seeded hash table of words, and pairs that are equally
+frequent are merged in the order of these numbers. Here these characters are numbered beforehand, those inside the most
+words first, as the trainer would on average: nothing is left to the hash, and the vocabulary is nearer to those of
+the trainer by itself than two of them are to each other (by code point it would be further: 27 entries against 23, on
+20 MB).
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from japanese_bert.vocab import SPECIAL_TOKENS, UNK, unused_tokens
 
@@ -67,12 +70,15 @@ def train_wordpiece(
     return tokens
 
 
-def _inner_characters(words: Mapping[str, int], alphabet: Sequence[str], prefix: str) -> list[str]:
-    """`##` characters: those of the alphabet that occur in a word other than at its start, by code point."""
-    inside: set[str] = set()
-    for word in words:
-        inside.update(word[1:])
-    return [f"{prefix}{character}" for character in sorted(inside.intersection(alphabet))]
+def _inner_characters(words: Iterable[str], alphabet: Sequence[str], prefix: str) -> list[str]:
+    """`##` characters: those of the alphabet that occur in a word other than at its start, the commonest first.
+
+    >>> _inner_characters(["山川", "山桜川", "桜山"], ["山", "川", "桜"], "##")
+    ['##川', '##山', '##桜']
+    """
+    counts = Counter("".join(word[1:] for word in words))
+    inside = sorted(counts.keys() & set(alphabet), key=lambda character: (-counts[character], character))
+    return [f"{prefix}{character}" for character in inside]
 
 
 def _merge(
