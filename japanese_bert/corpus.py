@@ -5,6 +5,7 @@ U+2028, U+0085 and others, which occur inside sentences.
 """
 
 import bz2
+import fcntl
 import glob
 import lzma
 import os
@@ -12,20 +13,20 @@ import shutil
 import subprocess
 import sys
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 26  # bounds the memory; the longest row of a dump has some megabytes
-TEXT_BLOCK_BYTES = 1 << 18  # fits the second-level cache with its decoded copies
+TEXT_BLOCK_BYTES = 1 << 18  # fits the second-level cache
 STANDARD_INPUT = Path("-")
 
-# Programs that decompress on all cores, in processes of their own, where they are installed. Python's bz2 gives
-# 50 MB/s of text, which takes 25 minutes for a dump of Japanese Wikipedia (2026).
-DECOMPRESSORS = {".xz": ("xz", "--threads=0"), ".bz2": ("lbzip2",)}
+# Programs that decompress in processes of their own, beside ours and on all cores if they can; the first that is
+# installed. Python's bz2 gives 50 MB/s of text, which takes 25 minutes for a dump of Japanese Wikipedia (2026).
+DECOMPRESSORS = {".xz": (("xz", "--threads=0"),), ".bz2": (("lbzip2",), ("bzip2",))}
+PIPE_BYTES = 1 << 20  # the most that Linux allows everybody: a program works on while we write
 
 
 def expand_paths(patterns: str | list[str]) -> list[Path]:
@@ -104,74 +105,9 @@ def read_line_blocks(
         yield rest + b"\n"
 
 
-def read_text_blocks(
-    path: Path, dropped: Counter, progress: Callable[[int], object] | None = None, block_bytes: int = TEXT_BLOCK_BYTES
-) -> Iterator[str]:
-    """Blocks of whole lines with `fold_white_space` applied; a byte order mark at the start of the file is skipped.
-
-    What cannot be kept is counted in `dropped`: `invalid_utf8_bytes` and `nul_characters`.
-    """
-    for number, block in enumerate(read_line_blocks(path, progress, block_bytes)):
-        text = _decode(block, dropped)
-        if number == 0:
-            text = text.removeprefix("\ufeff")
-        if "\0" in text:
-            dropped["nul_characters"] += text.count("\0")
-            text = text.replace("\0", "")
-        yield fold_white_space(text)
-
-
-def fold_white_space(lines: str) -> str:
-    """Whole lines, stripped, with runs of white space (all that `str.isspace` accepts) folded to one space.
-
-    A loop over the lines of a decoded block is as fast as replacements in the whole block, bytes or text (370 MB/s).
-
-    >>> fold_white_space("\\u3000吾輩は \\t猫である。\\r\\n \\n名前は\\u3000まだ無い。\\n")
-    '吾輩は 猫である。\\n\\n名前は まだ無い。\\n'
-    """
-    return "\n".join([" ".join(line.split()) for line in lines.split("\n")])
-
-
-def read_document_batches(text_blocks: Iterable[str]) -> Iterator[list[str]]:
-    """Folded blocks of whole lines of one file -> documents, each its lines joined by `\\n`, in lists of many.
-
-    >>> list(read_document_batches(["一\\n二\\n\\n三\\n", "四\\n", "\\n五\\n"]))
-    [['一\\n二'], ['三\\n四'], ['五']]
-    """
-    unfinished: list[str] = []
-    for text in text_blocks:
-        # The newline that ends the last line moves to the front of the next block, where it may begin a boundary.
-        first, *others = ("\n" + text[:-1]).split("\n\n")
-        unfinished.append(first)
-        if others:
-            documents = ["".join(unfinished), *others]
-            unfinished = [documents.pop()]
-            yield from _without_blanks(documents)
-        if unfinished[-1].endswith("\n"):  # the block ends in a blank line
-            yield from _without_blanks(["".join(unfinished)])
-            unfinished = []
-    yield from _without_blanks(["".join(unfinished)])
-
-
 def size_on_disk(paths: list[Path]) -> int | None:
     """Total bytes of the files as stored, or None if standard input is among them."""
     return None if STANDARD_INPUT in paths else sum(path.stat().st_size for path in paths)
-
-
-def iter_documents(paths: list[Path]) -> Iterator[list[str]]:
-    """Documents as lists of non-empty, stripped sentences; the end of a file ends a document."""
-    for path in paths:
-        document: list[str] = []
-        for block in read_line_blocks(path):
-            for line in block.decode("utf-8", errors="ignore").split("\n")[:-1]:
-                sentence = line.strip()
-                if sentence:
-                    document.append(sentence)
-                elif document:
-                    yield document
-                    document = []
-        if document:
-            yield document
 
 
 @contextmanager
@@ -215,25 +151,12 @@ class _EvenWrites:
         self._stream.write(bytes(self._held))
 
 
-def _decode(block: bytes, dropped: Counter) -> str:
-    try:
-        return block.decode("utf-8")
-    except UnicodeDecodeError:
-        text = block.decode("utf-8", errors="ignore")
-        dropped["invalid_utf8_bytes"] += len(block) - len(text.encode("utf-8"))
-        return text
-
-
-def _without_blanks(documents: list[str]) -> Iterator[list[str]]:
-    documents = [stripped for document in documents if (stripped := document.strip("\n"))]
-    if documents:
-        yield documents
-
-
 @contextmanager
 def _open_raw(path: Path) -> Iterator[BinaryIO]:
     if path == STANDARD_INPUT:
-        yield sys.stdin.buffer.raw if hasattr(sys.stdin.buffer, "raw") else sys.stdin.buffer
+        stream = sys.stdin.buffer.raw if hasattr(sys.stdin.buffer, "raw") else sys.stdin.buffer
+        _widen_pipe(stream)
+        yield stream
         return
     with open(path, "rb", buffering=0) as raw:
         yield raw
@@ -241,9 +164,9 @@ def _open_raw(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _decompressed(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
-    program = DECOMPRESSORS.get(path.suffix)
-    if program and shutil.which(program[0]):
-        with _program_stream([*program, "--decompress", "--stdout", "--quiet"], raw) as stream:
+    programs = [program for program in DECOMPRESSORS.get(path.suffix, ()) if shutil.which(program[0])]
+    if programs:
+        with _program_stream([*programs[0], "--decompress", "--stdout", "--quiet"], raw) as stream:
             yield stream
     elif path.suffix == ".gz":
         from isal import igzip
@@ -276,6 +199,7 @@ class _ProgramStream:
 @contextmanager
 def _program_stream(command: list[str], raw: BinaryIO) -> Iterator[_ProgramStream]:
     process = subprocess.Popen(command, stdin=raw, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    _widen_pipe(process.stdout)
     try:
         yield _ProgramStream(process)
     finally:
@@ -283,3 +207,8 @@ def _program_stream(command: list[str], raw: BinaryIO) -> Iterator[_ProgramStrea
         process.wait()
         process.stdout.close()
         process.stderr.close()
+
+
+def _widen_pipe(stream: BinaryIO) -> None:
+    with suppress(OSError):  # no pipe, or the user has many
+        fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)

@@ -26,6 +26,9 @@ KERAS_LEAVES = {
     ".weight": "kernel",
 }
 FLAX_LEAVES = {"LayerNorm.weight": "scale", "embeddings.weight": "embedding", ".weight": "kernel"}
+# The group of the masked language model's head. It must list the position and segment embeddings too, which Keras
+# counts among the head's; otherwise transformers 4 says that they "are newly initialized", though it reads them.
+HEAD = "mlm___cls"
 FLAX_NDARRAY = 1  # the msgpack extension code of flax.serialization
 
 
@@ -42,7 +45,7 @@ def write_keras_h5(weights: Weights, path: Path) -> None:
     """One group per Keras layer, with the weights' names as an attribute."""
     import h5py
 
-    groups: dict[str, dict[str, np.ndarray]] = {"bert": {}, "nsp___cls": {}, "mlm___cls": {}}
+    groups: dict[str, dict[str, np.ndarray]] = {"bert": {}, "nsp___cls": {}, HEAD: {}}
     for name, array in weights.items():
         keras_name = keras_weight_name(name)
         groups[keras_name.split("/")[1]][keras_name] = array.T if _is_kernel(name) else array
@@ -52,10 +55,14 @@ def write_keras_h5(weights: Weights, path: Path) -> None:
         file.attrs["layer_names"] = [layer.encode() for layer in groups]
         file.create_group("top_level_model_weights").attrs["weight_names"] = np.zeros(0, "S1")
         for layer, arrays in groups.items():
-            group = file.create_group(layer)
-            group.attrs["weight_names"] = [name.encode() for name in arrays]
             for name, array in arrays.items():
-                group.create_dataset(name, data=array)
+                file.create_dataset(f"{layer}/{name}", data=array)
+        shared = [name for name in groups["bert"] if name.endswith("_embeddings/embeddings:0")]
+        for name in shared:
+            file[f"{HEAD}/{name}"] = file[f"bert/{name}"]  # a link: the array is there once
+        for layer, arrays in groups.items():
+            names = [*arrays, *shared] if layer == HEAD else arrays
+            file[layer].attrs["weight_names"] = [name.encode() for name in names]
 
 
 def write_flax_msgpack(weights: Weights, path: Path) -> None:

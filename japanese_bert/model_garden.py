@@ -1,6 +1,6 @@
-"""Model Garden's BERT, built from our configuration, and the proof that a converted model computes the same.
+"""Model Garden's BERT, built from our configuration, and what it computes on pretraining data.
 
-Imports of TensorFlow, Model Garden and PyTorch are inside the functions: they take seconds.
+Imports of TensorFlow and Model Garden are inside the functions: they take seconds.
 """
 
 import os
@@ -13,7 +13,6 @@ import numpy as np
 
 from japanese_bert.bert_config import BertConfig
 
-NUM_COMPARED_INSTANCES = 8  # 0.5 GB of logits at 512 tokens and 32,768 words
 MODEL_INPUTS = ("input_word_ids", "input_mask", "input_type_ids", "masked_lm_positions")
 
 
@@ -120,33 +119,6 @@ def logits_of_model_garden(model, instances: dict[str, np.ndarray]) -> tuple[np.
     with _without_messages():
         outputs = model({name: instances[name] for name in MODEL_INPUTS}, training=False)
     return outputs["mlm_logits"].numpy(), outputs["next_sentence"].numpy()
-
-
-def logits_of_pytorch(model_directory: Path, instances: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The same logits, by `BertForPreTraining` with the weights and the configuration of a converted directory."""
-    import torch
-    from transformers import BertForPreTraining
-
-    model = BertForPreTraining.from_pretrained(model_directory).eval()
-    with torch.inference_mode():
-        outputs = model(
-            input_ids=torch.from_numpy(instances["input_word_ids"]),
-            attention_mask=torch.from_numpy(instances["input_mask"]),
-            token_type_ids=torch.from_numpy(instances["input_type_ids"]),
-        )
-    predictions = outputs.prediction_logits.numpy()
-    rows = np.arange(len(predictions))[:, None]
-    return predictions[rows, instances["masked_lm_positions"]], outputs.seq_relationship_logits.numpy()
-
-
-def logit_differences(prefix: Path, config: BertConfig, model_directory: Path, tfrecord: Path) -> tuple[float, float]:
-    """The largest absolute difference between checkpoint and converted model: masked tokens, next sentence."""
-    model = restore_model(prefix, config)
-    instances = read_instances(tfrecord, config, NUM_COMPARED_INSTANCES)
-    theirs, ours = logits_of_model_garden(model, instances), logits_of_pytorch(model_directory, instances)
-    is_real = instances["masked_lm_weights"] > 0
-    masked = np.abs(theirs[0] - ours[0])[is_real]
-    return float(masked.max()), float(np.abs(theirs[1] - ours[1]).max())
 
 
 @contextmanager

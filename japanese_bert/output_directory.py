@@ -13,16 +13,26 @@ from pathlib import Path
 from japanese_bert.provenance import Provenance
 
 RECORD = "provenance.json"
+EDITABLE = ("README.md",)  # for users to change: a directory is complete whatever becomes of it
 
 
 def is_complete(directory: Path, provenance: Provenance) -> bool:
     """True if this very recipe made the directory and its files still have the sizes they had."""
+    record = read_record(directory)
     try:
-        record = json.loads((directory / RECORD).read_text(encoding="utf-8"))
         same_files = all((directory / name).stat().st_size == size for name, size in record["files"].items())
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, KeyError, AttributeError):
         return False
     return same_files and all(record.get(key) == value for key, value in provenance.recipe().items())
+
+
+def read_record(directory: Path) -> dict:
+    """What made the directory; empty if there is no record that can be read."""
+    try:
+        record = json.loads((directory / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 @contextmanager
@@ -50,7 +60,7 @@ def open_output_directory(directory: Path, provenance: Provenance, overwrite: bo
 
 
 def _write_record(temporary: Path, directory: Path, provenance: Provenance) -> None:
-    sizes = {path.name: path.stat().st_size for path in sorted(temporary.iterdir())}
+    sizes = {path.name: path.stat().st_size for path in sorted(temporary.iterdir()) if path.name not in EDITABLE}
     provenance.report["files"] = sizes
     record = provenance.to_json(directory, sum(sizes.values()))
     (temporary / RECORD).write_text(record, encoding="utf-8", newline="\n")

@@ -10,8 +10,9 @@ import hashlib
 import json
 import os
 import platform
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -38,9 +39,24 @@ class Provenance:
     packages: tuple[str, ...] = ()
     report: dict[str, object] = field(default_factory=dict)
     _recipe: dict[str, object] | None = None
+    _hashing: threading.Thread | None = None
+
+    def hash_in_background(self) -> None:
+        """Begin to hash the inputs in a thread, beside the work of a stage that reads them anyway."""
+        self._hashing = threading.Thread(target=self._try_recipe, daemon=True)
+        self._hashing.start()
 
     def recipe(self) -> dict[str, object]:
         """All that decides the bytes of the outputs; hashes every input once."""
+        if self._hashing is not None:
+            self._hashing.join()
+        return self._make_recipe()
+
+    def _try_recipe(self) -> None:
+        with suppress(OSError):  # which the stage meets itself
+            self._make_recipe()
+
+    def _make_recipe(self) -> dict[str, object]:
         if self._recipe is None:
             self._recipe = {
                 "stage": self.stage,

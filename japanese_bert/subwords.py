@@ -47,14 +47,9 @@ def encode_wordpieces(word: str, ids: dict[str, int], prefix: str = "##") -> lis
     >>> encode_wordpieces("東京都民", {"[UNK]": 1, "東京": 2, "##都": 3, "##民": 4})
     [2, 3, 4]
     """
-    whole = ids.get(word)
-    if whole is not None and len(word) <= MAX_INPUT_CHARS_PER_WORD:
-        return [whole]
-    parts = word.split()
-    if len(parts) == 1 and parts[0] == word:
-        return _encode_part(word, ids, prefix)
-    # A MeCab word can hold exotic white space (U+2028): it parts pieces, as in BertJapaneseTokenizer.
-    return [piece for part in parts for piece in _encode_part(part, ids, prefix)]
+    # A MeCab word can hold exotic white space (U+2028): it parts pieces, as in BertJapaneseTokenizer, even where the
+    # vocabulary has it.
+    return [piece for part in word.split() for piece in _encode_part(part, ids, prefix)]
 
 
 def encode_characters(word: str, ids: dict[str, int], prefix: str = "") -> list[int]:

@@ -1,13 +1,16 @@
 """Fixtures that every test may use. The network is blocked: nothing may be fetched while tests run."""
 
+import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from japanese_bert.vocab import SPECIAL_TOKENS, unused_tokens, vocab_bytes
 
-SHARED_DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +49,19 @@ def aozora_bytes(aozora) -> bytes:
     text = b"".join(blocks)
     start = text.index(b"\n\n", 500_000) + 2
     return text[start : text.index(b"\n\n", start + 20_000_000) + 2]
+
+
+@pytest.fixture(scope="session")
+def transformers4_python() -> Path:
+    """Python of a second environment, with Transformers 4: the one that TRANSFORMERS4_PYTHON names, else our own.
+
+    For slow tests: where it is missing `.venv-transformers4` is made, which needs the network and two minutes.
+    """
+    if named := os.environ.get("TRANSFORMERS4_PYTHON"):
+        return Path(named)
+    environment = {**os.environ, "VENV": ".venv-transformers4"}
+    subprocess.run([ROOT / "install.sh", "requirements-transformers4.txt"], env=environment, check=True)
+    return ROOT / ".venv-transformers4" / "bin" / "python"
 
 
 @pytest.fixture

@@ -37,6 +37,13 @@ SIZES = {
     "large": (24, 1024, 16, 4096, 5e-5),
 }
 VOCAB_SIZES = {"wordpiece": 32_768, "character": 7_027}
+# The tokenizers of the released v1 (IPADIC) and v2 models where they are not those of v3.
+EARLIER_VOCAB_SIZES = {
+    "bert_base_wordpiece_v1": 32_000,
+    "bert_base_character_v1": 4_000,
+    "bert_base_character_v2": 6_144,
+    "bert_large_character_v2": 6_144,
+}
 # Counted by hand: embeddings (V + 514) H + 2 H; a layer 4 (H H + H) + 2 H I + I + H + 4 H; pooler H H + H; heads
 # H H + H + 2 H + V (the decoder is tied) and 2 H + 2.
 PARAMETERS = {
@@ -44,9 +51,14 @@ PARAMETERS = {
     "bert_base_character": 92_038_773,
     "bert_large_wordpiece": 338_528_258,
     "bert_large_character": 312_143_733,
+    "bert_base_wordpiece_v1": 111_243_010,
+    "bert_base_character_v1": 89_711_010,
+    "bert_base_character_v2": 91_359_746,
+    "bert_large_character_v2": 311_238_658,
 }
-MODELS = [f"bert_{size}_{tokens}" for size in SIZES for tokens in VOCAB_SIZES]
-RUNTIMES = ("cpu", "gpu", "tpu")
+MODELS = [*(f"bert_{size}_{tokens}" for size in SIZES for tokens in VOCAB_SIZES), *EARLIER_VOCAB_SIZES]
+RUNTIMES = {"cpu": "one_device", "gpu": "mirrored", "tpu": "tpu", "multi_worker": "multi_worker_mirrored"}
+FAST_TOKENIZER = "tokenization_bert_japanese_fast"
 
 with_tensorflow = [
     pytest.mark.tensorflow,
@@ -96,9 +108,10 @@ def test_the_three_descriptions_of_a_model_agree(model):
     assert read_json("model_configs", model).items() <= read_json("hf_model_configs", model).items()
 
 
-@pytest.mark.parametrize(("size", "tokens"), list(itertools.product(SIZES, VOCAB_SIZES)))
-def test_architecture_and_learning_rate(size, tokens):
-    model, config = f"bert_{size}_{tokens}", bert_config(f"bert_{size}_{tokens}")
+@pytest.mark.parametrize("model", MODELS)
+def test_architecture_and_learning_rate(model):
+    size, tokens = model.split("_")[1:3]
+    config = bert_config(model)
     *sizes, learning_rate = SIZES[size]
     found = [config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size]
     assert found == sizes
@@ -110,10 +123,8 @@ def test_architecture_and_learning_rate(size, tokens):
     )
     optimizer = read_yaml("model", model)["trainer"]["optimizer_config"]
     assert optimizer == {"learning_rate": {"polynomial": {"initial_learning_rate": learning_rate}}}
-    if size != "tiny":
-        assert config.vocab_size == VOCAB_SIZES[tokens]
-    if tokens == "character":
-        assert config.vocab_size == VOCAB_SIZES[tokens]
+    if model != "bert_tiny_wordpiece":
+        assert config.vocab_size == EARLIER_VOCAB_SIZES.get(model, VOCAB_SIZES[tokens])
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -123,11 +134,20 @@ def test_tokenizer_config(model):
         "tokenizer_class": "BertJapaneseTokenizer",
         "do_lower_case": False,
         "word_tokenizer_type": "mecab",
-        "subword_tokenizer_type": model.rpartition("_")[2],
-        "mecab_kwargs": {"mecab_dic": "unidic_lite"},
+        "subword_tokenizer_type": model.split("_")[2],
+        "mecab_kwargs": {"mecab_dic": "ipadic" if model.endswith("_v1") else "unidic_lite"},
         "model_max_length": bert_config(model).max_position_embeddings,
         "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+        "auto_map": {"AutoTokenizer": [f"{FAST_TOKENIZER}.BertJapaneseTokenizer{fast}" for fast in ("", "Fast")]},
     }
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_fast_tokenizer_is_in_the_directory(model):
+    """A link to the one module: `cp hf_model_configs/<name>/* DIRECTORY` copies what it points to."""
+    link = ROOT / "hf_model_configs" / model / f"{FAST_TOKENIZER}.py"
+    assert link.readlink() == Path("../../japanese_bert/fast_tokenizer.py")
+    assert link.read_bytes() == (ROOT / "japanese_bert" / "fast_tokenizer.py").read_bytes()
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -210,7 +230,8 @@ class TestModelGarden:
         assert 0 < optimizer.warmup.polynomial.warmup_steps < steps
         assert steps % params.trainer.validation_interval == 0
         assert params.trainer.validation_interval % params.trainer.steps_per_loop == 0
-        assert params.runtime.distribution_strategy == {"cpu": "one_device", "gpu": "mirrored", "tpu": "tpu"}[runtime]
+        assert params.runtime.distribution_strategy == RUNTIMES[runtime]
+        assert (params.runtime.mixed_precision_dtype == "bfloat16") == (runtime == "gpu")
 
     def test_features_are_those_that_are_written(self):
         from official.nlp.data import pretrain_dataloader
@@ -221,10 +242,19 @@ class TestModelGarden:
                 loader = pretrain_dataloader.BertPretrainDataLoader(data)
                 assert sorted(loader._name_to_features()) == sorted(feature_names(use_v2_feature_names=True))
 
-    @pytest.mark.parametrize("model", ["bert_tiny_wordpiece", "bert_base_character"])
+    @pytest.mark.parametrize(
+        "model",
+        [
+            "bert_tiny_wordpiece",
+            "bert_base_character",
+            *(pytest.param(name, marks=pytest.mark.slow) for name in PARAMETERS if name != "bert_base_character"),
+        ],
+    )
     def test_built_model_has_the_parameters_of_the_table(self, model):
+        """And of the released models, but for the encoder's own pooler, which the trainer makes and never trains."""
         params = parse("cc-100", model, "cpu")
         config = bert_config(model)
         untrained_pooler = config.hidden_size * (config.hidden_size + 1)
-        expected = sum(prod(row.tf_shape(config)) for row in weights_of(config)) + untrained_pooler
-        assert build_model(params.task.model.as_dict()).count_params() == expected
+        parameters = build_model(params.task.model.as_dict()).count_params() - untrained_pooler
+        assert parameters == sum(prod(row.tf_shape(config)) for row in weights_of(config))
+        assert parameters == PARAMETERS.get(model, parameters)

@@ -4,17 +4,28 @@ import dataclasses
 import json
 import shutil
 import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import convert_tf2_checkpoint_to_all_frameworks as convert
-from japanese_bert import stage
+from japanese_bert import frameworks, onnx_export, stage, verification
 from japanese_bert.bert_config import BertConfig
-from japanese_bert.checkpoints import WORD_EMBEDDINGS, read_weights, weights_of
+from japanese_bert.checkpoints import (
+    WORD_EMBEDDINGS,
+    WORD_EMBEDDINGS_IN_ENCODER,
+    _variables,
+    read_weights,
+    weights_of,
+)
+from japanese_bert.mecab import find_dictionary
 from japanese_bert.model_files import flax_weight_path, keras_weight_name
-from japanese_bert.model_garden import build_model, logit_differences, model_params, read_instances
+from japanese_bert.model_garden import build_model, model_params, read_instances
+from japanese_bert.verification import MAX_LOGIT_DIFFERENCE
 from japanese_bert.vocab import SPECIAL_TOKENS, vocab_bytes
 
 pytestmark = [
@@ -104,9 +115,23 @@ def converted(trained, tmp_path_factory):
     return output
 
 
+@pytest.fixture(scope="module")
+def tokenizer_flags(tmp_path_factory) -> list[str]:
+    """`--hf_config_dir` and `--vocab_file` for CONFIG."""
+    inputs = tmp_path_factory.mktemp("inputs")
+    hf_config_dir = inputs / "hf_config"
+    shutil.copytree(Path(__file__).parents[1] / "hf_model_configs" / "bert_tiny_wordpiece", hf_config_dir)
+    write_config(hf_config_dir / "config.json")
+    vocab = inputs / "vocab.txt"
+    words = ["私", "は", "東京", "へ", "を", "彼", "猫", "で", "ある", "今日", "晴れ", "です"]
+    vocab.write_bytes(vocab_bytes([*SPECIAL_TOKENS, *words, *(f"語{index}" for index in range(45 - len(words)))]))
+    return ["--hf_config_dir", str(hf_config_dir), "--vocab_file", str(vocab)]
+
+
 def run(checkpoint: Path, output: Path, *flags: str, config: Path | None = None) -> None:
+    """Without proof unless asked for, which takes seconds."""
     config = config or checkpoint.parent / "config.json"
-    required = ["--tf_checkpoint_path", checkpoint, "--tf_config_file", config, "--output_path", output]
+    required = ["--tf_checkpoint_path", checkpoint, "--tf_config_file", config, "--output_path", output, "--no-verify"]
     stage.run_stage(convert.get_parser(), convert.main, [str(value) for value in [*required, *flags]])
 
 
@@ -159,10 +184,19 @@ def test_output_files(converted):
     assert len(modes) == 1, "model.safetensors must be as readable as its neighbours"
 
 
-def test_logits_equal_model_garden(trained, converted, tfrecord):
-    masked, next_sentence = logit_differences(trained[0] / "ckpt-8", CONFIG, converted, tfrecord)
-    assert 0 < masked < convert.MAX_LOGIT_DIFFERENCE
-    assert 0 < next_sentence < convert.MAX_LOGIT_DIFFERENCE
+@pytest.fixture(scope="module")
+def cases(trained, tfrecord) -> list[frameworks.Case]:
+    return verification.make_cases(trained[0] / "ckpt-8", CONFIG, tfrecord, None)
+
+
+def test_logits_equal_model_garden(converted, cases):
+    """In two shapes; here without TensorFlow and Flax, which transformers 5 does not have."""
+    found = list(frameworks.differences(converted, cases).values())
+    assert [case.instances["input_word_ids"].shape for case in cases] == [(8, 16), (3, 10)]
+    assert [item is None for item in found] == [False, True, True]
+    assert 0 < found[0].masked < MAX_LOGIT_DIFFERENCE
+    assert 0 < found[0].next_sentence < MAX_LOGIT_DIFFERENCE
+    assert not found[0].exceeds(MAX_LOGIT_DIFFERENCE)
 
 
 def test_loads_without_missing_or_unexpected_weights(converted):
@@ -247,32 +281,121 @@ def test_one_command_makes_a_directory_that_loads(trained, tfrecord, tmp_path, c
     write_config(hf_config_dir / "config.json")
     vocab = tmp_path / "vocab.txt"
     vocab.write_bytes(vocab_bytes([*SPECIAL_TOKENS, *(f"語{index}" for index in range(45))]))
-    flags = ("--hf_config_dir", hf_config_dir, "--vocab_file", vocab, "--verify_tfrecord", tfrecord)
+    flags = ("--hf_config_dir", hf_config_dir, "--vocab_file", vocab, "--verify")
     run(trained[0] / "ckpt-8", tmp_path / "model", *flags)
-    assert "largest difference of logits" in capsys.readouterr().out
+    lines = capsys.readouterr().out.split("\n")
+    assert len([line for line in lines if "PyTorch" in line and "largest difference of logits" in line]) == 1
+    assert len([line for line in lines if "cannot be loaded here" in line]) == 2
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
     model = AutoModelForMaskedLM.from_pretrained(tmp_path / "model")
     logits = model(**tokenizer("語", "語", return_tensors="pt")).logits
     assert logits.shape[-1] == len(tokenizer) == CONFIG.vocab_size
+    module = Path(__file__).parents[1] / "japanese_bert" / "fast_tokenizer.py"
+    assert (tmp_path / "model" / "tokenization_bert_japanese_fast.py").read_bytes() == module.read_bytes()
+    record = json.loads((tmp_path / "model" / "provenance.json").read_text(encoding="utf-8"))
+    assert record["dictionary"] == find_dictionary("unidic_lite").identity()
+    (difference,) = record["differences"].values()
+    assert 0 < difference["masked"] < MAX_LOGIT_DIFFERENCE
 
 
-def test_wrong_logits_are_refused(trained, converted, tfrecord, tmp_path):
+def test_dictionary_of_the_vocabulary_goes_into_the_record(trained, tmp_path, capsys):
+    hf_config_dir = tmp_path / "hf_config"
+    shutil.copytree(Path(__file__).parents[1] / "hf_model_configs" / "bert_tiny_wordpiece", hf_config_dir)
+    write_config(hf_config_dir / "config.json")
+    vocab = tmp_path / "vocab.txt"
+    vocab.write_bytes(vocab_bytes([*SPECIAL_TOKENS, *(f"語{index}" for index in range(45))]))
+    identity = {"name": "unidic_lite", "version": "1.0.7", "size": 5}
+    vocab.with_name("vocab.txt.json").write_text(json.dumps({"dictionary": identity}), encoding="utf-8")
+    flags = ("--hf_config_dir", str(hf_config_dir), "--vocab_file", str(vocab))
+    run(trained[0] / "ckpt-8", tmp_path / "model", *flags)
+    assert json.loads((tmp_path / "model" / "provenance.json").read_text(encoding="utf-8"))["dictionary"] == identity
+    identity["name"] = "ipadic"
+    vocab.with_name("vocab.txt.json").write_text(json.dumps({"dictionary": identity}), encoding="utf-8")
+    message = "made with the dictionary ipadic 1.0.7 (5 bytes), but tokenizer_config.json names unidic_lite"
+    assert_refused(capsys, message, trained[0] / "ckpt-8", tmp_path / "other", *flags)
+
+
+def test_wrong_logits_are_refused(trained, converted, cases, tmp_path, monkeypatch, capsys):
+    """Another activation, in a directory; then the stage, which leaves nothing behind."""
     broken = shutil.copytree(converted, tmp_path / "broken")
     text = (broken / "config.json").read_text(encoding="utf-8")
     (broken / "config.json").write_text(text.replace('"gelu_new"', '"relu"'), encoding="utf-8")
-    with pytest.raises(ValueError, match="logits differ"):
-        convert.verify(trained[0] / "ckpt-8", CONFIG, broken, tfrecord)
+    (difference, *_) = frameworks.differences(broken, cases).values()
+    assert difference.exceeds(MAX_LOGIT_DIFFERENCE)
+    monkeypatch.setattr(verification, "MAX_LOGIT_DIFFERENCE", 1e-9)
+    monkeypatch.setattr(verification, "ProcessPoolExecutor", lambda count, context: ThreadPoolExecutor(count))
+    assert_refused(capsys, "logits of PyTorch", trained[0] / "ckpt-8", tmp_path / "model", "--verify")
 
 
-def test_verification_needs_data_for_this_model(trained, tfrecord, tmp_path, capsys):
+def test_no_number_exceeds_every_tolerance():
+    assert frameworks.Difference(float("nan"), 0.0).exceeds(1.0)
+    assert frameworks.Difference(0.0, float("nan")).exceeds(1.0)
+    assert not frameworks.Difference(1.0, 1.0).exceeds(1.0)
+
+
+def test_cases_survive_the_way_to_another_environment(cases, tmp_path):
+    frameworks.save_cases(tmp_path / "cases.npz", cases)
+    found = frameworks.load_cases(tmp_path / "cases.npz")
+    assert len(found) == len(cases) == 2
+    for case, expected in zip(found, cases, strict=True):
+        assert np.array_equal(case.masked, expected.masked)
+        assert np.array_equal(case.next_sentence, expected.next_sentence)
+        assert sorted(case.instances) == sorted(expected.instances)
+        assert all(np.array_equal(case.instances[name], array) for name, array in expected.instances.items())
+
+
+def test_made_instances():
+    """A quarter to all of the positions; segments, specials and masks are where they belong."""
+    instances = verification.make_instances(dataclasses.replace(CONFIG, max_position_embeddings=64), None)
+    ids, mask, types = (instances[name] for name in ("input_word_ids", "input_mask", "input_type_ids"))
+    assert ids.shape == (4, 64)
+    assert mask.sum(axis=1).tolist() == [16, 32, 48, 64]
+    cls, sep, masked = (SPECIAL_TOKENS.index(token) for token in ("[CLS]", "[SEP]", "[MASK]"))
+    for row, length in enumerate((16, 32, 48, 64)):
+        positions = instances["masked_lm_positions"][row][instances["masked_lm_weights"][row] > 0].tolist()
+        assert positions == list(range(1, length - 1, 7))
+        assert [ids[row, index] for index in positions] == [masked] * len(positions)
+        first = int(np.argmax(types[row]))
+        assert types[row].tolist() == [0] * first + [1] * (length - first) + [0] * (64 - length)
+        assert (ids[row, 0], ids[row, length - 1]) == (cls, sep)
+        assert ids[row, first - 1] in (sep, masked)
+
+
+def test_shortened_instances_predict_nothing_that_was_cut_off():
+    instances = verification.make_instances(dataclasses.replace(CONFIG, max_position_embeddings=64), None)
+    part = verification.shortened(instances)
+    assert part["input_mask"].shape == (3, 42)
+    assert part["masked_lm_positions"].max() < 42
+    for row, length in enumerate((32, 42, 42)):
+        assert part["masked_lm_weights"][row].sum() == len(
+            [i for i in range(1, 63, 7) if i < min(length, (31, 47, 63)[row])]
+        )
+
+
+def test_proof_needs_no_contradiction(trained, tmp_path, capsys):
+    message = "--no-verify contradicts --verify_tfrecord"
+    flags = ("--verify_tfrecord", str(trained[0] / "config.json"))
+    assert_refused(capsys, message, trained[0] / "ckpt-8", tmp_path / "model", *flags)
+    message = "python3: no such file; make it with VENV=.venv-transformers4 ./install.sh"
+    flags = ("--verify", "--verify_python", str(tmp_path / "python3"))
+    assert_refused(capsys, message, trained[0] / "ckpt-8", tmp_path / "model", *flags)
+
+
+def test_two_variables_for_one_weight_are_refused():
+    name = f"{WORD_EMBEDDINGS_IN_ENCODER}/.ATTRIBUTES/VARIABLE_VALUE"
+    with pytest.raises(ValueError, match="two variables for one weight"):
+        _variables({name: [50, 12], f"{WORD_EMBEDDINGS}/.ATTRIBUTES/VARIABLE_VALUE": [50, 12]}, CONFIG)
+
+
+def test_verification_needs_data_for_this_model(trained, tfrecord):
     """Instances longer than the model, ids beyond its vocabulary, and a file that is none."""
     prefix = trained[0] / "ckpt-8"
     with pytest.raises(ValueError, match=r"16 tokens long .* but the model has 8 positions"):
         read_instances(tfrecord, dataclasses.replace(CONFIG, max_position_embeddings=8), 4)
     with pytest.raises(ValueError, match="and 20 tokens; give data made for this model"):
         read_instances(tfrecord, dataclasses.replace(CONFIG, vocab_size=20), 4)
-    flags = ("--verify_tfrecord", str(prefix.with_name("ckpt-8.index")))
-    assert_refused(capsys, "no pretraining data", prefix, tmp_path / "model", *flags)
+    with pytest.raises(ValueError, match="no pretraining data"):
+        read_instances(prefix.with_name("ckpt-8.index"), CONFIG, 4)
 
 
 def test_rerun_skips_what_is_complete(trained, tmp_path, capsys):
@@ -293,6 +416,24 @@ def test_existing_output_needs_overwrite_and_keeps_other_files(trained, tmp_path
     assert sorted(path.name for path in output.iterdir()) == ["README.md", *OUTPUT_FILES]
     assert (output / "README.md").read_text(encoding="utf-8") == "mine"
     assert sorted(tmp_path.iterdir()) == [output]
+
+
+def test_a_card_is_replaced_only_as_it_was_written(trained, tokenizer_flags, tmp_path, capsys):
+    output, prefix = tmp_path / "model", trained[0] / "ckpt-8"
+    card = output / "README.md"
+    run(prefix, output, *tokenizer_flags)
+    assert "license: apache-2.0\n" in card.read_text(encoding="utf-8")
+    run(prefix, output, *tokenizer_flags, "--license", "mit", "--overwrite")
+    assert "license: mit\n" in card.read_text(encoding="utf-8")
+    changed = card.read_text(encoding="utf-8") + "\nMine.\n"
+    card.write_text(changed, encoding="utf-8")
+    run(prefix, output, *tokenizer_flags, "--license", "mit")
+    assert "skipped" in capsys.readouterr().out
+    run(prefix, output, *tokenizer_flags, "--overwrite")
+    assert "not made by this stage, or changed since; kept" in capsys.readouterr().out
+    assert card.read_text(encoding="utf-8") == changed
+    run(prefix, output, *tokenizer_flags, "--license", "mit", "--overwrite")
+    assert card.read_text(encoding="utf-8") == changed
 
 
 def test_empty_output_directory_is_filled(trained, tmp_path):
@@ -385,3 +526,71 @@ def test_hf_config_of_another_model_is_refused(trained, tmp_path, capsys):
     hf_config_dir = Path(__file__).parents[1] / "hf_model_configs" / "bert_tiny_wordpiece"
     flags = ("--hf_config_dir", str(hf_config_dir))
     assert_refused(capsys, "describes another model", trained[0] / "ckpt-8", tmp_path / "model", *flags)
+
+
+def use(python: Path | str, directory: Path) -> tuple[dict, dict[str, str]]:
+    """What `use_model_directory.py` finds, and what was written to stderr by class."""
+    script = Path(__file__).with_name("use_model_directory.py")
+    process = subprocess.run([python, script, directory], capture_output=True, encoding="utf-8")
+    assert process.returncode == 0, process.stderr
+    parts = process.stderr.split("=== ")[1:]
+    return json.loads(process.stdout.strip().split("\n")[-1]), dict(part.split("\n", 1) for part in parts)
+
+
+@pytest.mark.slow
+class TestAllFrameworks:
+    """PyTorch and ONNX here, PyTorch, TensorFlow and Flax in the environment of Transformers 4."""
+
+    @pytest.fixture(scope="class")
+    def complete(self, trained, tokenizer_flags, transformers4_python, tmp_path_factory) -> Path:
+        output = tmp_path_factory.mktemp("complete") / "model"
+        run(
+            trained[0] / "ckpt-8",
+            output,
+            *tokenizer_flags,
+            "--onnx",
+            "--verify",
+            "--verify_python",
+            str(transformers4_python),
+        )
+        return output
+
+    def test_logits(self, complete):
+        record = json.loads((complete / "provenance.json").read_text(encoding="utf-8"))
+        found = [name.rpartition(".")[0] for name in record["differences"]]
+        assert found == [
+            "PyTorch (transformers 5.23",
+            "ONNX (onnxruntime 1.31",
+            "PyTorch (transformers 4.57",
+            "TensorFlow (transformers 4.57",
+            "Flax (transformers 4.57",
+        ]
+        assert all(0 < item["masked"] < MAX_LOGIT_DIFFERENCE for item in record["differences"].values())
+        assert all(0 < item["next_sentence"] < MAX_LOGIT_DIFFERENCE for item in record["differences"].values())
+
+    def test_both_versions_use_the_directory_alike(self, complete, transformers4_python):
+        (new, new_messages), (old, old_messages) = use(sys.executable, complete), use(transformers4_python, complete)
+        assert (new["version"][:2], old["version"][:5]) == ("5.", "4.57.")
+        assert new["pair"] == old["pair"]
+        assert new["pair"]["token_type_ids"] == [0, 0, 0, 0, 1, 1, 1]
+        assert new["tokens"] == old["tokens"]
+        assert np.allclose(new["scores"], old["scores"], atol=1e-5)
+        assert (new["loaded"], len(old["loaded"])) == ([], 3)
+        for messages in (new_messages, old_messages):
+            reports = [name for name, text in messages.items() if "initialized" in text or "UNEXPECTED" in text]
+            alarming = [text for text in messages.values() if "newly" in text or "MISSING" in text]
+            assert set(reports) <= {"AutoModelForMaskedLM", "pipeline", *old["loaded"]}
+            assert not alarming
+
+    def test_onnx_takes_any_shape(self, complete):
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(complete / "model.onnx")
+        assert [item.shape for item in session.get_inputs()] == [["batch", "sequence"]] * 3
+        for shape in ((1, 1), (2, 16), (5, 3)):
+            ids = np.ones(shape, np.int64)
+            logits, next_sentence = session.run(None, dict.fromkeys(onnx_export.INPUTS, ids))
+            assert (logits.shape, next_sentence.shape) == ((*shape, CONFIG.vocab_size), (shape[0], 2))
+
+    def test_onnx_and_model_are_readable_by_others(self, complete):
+        assert len({stat.S_IMODE(path.stat().st_mode) for path in complete.iterdir()}) == 1

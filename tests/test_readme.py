@@ -25,6 +25,7 @@ SMALL = [
     (r"--num_files (64|8)\b", "--num_files 4"),
     (r"seq -f %02g 1 (64|8)\b", "seq -f %02g 1 4"),
     (r"pretraining_data_(64|08)\b", "pretraining_data_04"),
+    (r"--vocab_size (32768 --limit_alphabet 6129|32000)\b", "--vocab_size 3000"),
     (r"--vocab_size 32768\b", "--vocab_size 8500"),
     (r"-P 8\b", "-P 2"),
     (r"--num_workers 8\b", "--num_workers 2"),
@@ -109,7 +110,7 @@ def test_data_stages_run_as_written(workplace):
         for command in commands(section(title)):
             if not any(word in command for word in NOT_HERE):
                 # The second layout is the same text under the same name.
-                again = " --overwrite" if "cirrus_search_index" in command else ""
+                again = " --overwrite" if "--input_file 'cirrus_search_index" in command else ""
                 run(command + again, workplace)
     for tokens, vocab_size in (("wordpiece", 8_500), ("character", 7_027)):
         vocab = (workplace / "tokenizers" / f"{tokens}_unidic_lite" / "vocab.txt").read_text(encoding="utf-8")
@@ -123,7 +124,7 @@ def test_data_stages_run_as_written(workplace):
 
 def test_every_script_call_is_accepted():
     calls = script_calls(README)
-    assert len(calls) == 15
+    assert len(calls) == 35
     for script, *arguments in calls:
         if not script.startswith("benchmarks/"):
             parser: argparse.ArgumentParser = importlib.import_module(script.removesuffix(".py")).get_parser()
@@ -136,15 +137,16 @@ def test_scripts_are_all_in_the_readme_and_no_others():
     assert {name for name in scripts if name not in tree} == set()
     assert set(re.findall(r"^(\w+\.py)", tree, re.MULTILINE)) == scripts
     modules = {path.name for path in (ROOT / "japanese_bert").glob("*.py")} - {"__init__.py"}
-    assert set(re.findall(r"\b[a-z_]+\.py", tree)) - scripts == modules
+    assert set(re.findall(r"\b[a-z0-9_]+\.py", tree)) - scripts == modules
 
 
 def training_calls() -> list[str]:
-    return [command for command in commands(section("### 4. Training")) if command.startswith("python -m official")]
+    found = [command for command in commands(section("### 4. Training")) if "run_pretraining.py" in command]
+    return [command[command.index("python ") :] for command in found]
 
 
 @pytest.mark.parametrize("model", RECIPE_MODELS)
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(6))
 class TestTraining:
     pytestmark = with_tensorflow
 
@@ -152,14 +154,14 @@ class TestTraining:
         from official.core import train_utils
         from official.nlp.configs import pretraining_experiments  # noqa: F401
 
+        import run_pretraining
+
         tokenizer = f"{model.split('_')[-1]}_unidic_lite"
         variables = {"MODEL": model, "TOKENIZER": tokenizer, "DATA": f"pretraining_data/{tokenizer}"}
         command = re.sub(r"\$([A-Z]+)", lambda name: variables[name[1]], training_calls()[number])
-        flags = parse_training_flags(shlex.split(command)[3:])
-        options = train_utils.ParseConfigOptions(
-            experiment=flags.experiment, config_file=flags.config_file, params_override=flags.params_override
-        )
-        parameters = train_utils.parse_configuration(options, print_return=False)
+        flags = run_pretraining.get_parser().parse_args(shlex.split(command)[2:])
+        flags.config_file = [str(ROOT / name) for name in flags.config_file]
+        parameters = train_utils.parse_configuration(run_pretraining.parse_options(flags), print_return=False)
         stage = "wikipedia" if "model/$MODEL/wikipedia" in training_calls()[number] else "cc-100"
         assert parameters.task.train_data.seq_length == {"cc-100": 128, "wikipedia": 512}[stage]
         assert parameters.task.train_data.input_path == f"{variables['DATA']}/{stage}/pretraining_data_*.tfrecord.gz"
@@ -171,17 +173,31 @@ class TestTraining:
         assert bool(parameters.task.init_checkpoint) == (stage == "wikipedia")
 
 
-def parse_training_flags(arguments: list[str]) -> argparse.Namespace:
-    """The trainer's flags, without its global registry."""
-    parser = argparse.ArgumentParser()
-    for name in ("experiment", "mode", "model_dir", "params_override"):
-        parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--config_file", action="append", required=True)
-    parser.add_argument("--tpu")
-    flags = parser.parse_args(arguments)
-    flags.config_file = [str(ROOT / name) for name in flags.config_file]
-    return flags
+def test_six_training_commands():
+    assert len(training_calls()) == 6
 
 
-def test_five_training_commands():
-    assert len(training_calls()) == 5
+def test_slurm_job_tells_every_task_of_the_others(tmp_path):
+    """With stand-ins for Slurm's commands and for Python."""
+    job = re.search(r"^```bash\n(.*?)^```", section("### 4. Training"), re.DOTALL | re.MULTILINE)[1]
+    programs = {
+        "scontrol": "printf 'node1\\nnode2\\n'",
+        "srun": 'for rank in 0 1; do SLURM_PROCID=$rank "${@:2}"; done',
+        "python": 'echo "$TF_CONFIG"; printf "%s\\n" "$@"',
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    job = job.replace("source .venv/bin/activate\n", "")
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_NODELIST": "node[1-2]"}
+    process = subprocess.run(["bash", "-e", "-c", job], env=environment, capture_output=True, encoding="utf-8")
+    assert process.returncode == 0, process.stderr
+    lines = process.stdout.split("\n")[:-1]
+    tasks = [lines[: len(lines) // 2], lines[len(lines) // 2 :]]
+    for index, (config, script, *arguments) in enumerate(tasks):
+        workers = ["node1:12345", "node2:12345"]
+        assert json.loads(config) == {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+        flags = importlib.import_module(script.removesuffix(".py")).get_parser().parse_args(arguments)
+        assert flags.model_dir == "model/bert_base_wordpiece/cc-100"
+        assert "=pretraining_data/wordpiece_unidic_lite/cc-100/pretraining_data_*.tfrecord.gz" in flags.params_override
+        assert len(flags.config_file) == 3

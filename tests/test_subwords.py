@@ -30,7 +30,9 @@ def test_a_word_of_more_than_100_characters_is_unknown(length, expected):
 
 
 def test_exotic_white_space_inside_a_word_parts_pieces():
-    assert encode_wordpieces("あ\u2028い", {"[UNK]": 0, "あ": 1, "い": 2}) == [1, 2]
+    ids = {"[UNK]": 0, "あ": 1, "い": 2, "\u2028": 3, "あ\u2028い": 4}
+    assert encode_wordpieces("あ\u2028い", ids) == [1, 2]
+    assert encode_wordpieces("\u2028", ids) == []
 
 
 def test_characters_are_normalized_and_unknown_ones_counted_one_by_one():

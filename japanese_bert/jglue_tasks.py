@@ -1,0 +1,145 @@
+"""JGLUE's five tasks: their files, their examples and the settings of the benchmark (Kurihara et al., LREC 2022).
+
+Files are `<data_dir>/<task>-v<version>/<split>-v<version>.json`: JSON Lines, except JSQuAD, which is one SQuAD 1.1
+JSON. MARC-ja was withdrawn by its owner; it is supported where the user has it.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SEARCHED_LEARNING_RATES = (5e-5, 3e-5, 2e-5)
+SEARCHED_EPOCHS = (3, 4)
+WARMUP_RATIO = 0.1
+DOWNLOAD = "JGLUE's datasets folder, https://github.com/yahoojapan/JGLUE"
+
+# A label of classification, an index of multiple choice, a number of regression, or all right answers of a question.
+Gold = str | int | float | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the benchmark prescribes; `metrics` are named in the order of its tables, and the first one decides."""
+
+    name: str
+    title: str
+    metrics: tuple[str, ...]
+    id_field: str
+    text_fields: tuple[str, ...]
+    max_seq_length: int
+    batch_size: int = 32
+    labels: tuple[str, ...] = ()
+    num_train_epochs: int = 4  # of the benchmark's example command
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One line, or one question of JSQuAD with `texts` (question, context) and the place of its first answer."""
+
+    id: str
+    texts: tuple[str, ...]
+    gold: Gold
+    answer_start: int | None = None
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task("marc_ja", "MARC-ja", ("accuracy",), "review_id", ("sentence",), 512, labels=("positive", "negative")),
+        Task("jsts", "JSTS", ("pearson", "spearman"), "sentence_pair_id", ("sentence1", "sentence2"), 128),
+        Task(
+            "jnli",
+            "JNLI",
+            ("accuracy",),
+            "sentence_pair_id",
+            ("sentence1", "sentence2"),
+            128,
+            labels=("entailment", "contradiction", "neutral"),
+        ),
+        Task("jsquad", "JSQuAD", ("exact_match", "f1"), "id", ("question", "context"), 384, num_train_epochs=3),
+        Task(
+            "jcommonsenseqa",
+            "JCommonsenseQA",
+            ("accuracy",),
+            "q_id",
+            ("question", *(f"choice{index}" for index in range(5))),
+            64,
+            batch_size=64,
+        ),
+    )
+}
+
+
+def find_file(data_dir: Path, task: Task, split: str) -> Path:
+    """The file of a split in its newest version.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    versions = {}
+    for directory in data_dir.glob(f"{task.name}-v*"):
+        version = directory.name.removeprefix(f"{task.name}-v")
+        path = directory / f"{split}-v{version}.json"
+        if path.is_file():
+            versions[tuple(map(int, re.findall(r"\d+", version)))] = path
+    if not versions:
+        raise FileNotFoundError(f"{data_dir}/{task.name}-v*/{split}-v*.json: no such file; it is in {DOWNLOAD}")
+    return versions[max(versions)]
+
+
+def load_examples(path: Path, task: Task) -> list[Example]:
+    """All examples of a file in its order.
+
+    Raises:
+        ValueError: it is no such file, or two examples have one id.
+    """
+    examples = list(_read_squad(path) if task.name == "jsquad" else _read_lines(path, task))
+    if not examples:
+        raise ValueError(f"{path}: no example; expected {task.title} in the layout of {DOWNLOAD}")
+    seen: set[str] = set()
+    for example in examples:
+        if example.id in seen:
+            raise ValueError(f"{path}: {task.id_field} {example.id} is there twice")
+        seen.add(example.id)
+    return examples
+
+
+def _read_lines(path: Path, task: Task) -> Iterator[Example]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            texts = tuple(str(row[name]) for name in task.text_fields)
+            yield Example(str(row[task.id_field]), texts, _gold(task, row["label"]))
+        except (ValueError, KeyError, TypeError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else error
+            raise ValueError(f"{path}:{number}: no example of {task.title} ({reason})") from None
+
+
+def _gold(task: Task, label: object) -> Gold:
+    """The label as the task has it; version 1.0 of JSTS has strings."""
+    if task.labels:
+        if label not in task.labels:
+            raise ValueError(f"label is {label!r}, expected one of {', '.join(task.labels)}")
+        return label
+    if task.name == "jsts":
+        return float(label)
+    if label not in range(len(task.text_fields) - 1):
+        raise ValueError(f"label is {label!r}, expected the number of a choice")
+    return int(label)
+
+
+def _read_squad(path: Path) -> Iterator[Example]:
+    try:
+        articles = json.loads(path.read_text(encoding="utf-8"))["data"]
+        paragraphs = [paragraph for article in articles for paragraph in article["paragraphs"]]
+        for paragraph in paragraphs:
+            for question in paragraph["qas"]:
+                answers = tuple(str(answer["text"]) for answer in question["answers"])
+                texts = (question["question"], paragraph["context"])
+                yield Example(str(question["id"]), texts, answers, question["answers"][0]["answer_start"])
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"{path}: not in the layout of SQuAD 1.1 ({type(error).__name__}: {error})") from None
