@@ -20,6 +20,7 @@ from japanese_bert.output_directory import is_complete, open_output_directory, r
 from japanese_bert.provenance import Provenance, read_provenance
 from japanese_bert.training_records import read_stages
 from japanese_bert.vocab import load_vocab
+from japanese_bert.workers import call_in_child
 
 PACKAGES = ("tensorflow", "safetensors", "h5py", "msgpack")
 ONNX_PACKAGES = ("torch", "transformers", "onnx", "onnxscript")
@@ -104,7 +105,7 @@ def main(args: argparse.Namespace) -> None:
     with open_output_directory(args.output_path, provenance, args.overwrite) as directory:
         counts = write_model(directory, config, checkpoint, extra_files)
         if args.onnx:
-            onnx_export.export_onnx(directory, directory / ONNX_FILE)
+            call_in_child(onnx_export.export_onnx, directory, directory / ONNX_FILE)
         found = verify(args, checkpoint, config, directory) if args.verify else {}
         if card:
             write_card(card, directory, args.output_path)

@@ -10,9 +10,12 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+
+from japanese_bert.workers import call_in_child
 
 ONNX_FILE = "model.onnx"
 # [instances, tokens] each -> logits [instances, tokens, vocabulary] and [instances, 2]
@@ -101,31 +104,49 @@ def load_onnx(directory: Path) -> Model:
     return run
 
 
-# Name -> package whose version tells most, file, loader.
-FRAMEWORKS: Mapping[str, tuple[str, str, Callable[[Path], Model]]] = {
-    "PyTorch": ("transformers", "model.safetensors", load_pytorch),
-    "TensorFlow": ("transformers", "tf_model.h5", load_tensorflow),
-    "Flax": ("transformers", "flax_model.msgpack", load_flax),
-    "ONNX": ("onnxruntime", ONNX_FILE, load_onnx),
+@dataclass(frozen=True, slots=True)
+class Framework:
+    """`needs` are modules, the first of which is the package that tells the version."""
+
+    file: str
+    load: Callable[[Path], Model]
+    needs: tuple[str, ...]
+    in_transformers_5: bool = True
+
+    def is_here(self) -> bool:
+        if any(find_spec(module) is None for module in self.needs):
+            return False
+        return self.in_transformers_5 or int(metadata.version("transformers").partition(".")[0]) < 5
+
+    def version(self) -> str:
+        package = self.needs[0]
+        try:
+            return f"{package} {metadata.version(package)}"
+        except metadata.PackageNotFoundError:
+            return f"no {package}"
+
+
+FRAMEWORKS: Mapping[str, Framework] = {
+    "PyTorch": Framework("model.safetensors", load_pytorch, ("transformers", "torch")),
+    "TensorFlow": Framework("tf_model.h5", load_tensorflow, ("transformers", "tensorflow", "tf_keras"), False),
+    "Flax": Framework("flax_model.msgpack", load_flax, ("transformers", "flax"), False),
+    "ONNX": Framework(ONNX_FILE, load_onnx, ("onnxruntime",)),
 }
 
 
 def differences(directory: Path, cases: list[Case]) -> dict[str, Difference | None]:
-    """By framework, for each file that is there; None for a framework that cannot be loaded here."""
+    """By framework and version, for each file that is there; None for a framework that cannot be loaded here."""
     found = {}
-    for name, (package, file, load) in FRAMEWORKS.items():
-        if (directory / file).is_file():
-            found[_with_version(name, package)] = _load_and_compare(load, directory, cases)
+    for name, framework in FRAMEWORKS.items():
+        if (directory / framework.file).is_file():
+            is_here = framework.is_here()
+            difference = call_in_child(load_and_compare, framework.load, directory, cases) if is_here else None
+            found[f"{name} ({framework.version()})"] = difference
     return found
 
 
-def _load_and_compare(load: Callable[[Path], Model], directory: Path, cases: list[Case]) -> Difference | None:
-    """The model leaves memory with this function."""
-    try:
-        model = load(directory)
-    except ImportError:
-        return None
-    return largest_difference(model, cases)
+def load_and_compare(load: Callable[[Path], Model], directory: Path, cases: list[Case]) -> Difference:
+    return largest_difference(load(directory), cases)
 
 
 def largest_difference(model: Model, cases: list[Case]) -> Difference:
@@ -167,13 +188,6 @@ def differences_to_json(found: Mapping[str, Difference | None]) -> str:
 
 def differences_from_json(text: str) -> dict[str, Difference | None]:
     return {name: item and Difference(*item) for name, item in json.loads(text).items()}
-
-
-def _with_version(name: str, package: str) -> str:
-    try:
-        return f"{name} ({package} {metadata.version(package)})"
-    except metadata.PackageNotFoundError:
-        return f"{name} (no {package})"
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """How a batch is worked through; the result does not depend on it but for rounding."""
+    """How a batch is worked through; scores change by rounding, and by dropout drawn apart on several devices."""
 
     gradient_accumulation_steps: int = 1
     mixed_precision: str = "no"

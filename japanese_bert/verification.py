@@ -6,12 +6,10 @@ below, whose tokens need no dictionary: arithmetic is compared, not tokenization
 """
 
 import itertools
-import multiprocessing
 import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from japanese_bert import frameworks
 from japanese_bert.bert_config import BertConfig
 from japanese_bert.frameworks import Case, Difference
 from japanese_bert.vocab import CLS, MASK, SEP, SPECIAL_TOKENS, UNK, Vocab
+from japanese_bert.workers import call_in_child
 
 MAX_LOGIT_DIFFERENCE = 1e-4  # measured: below 1e-5 with the right activation, 2e-4 and more with the wrong one
 NUM_INSTANCES = 8  # 0.5 GB of logits at 512 tokens and 32,768 words
@@ -61,8 +60,7 @@ def verify(
     Raises:
         ValueError: a framework computes something else than the trained model, or none could be loaded.
     """
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:  # TensorFlow never gives memory back
-        cases = child.submit(make_cases, prefix, config, tfrecord, vocab).result()
+    cases = call_in_child(make_cases, prefix, config, tfrecord, vocab)
     found = frameworks.differences(directory, cases)
     for python in other_pythons:
         found |= differences_elsewhere(python, directory, cases)

@@ -43,6 +43,12 @@ def map_in_order(
         executor.shutdown(wait=True, cancel_futures=True)
 
 
+def call_in_child(function: Callable, *arguments: Any) -> Any:
+    """The result of a call in a fresh process, which takes its memory with it: TensorFlow gives none back."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
+        return child.submit(function, *arguments).result()
+
+
 _function: Callable | None = None
 
 

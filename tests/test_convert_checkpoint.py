@@ -6,7 +6,6 @@ import shutil
 import stat
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -184,12 +183,19 @@ def test_output_files(converted):
     assert len(modes) == 1, "model.safetensors must be as readable as its neighbours"
 
 
+@pytest.fixture
+def in_this_process(monkeypatch) -> None:
+    """Saves the seconds in which child processes import what is here already."""
+    for module in (frameworks, verification):
+        monkeypatch.setattr(module, "call_in_child", lambda function, *arguments: function(*arguments))
+
+
 @pytest.fixture(scope="module")
 def cases(trained, tfrecord) -> list[frameworks.Case]:
     return verification.make_cases(trained[0] / "ckpt-8", CONFIG, tfrecord, None)
 
 
-def test_logits_equal_model_garden(converted, cases):
+def test_logits_equal_model_garden(converted, cases, in_this_process):
     """In two shapes; here without TensorFlow and Flax, which transformers 5 does not have."""
     found = list(frameworks.differences(converted, cases).values())
     assert [case.instances["input_word_ids"].shape for case in cases] == [(8, 16), (3, 10)]
@@ -315,7 +321,7 @@ def test_dictionary_of_the_vocabulary_goes_into_the_record(trained, tmp_path, ca
     assert_refused(capsys, message, trained[0] / "ckpt-8", tmp_path / "other", *flags)
 
 
-def test_wrong_logits_are_refused(trained, converted, cases, tmp_path, monkeypatch, capsys):
+def test_wrong_logits_are_refused(trained, converted, cases, in_this_process, tmp_path, monkeypatch, capsys):
     """Another activation, in a directory; then the stage, which leaves nothing behind."""
     broken = shutil.copytree(converted, tmp_path / "broken")
     text = (broken / "config.json").read_text(encoding="utf-8")
@@ -323,7 +329,6 @@ def test_wrong_logits_are_refused(trained, converted, cases, tmp_path, monkeypat
     (difference, *_) = frameworks.differences(broken, cases).values()
     assert difference.exceeds(MAX_LOGIT_DIFFERENCE)
     monkeypatch.setattr(verification, "MAX_LOGIT_DIFFERENCE", 1e-9)
-    monkeypatch.setattr(verification, "ProcessPoolExecutor", lambda count, context: ThreadPoolExecutor(count))
     assert_refused(capsys, "logits of PyTorch", trained[0] / "ckpt-8", tmp_path / "model", "--verify")
 
 

@@ -109,7 +109,7 @@ def make_tokenizer(directory, kind: str, examples: list[Example]):
 
 
 @pytest.mark.parametrize("kind", ["character", "wordpiece"])
-@pytest.mark.parametrize("split", ["valid", "test"])
+@pytest.mark.parametrize("split", ["valid", pytest.param("test", marks=pytest.mark.slow)])
 def test_every_answer_of_the_real_files_is_recovered(jglue, tmp_path, split, kind):
     """Scores that point at the gold answer give its text, through windows and back."""
     task = TASKS["jsquad"]
