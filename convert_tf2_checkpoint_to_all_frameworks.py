@@ -16,7 +16,7 @@ from japanese_bert import model_card, model_files, onnx_export, stage, tokenizer
 from japanese_bert.bert_config import BertConfig, load_bert_config
 from japanese_bert.checkpoints import checkpoint_files, find_checkpoint, read_weights
 from japanese_bert.frameworks import ONNX_FILE
-from japanese_bert.output_directory import is_complete, open_output_directory, read_record
+from japanese_bert.output_directory import is_complete, open_output_directory, read_directory_record
 from japanese_bert.provenance import Provenance, read_provenance
 from japanese_bert.training_records import read_stages
 from japanese_bert.vocab import load_vocab
@@ -98,7 +98,7 @@ def main(args: argparse.Namespace) -> None:
     )
     if is_complete(args.output_path, provenance):
         print(f"{args.output_path}: complete, made from the same inputs; skipped")
-        was_verified = bool(read_record(args.output_path).get("differences"))
+        was_verified = bool(read_directory_record(args.output_path).get("differences"))
         if args.verify and (args.verify_tfrecord or args.verify_python or not was_verified):
             verify(args, checkpoint, config, args.output_path)
         return
@@ -178,7 +178,7 @@ def make_card(
 def write_card(card: str, directory: Path, output_path: Path) -> None:
     """Into the new directory, unless the output has a card that a user wrote or changed."""
     path = output_path / model_card.CARD_FILE
-    method = read_record(output_path).get("method", {})
+    method = read_directory_record(output_path).get("method", {})
     if model_card.is_users_card(output_path, method.get("model_card")):
         print(f"{path}: not made by this stage, or changed since; kept. Move it away for a new one")
         return

@@ -4,13 +4,12 @@ The record is inside, not beside, so that it comes and goes with the directory i
 """
 
 import fcntl
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from japanese_bert.provenance import Provenance
+from japanese_bert.provenance import Provenance, read_record
 
 RECORD = "provenance.json"
 EDITABLE = ("README.md",)  # for users to change: a directory is complete whatever becomes of it
@@ -18,7 +17,7 @@ EDITABLE = ("README.md",)  # for users to change: a directory is complete whatev
 
 def is_complete(directory: Path, provenance: Provenance) -> bool:
     """True if this very recipe made the directory and its files still have the sizes they had."""
-    record = read_record(directory)
+    record = read_directory_record(directory)
     try:
         same_files = all((directory / name).stat().st_size == size for name, size in record["files"].items())
     except (OSError, KeyError, AttributeError):
@@ -26,13 +25,9 @@ def is_complete(directory: Path, provenance: Provenance) -> bool:
     return same_files and all(record.get(key) == value for key, value in provenance.recipe().items())
 
 
-def read_record(directory: Path) -> dict:
+def read_directory_record(directory: Path) -> dict:
     """What made the directory; empty if there is no record that can be read."""
-    try:
-        record = json.loads((directory / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
+    return read_record(directory / RECORD) or {}
 
 
 @contextmanager

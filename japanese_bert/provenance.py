@@ -89,7 +89,7 @@ def provenance_path(output: Path) -> Path:
 
 def read_provenance(output: Path) -> dict | None:
     """The record beside `output`, or None if there is none that can be read."""
-    return _read_json(provenance_path(output))
+    return read_record(provenance_path(output))
 
 
 @contextmanager
@@ -148,11 +148,12 @@ def _write_record(path: Path, record: str) -> None:
 
 def _check_record_is_ours(path: Path) -> None:
     """Raise FileExistsError if a file that is no record stands where the record will be written."""
-    if path.exists() and "stage" not in (_read_json(path) or {}):
+    if path.exists() and "stage" not in (read_record(path) or {}):
         raise FileExistsError(f"{path}: exists and is no record of a stage, which would replace it; move it away")
 
 
-def _read_json(path: Path) -> dict | None:
+def read_record(path: Path) -> dict | None:
+    """The record in a file of its own name, or None if there is none that can be read."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

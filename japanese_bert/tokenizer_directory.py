@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from japanese_bert.mecab import Dictionary, dictionary_of_option, find_dictionary
-from japanese_bert.output_directory import RECORD
+from japanese_bert.output_directory import read_directory_record
 from japanese_bert.provenance import read_provenance
 from japanese_bert.subwords import make_subword_encoder
 from japanese_bert.vocab import CLS, PAD, SEP, SPECIAL_TOKENS, Vocab, load_vocab
@@ -129,7 +129,7 @@ def make_encoder(settings: TokenizerSettings, vocab: Vocab) -> Callable[[str], l
 
 def recorded_dictionary(directory: Path) -> Mapping[str, object] | None:
     """The identity of the dictionary that the directory's data was made with; None if nothing tells."""
-    for record in (_read_record(directory / RECORD), read_provenance(directory / VOCAB_FILE)):
+    for record in (read_directory_record(directory), read_provenance(directory / VOCAB_FILE)):
         if record and record.get("dictionary"):
             return record["dictionary"]
     return None
@@ -179,11 +179,3 @@ def _installed_identity(settings: TokenizerSettings) -> Mapping[str, object] | N
     except (ImportError, FileNotFoundError):
         return None
     return dictionary.identity() if dictionary else None
-
-
-def _read_record(path: Path) -> dict | None:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None

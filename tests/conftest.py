@@ -117,3 +117,15 @@ def character_vocab(tmp_path, wordpiece_vocab) -> Path:
     tokens = wordpiece_vocab.read_text(encoding="utf-8").split("\n")[:-1]
     path.write_bytes(vocab_bytes(token for token in tokens if len(token) == 1 or token.startswith("[")))
     return path
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 3 MB."""
+    directory = tmp_path / "small_disk"
+    directory.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(directory)], capture_output=True)
+    if mount.returncode:
+        pytest.skip("mounting a small file system is not permitted here")
+    yield directory
+    subprocess.run(["umount", str(directory)], check=True)

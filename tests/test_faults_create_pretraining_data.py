@@ -84,18 +84,6 @@ def orphans(output: Path) -> list[str]:
     return lines
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 3 MB."""
-    directory = tmp_path / "small_disk"
-    directory.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(directory)], capture_output=True)
-    if mount.returncode:
-        pytest.skip("mounting a small file system is not permitted here")
-    yield directory
-    subprocess.run(["umount", str(directory)], check=True)
-
-
 def test_a_full_disk_is_one_line_and_leaves_nothing(command, small_disk):
     output = small_disk / "data.gz"
     process = subprocess.run([*command, "--output_file", str(output)], capture_output=True, encoding="utf-8")
