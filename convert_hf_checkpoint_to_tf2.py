@@ -44,6 +44,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or TensorFlow complains of every GPU that is not there
     from japanese_bert.bert_config import load_bert_config
+    from japanese_bert.checkpoint_writing import TEMPORARY
     from japanese_bert.hf_weights import read_weights, weight_files
     from japanese_bert.output_directory import is_complete, open_output_directory
     from japanese_bert.provenance import Provenance
@@ -51,7 +52,7 @@ def main(args: argparse.Namespace) -> None:
     stopwatch = stage.Stopwatch()
     stage.check_positive({"initial_learning_rate": args.initial_learning_rate})
     config_file = args.hf_model_dir / "config.json"
-    config = load_bert_config(config_file)
+    config = with_every_head(load_bert_config(config_file), config_file)
     remark_on_activation(config_file)
     tokenizer_files = [
         path for name in ("vocab.txt", "tokenizer_config.json") if (path := args.hf_model_dir / name).is_file()
@@ -68,7 +69,7 @@ def main(args: argparse.Namespace) -> None:
         print(f"{args.output_dir}: complete, made from the same inputs; skipped")
         return
     vocab, added = choose_vocab(args, config)
-    with open_output_directory(args.output_dir, provenance, args.overwrite) as directory:
+    with open_output_directory(args.output_dir, provenance, args.overwrite, (TEMPORARY,)) as directory:
         weights = complete_heads(read_weights(args.hf_model_dir, config), config, args.random_seed)
         if added:
             from japanese_bert.added_vocab import add_rows
@@ -80,6 +81,13 @@ def main(args: argparse.Namespace) -> None:
         counts = {"parameters": sum(array.size for array in weights.values()), "added_tokens": len(added)}
         provenance.report.update({**counts, "vocab_size": config.vocab_size, **stopwatch.measurements()})
     stage.print_summary(f"{args.output_dir}: done", provenance.report)
+
+
+def with_every_head(config, config_file: Path):
+    """The configuration of what is written, whichever heads the model was saved with."""
+    if config.model_type != "bert":
+        raise ValueError(f"{config_file}: model_type is {config.model_type}; only a BERT can be trained on")
+    return dataclasses.replace(config, architecture="BertForPreTraining")
 
 
 def remark_on_activation(config_file: Path) -> None:

@@ -1,7 +1,8 @@
 """TF2 checkpoint of Model Garden's trainer -> Hugging Face directory for PyTorch, TensorFlow, Flax and ONNX.
 
-Every weight of the checkpoint is used exactly once, or it is an error; the output appears whole or not at all, and
-only if its logits are those of the trained model in every framework that can be loaded.
+The configuration tells what it is: a BERT, an ALBERT, the discriminator or the generator of an ELECTRA. Every weight of
+the checkpoint is used exactly once or left out for a reason, or it is an error; the output appears whole or not at
+all, and only if its logits are those of the trained model in every framework that can be loaded.
 Memory of all processes, measured: 3.0 GB for BERT-base; 5.1 GB for BERT-large, 6.8 GB with --onnx.
 """
 
@@ -9,13 +10,13 @@ import argparse
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 from japanese_bert import model_card, model_files, onnx_export, stage, tokenizer_directory, verification
 from japanese_bert.bert_config import BertConfig, load_bert_config
-from japanese_bert.checkpoints import checkpoint_files, find_checkpoint, read_weights
+from japanese_bert.checkpoints import checkpoint_files, find_checkpoint, left_out, read_weights
 from japanese_bert.frameworks import ONNX_FILE
+from japanese_bert.model_garden import check_params
 from japanese_bert.output_directory import is_complete, open_output_directory, read_directory_record
 from japanese_bert.provenance import Provenance, read_provenance
 from japanese_bert.training_records import read_stages
@@ -36,7 +37,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="checkpoint, e.g. model/ckpt-1000000, or a --model_dir of the trainer for its latest one",
     )
     inputs.add_argument(
-        "--tf_config_file", type=Path, required=True, help="architecture, e.g. model_configs/*/config.json"
+        "--tf_config_file", type=Path, required=True, help="sizes and class, e.g. model_configs/*/config.json"
     )
     inputs.add_argument(
         "--hf_config_dir",
@@ -84,6 +85,7 @@ def main(args: argparse.Namespace) -> None:
     stopwatch = stage.Stopwatch()
     config = load_bert_config(args.tf_config_file)
     checkpoint = find_checkpoint(args.tf_checkpoint_path)
+    check_params(read_stages(checkpoint), config)
     extra_files = check_extra_files(config, args.vocab_file, args.hf_config_dir)
     check_requirements(args)
     dictionary = find_dictionary_of_data(extra_files, args.verify_tfrecord)
@@ -108,7 +110,7 @@ def main(args: argparse.Namespace) -> None:
             call_in_child(onnx_export.export_onnx, directory, directory / ONNX_FILE)
         found = verify(args, checkpoint, config, directory) if args.verify else {}
         if card:
-            write_card(card, directory, args.output_path)
+            model_card.write_card(card, directory, args.output_path)
         provenance.report.update({**counts, "differences": found, **stopwatch.measurements()})
     shown = {name: value for name, value in provenance.report.items() if name != "differences"}
     stage.print_summary(f"{args.output_path}: done", shown)
@@ -175,23 +177,14 @@ def make_card(
     return model_card.make_card(facts)
 
 
-def write_card(card: str, directory: Path, output_path: Path) -> None:
-    """Into the new directory, unless the output has a card that a user wrote or changed."""
-    path = output_path / model_card.CARD_FILE
-    method = read_directory_record(output_path).get("method", {})
-    if model_card.is_users_card(output_path, method.get("model_card")):
-        print(f"{path}: not made by this stage, or changed since; kept. Move it away for a new one")
-        return
-    (directory / model_card.CARD_FILE).write_text(card, encoding="utf-8", newline="\n")
-    print(f"{path}: read it before you publish it, and complete what is {model_card.UNKNOWN}")
-
-
 def write_model(directory: Path, config: BertConfig, checkpoint: Path, extra_files: dict[str, Path]) -> dict[str, int]:
     """The files of PyTorch, TensorFlow and Flax, and the copies; the weights leave memory. Returns counts."""
     weights = read_weights(checkpoint, config)
+    for reason, names in left_out(checkpoint, config).items():
+        print(f"left out: {reason} ({len(names)} variables, {names[0]} ...)")
     (directory / "config.json").write_text(config.to_json(), encoding="utf-8", newline="\n")
     model_files.write_safetensors(weights, directory / model_files.PYTORCH_FILE)
-    model_files.write_keras_h5(weights, directory / model_files.TENSORFLOW_FILE)
+    model_files.write_keras_h5(weights, directory / model_files.TENSORFLOW_FILE, config.architecture)
     model_files.write_flax_msgpack(weights, directory / model_files.FLAX_FILE)
     for name, path in extra_files.items():
         shutil.copyfile(path, directory / name)
@@ -201,8 +194,7 @@ def write_model(directory: Path, config: BertConfig, checkpoint: Path, extra_fil
 def verify(args: argparse.Namespace, checkpoint: Path, config: BertConfig, directory: Path) -> dict[str, dict]:
     """Raise ValueError if the converted model computes something else than the trained one."""
     vocab = load_vocab(args.vocab_file) if args.vocab_file else None
-    found = verification.verify(checkpoint, config, directory, args.verify_tfrecord, vocab, args.verify_python)
-    return {name: asdict(difference) for name, difference in found.items()}
+    return verification.verify(checkpoint, config, directory, args.verify_tfrecord, vocab, args.verify_python)
 
 
 if __name__ == "__main__":

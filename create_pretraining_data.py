@@ -86,19 +86,20 @@ def main(args: argparse.Namespace) -> None:
     check_arguments(args)
     inputs = expand_paths(args.input_file)
     outputs = [Path(name) for name in args.output_file.split(",")]
-    vocab = load_vocab(args.vocab_file)
-    encode_word = make_subword_encoder(args.subword_tokenizer_type, vocab, not args.vocab_has_no_subword_prefix)
     make_splitter = partial(make_word_splitter, args.word_tokenizer_type, args.mecab_dic_type, args.do_lower_case)
     dictionary = make_splitter().dictionary
     provenance = Provenance(
         stage="create_pretraining_data",
         method={name: value for name, value in vars(args).items() if name not in RUN_ARGUMENTS}
-        | {"vocab_size": len(vocab), "outputs": [path.name for path in outputs]},
+        | {"outputs": [path.name for path in outputs]},
         inputs=[*inputs, args.vocab_file],
         arguments=vars(args),
         dictionary=dictionary.identity() if dictionary else None,
         packages=("fugashi", "numpy", "numba", "isal"),
     )
+    vocab = load_vocab(args.vocab_file)
+    provenance.method["vocab_size"] = len(vocab)
+    encode_word = make_subword_encoder(args.subword_tokenizer_type, vocab, not args.vocab_has_no_subword_prefix)
     if provenance.is_complete(outputs):
         print(f"complete already: {args.output_file}")
         return

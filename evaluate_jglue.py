@@ -14,6 +14,7 @@ from japanese_bert import jglue_report, jglue_runs, stage
 from japanese_bert.jglue_runs import Experiment, Run
 from japanese_bert.jglue_tasks import SEARCHED_EPOCHS, SEARCHED_LEARNING_RATES, TASKS, Task, find_file, load_examples
 from japanese_bert.jglue_training import Devices, Settings, is_main_process
+from japanese_bert.provenance import replace_file
 
 DEFAULT_LEARNING_RATE = 5e-5
 
@@ -149,10 +150,10 @@ def write_results(
     notes = jglue_report.notes(model, args.eval_split, args.search, args.max_train_samples, list(skipped))
     table = jglue_report.markdown_table(model, results, notes)
     record = jglue_report.results_record(header, runs, skipped)
-    jglue_report.replace_file(args.output_dir / "results.json", jglue_report.json_bytes(record))
-    jglue_report.replace_file(args.output_dir / "results.md", table.encode("utf-8"))
+    replace_file(args.output_dir / "results.json", jglue_report.json_bytes(record))
+    replace_file(args.output_dir / "results.md", table.encode("utf-8"))
     if importlib.util.find_spec("matplotlib"):
-        jglue_report.replace_file(args.output_dir / "results.png", jglue_report.bar_chart(model, results))
+        replace_file(args.output_dir / "results.png", jglue_report.bar_chart(model, results))
     else:
         print("results.png: left out; for it install matplotlib: pip install matplotlib")
     print(f"\n{table}")

@@ -5,6 +5,7 @@ the later values are drawn.
 """
 
 import argparse
+import io
 from pathlib import Path
 
 from japanese_bert import stage
@@ -24,15 +25,15 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
+    from japanese_bert.provenance import replace_file
     from japanese_bert.training_curves import draw, last_values, read_run
 
     runs = {name: read_run(stages) for name, stages in map(parse_run, args.run)}
     if len(runs) < len(args.run):
         raise ValueError(f"--run {' '.join(args.run)}: expected a different name for each")
-    args.output_file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = args.output_file.with_name(args.output_file.name + ".tmp")
-    draw(runs, temporary)
-    temporary.replace(args.output_file)
+    picture = io.BytesIO()
+    draw(runs, picture)
+    replace_file(args.output_file, picture.getvalue())
     for name, curves in runs.items():
         steps = max(curve[-1][0] for curve in curves.values())
         stage.print_summary(f"{name}: {steps:,} steps; last values", last_values(curves))

@@ -6,7 +6,6 @@ run that was stopped from its last checkpoint.
 
 import argparse
 import os
-import signal
 import sys
 import warnings
 
@@ -27,7 +26,7 @@ OWN_FLAGS = ("check_records", "check_only")
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=stage.HelpFormatter, allow_abbrev=False)
     trainer = parser.add_argument_group("flags of official.nlp.train, passed on")
-    trainer.add_argument("--experiment", required=True, help="bert/pretraining")
+    trainer.add_argument("--experiment", required=True, help="bert/pretraining or electra/pretraining")
     trainer.add_argument("--mode", required=True, choices=MODES, help="train_and_eval validates at intervals")
     trainer.add_argument("--model_dir", required=True, help="checkpoints and TensorBoard events; may be gs://...")
     trainer.add_argument(
@@ -35,7 +34,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     trainer.add_argument("--params_override", help="name=value,... or a YAML file; wins over --config_file")
     trainer.add_argument("--tpu", help="local on a TPU VM, or the TPU's name")
-    trainer.add_argument("--gin_file", action="append", help="gin configuration, several times")
+    trainer.add_argument("--gin_file", action="append", help="configs/model/*.gin, several times")
     trainer.add_argument("--gin_params", action="append", help="gin bindings, several times")
     trainer.add_argument("--tf_data_service", help="address of a tf.data service")
     trainer.add_argument("--tpu_platform", help="TPU platform type")
@@ -64,13 +63,20 @@ def main(args: argparse.Namespace) -> None:
 
     from japanese_bert import training
     from japanese_bert.pretraining_checks import check_all
+    from japanese_bert.pretraining_model import Gin
 
     stopwatch = stage.Stopwatch()
     try:
         params = train_utils.parse_configuration(parse_options(args), print_return=False)
     except (KeyError, AttributeError, TypeError) as error:
-        raise ValueError(f"--config_file or --params_override: {' '.join(map(str, error.args))}") from None
-    found = check_all(params, args.mode, args.model_dir, args.check_records)
+        reason = " ".join(map(str, error.args))
+        if "PretrainerConfig" in reason:
+            reason += (
+                " ELECTRA's configs/model/*.yaml go with --experiment=electra/pretraining, others with bert/pretraining"
+            )
+        raise ValueError(f"--config_file or --params_override: {reason}") from None
+    gin = Gin(args.gin_file or (), args.gin_params or ())
+    found = check_all(params, args.mode, args.model_dir, args.check_records, gin)
     for line in found.facts:
         print(f"  {line}")
     for line in found.remarks:
@@ -82,7 +88,7 @@ def main(args: argparse.Namespace) -> None:
         sys.exit(1)
     if args.check_only:
         return
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    stage.default_signals()
     try:
         training.train(trainer_arguments(args))
     except KeyboardInterrupt:

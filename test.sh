@@ -6,6 +6,7 @@ cd "$(dirname "$0")"
 
 ./install.sh requirements.txt
 ./install.sh requirements-test.txt
+./install.sh requirements-cluster.txt
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 exec .venv/bin/python -m pytest "$@"

@@ -48,11 +48,11 @@ def get_parser() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     watch = stage.Stopwatch()
     input_files = _check_arguments(args)
-    initial_alphabet = alphabet.load_alphabet(args.initial_alphabet_file) if args.initial_alphabet_file else []
     splitter = words.make_word_splitter(
         args.pre_tokenizer_type, args.mecab_dic_type, do_lower_case=False, mecab_option=args.mecab_option
     )
     provenance = _provenance(args, input_files, splitter)
+    initial_alphabet = alphabet.load_alphabet(args.initial_alphabet_file) if args.initial_alphabet_file else []
     directories = [args.output_dir, *([args.character_output_dir] if args.character_output_dir else [])]
     outputs = [directory / "vocab.txt" for directory in directories]
     if provenance.is_complete(outputs):

@@ -4,6 +4,7 @@ The inverse of `checkpoints.read_weights`: reading the checkpoint back gives the
 which pretraining never trains, gets the weights of the next sentence head's, which fine-tuning of the encoder wants.
 """
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from japanese_bert.checkpoints import weights_of
 from japanese_bert.model_garden import build_model, model_params
 
 CHECKPOINT_NAME = "ckpt-0"
+TEMPORARY = f"{CHECKPOINT_NAME}_temp"  # directory in which TensorFlow writes, and which it leaves if it fails
 POOLER = "next_sentence..pooler_dense/"
 
 
@@ -30,10 +32,15 @@ def write_checkpoint(weights: Mapping[str, np.ndarray], config: BertConfig, dire
             find_variable(model, f"encoder/layer_with_weights-{_last_layer(model)}/{name}").assign(variable)
     step = tf.Variable(0, dtype=tf.int64)
     checkpoint = tf.train.Checkpoint(model=model, global_step=step, **model.checkpoint_items)
-    checkpoint.write(str(directory / CHECKPOINT_NAME))
+    path = directory / CHECKPOINT_NAME
+    try:
+        checkpoint.write(str(path))
+    except tf.errors.OpError as error:  # of a full disk, say; no OSError
+        kind = errno.ENOSPC if "No space left" in error.message else errno.EIO
+        raise OSError(kind, error.message, str(path)) from None
     state = f'model_checkpoint_path: "{CHECKPOINT_NAME}"\nall_model_checkpoint_paths: "{CHECKPOINT_NAME}"\n'
     (directory / "checkpoint").write_text(state, encoding="utf-8")
-    return directory / CHECKPOINT_NAME
+    return path
 
 
 def find_variable(model, tf_name: str):

@@ -1,120 +1,35 @@
-"""Weights of a pretrained BERT: the TF2 checkpoint of Model Garden's trainer -> Hugging Face's names and shapes.
+"""TF2 checkpoints of Model Garden's trainer: found, compared with a configuration, read under Hugging Face's names.
 
-`WEIGHTS` is the whole rule, one row per variable. Every variable of a checkpoint is used exactly once or is of a kind
-that is left out on purpose (`_is_unused`); anything missing, unexpected or of another shape is an error naming it.
-
-Left out: the optimizer's state, counters, and the encoder's own pooler, which pretraining never trains (Hugging
-Face's pooler is the dense layer of the next sentence head). Only encoders of `type: bert` without factorized
-embeddings.
+`weight_tables.py` has the rule. Every variable of a checkpoint is used exactly once or is of a kind that is left out
+on purpose; anything missing, unexpected or of another shape is an error naming it.
 """
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from japanese_bert.architectures import ARCHITECTURES, architectures_of
 from japanese_bert.bert_config import BertConfig
+from japanese_bert.weight_tables import (
+    BOOKKEEPING,
+    PROJECTION,
+    Weight,
+    find_word_embeddings,
+    is_next_sentence,
+    reason_to_leave_out,
+    weights_of,
+    word_embeddings_of,
+)
 
 VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
-FIRST_LAYER = 4  # the encoder numbers all its layers; 0 to 3 are the three embeddings and their layer norm
-WORD_EMBEDDINGS = "masked_lm/embedding_table"
-# The same table under the name that it gets where the saved object reaches the encoder before the head.
-WORD_EMBEDDINGS_IN_ENCODER = "encoder/layer_with_weights-0/embeddings"
-
-
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """One variable: its name in the checkpoint, in `BertForPreTraining`, and its shape in the checkpoint.
-
-    Letters of `shape`: V vocabulary, H hidden, I intermediate, P positions, T segment types, N heads, D head size,
-    C classes. A name with `{layer}` stands for one variable of every layer.
-    """
-
-    tf_name: str
-    hf_name: str
-    shape: str
-
-    @property
-    def is_kernel(self) -> bool:
-        """Kernels of dense layers are [in, out] in TensorFlow and [out, in] in PyTorch."""
-        return self.tf_name.endswith("/kernel")
-
-    def tf_shape(self, config: BertConfig) -> tuple[int, ...]:
-        sizes = _sizes(config)
-        return tuple(sizes[letter] for letter in self.shape.split())
-
-    def hf_shape(self, config: BertConfig) -> tuple[int, ...]:
-        """Heads are joined into one axis, kernels transposed."""
-        sizes = _sizes(config)
-        joined = tuple(sizes[letter] for letter in self.shape.replace("N D", "H").split())
-        return joined[::-1] if self.is_kernel else joined
-
-    def to_hf(self, array: np.ndarray, config: BertConfig) -> np.ndarray:
-        """The variable as PyTorch stores it."""
-        shape = self.hf_shape(config)
-        return np.ascontiguousarray(array.reshape(shape[::-1]).T if self.is_kernel else array.reshape(shape))
-
-    def to_tf(self, array: np.ndarray, config: BertConfig) -> np.ndarray:
-        """The inverse of `to_hf`."""
-        return (array.T if self.is_kernel else array).reshape(self.tf_shape(config))
-
-
-_LAYER = "encoder/layer_with_weights-{layer}/"
-_HF_LAYER = "bert.encoder.layer.{layer}."
-WEIGHTS = (
-    Weight(WORD_EMBEDDINGS, "bert.embeddings.word_embeddings.weight", "V H"),
-    Weight("encoder/layer_with_weights-1/embeddings", "bert.embeddings.position_embeddings.weight", "P H"),
-    Weight("encoder/layer_with_weights-2/embeddings", "bert.embeddings.token_type_embeddings.weight", "T H"),
-    Weight("encoder/layer_with_weights-3/gamma", "bert.embeddings.LayerNorm.weight", "H"),
-    Weight("encoder/layer_with_weights-3/beta", "bert.embeddings.LayerNorm.bias", "H"),
-    Weight(_LAYER + "_attention_layer/_query_dense/kernel", _HF_LAYER + "attention.self.query.weight", "H N D"),
-    Weight(_LAYER + "_attention_layer/_query_dense/bias", _HF_LAYER + "attention.self.query.bias", "N D"),
-    Weight(_LAYER + "_attention_layer/_key_dense/kernel", _HF_LAYER + "attention.self.key.weight", "H N D"),
-    Weight(_LAYER + "_attention_layer/_key_dense/bias", _HF_LAYER + "attention.self.key.bias", "N D"),
-    Weight(_LAYER + "_attention_layer/_value_dense/kernel", _HF_LAYER + "attention.self.value.weight", "H N D"),
-    Weight(_LAYER + "_attention_layer/_value_dense/bias", _HF_LAYER + "attention.self.value.bias", "N D"),
-    Weight(_LAYER + "_attention_layer/_output_dense/kernel", _HF_LAYER + "attention.output.dense.weight", "N D H"),
-    Weight(_LAYER + "_attention_layer/_output_dense/bias", _HF_LAYER + "attention.output.dense.bias", "H"),
-    Weight(_LAYER + "_attention_layer_norm/gamma", _HF_LAYER + "attention.output.LayerNorm.weight", "H"),
-    Weight(_LAYER + "_attention_layer_norm/beta", _HF_LAYER + "attention.output.LayerNorm.bias", "H"),
-    Weight(_LAYER + "_intermediate_dense/kernel", _HF_LAYER + "intermediate.dense.weight", "H I"),
-    Weight(_LAYER + "_intermediate_dense/bias", _HF_LAYER + "intermediate.dense.bias", "I"),
-    Weight(_LAYER + "_output_dense/kernel", _HF_LAYER + "output.dense.weight", "I H"),
-    Weight(_LAYER + "_output_dense/bias", _HF_LAYER + "output.dense.bias", "H"),
-    Weight(_LAYER + "_output_layer_norm/gamma", _HF_LAYER + "output.LayerNorm.weight", "H"),
-    Weight(_LAYER + "_output_layer_norm/beta", _HF_LAYER + "output.LayerNorm.bias", "H"),
-    Weight("masked_lm/dense/kernel", "cls.predictions.transform.dense.weight", "H H"),
-    Weight("masked_lm/dense/bias", "cls.predictions.transform.dense.bias", "H"),
-    Weight("masked_lm/layer_norm/gamma", "cls.predictions.transform.LayerNorm.weight", "H"),
-    Weight("masked_lm/layer_norm/beta", "cls.predictions.transform.LayerNorm.bias", "H"),
-    Weight("masked_lm/output_bias.Sbias", "cls.predictions.bias", "V"),
-    Weight("next_sentence..pooler_dense/kernel", "bert.pooler.dense.weight", "H H"),
-    Weight("next_sentence..pooler_dense/bias", "bert.pooler.dense.bias", "H"),
-    Weight("model/classification_heads/0/out_proj/kernel", "cls.seq_relationship.weight", "H C"),
-    Weight("model/classification_heads/0/out_proj/bias", "cls.seq_relationship.bias", "C"),
-)
-# What a checkpoint holds besides, and why it is left out.
-UNUSED = {
-    r"_CHECKPOINTABLE_OBJECT_GRAPH": "names of objects",
-    r"global_step|save_counter": "counters",
-    r"optimizer/.*|.*/\.OPTIMIZER_SLOT/.*": "the optimizer's state",
-    r"encoder/layer_with_weights-{pooler}/(kernel|bias)": "the encoder's own pooler, never trained",
-}
-
-
-def weights_of(config: BertConfig) -> list[Weight]:
-    """The rows of `WEIGHTS` with every layer written out."""
-    rows = []
-    for weight in WEIGHTS:
-        count = config.num_hidden_layers if "{layer}" in weight.tf_name else 1
-        for layer in range(count):
-            tf_name = weight.tf_name.replace("{layer}", str(FIRST_LAYER + layer))
-            rows.append(Weight(tf_name, weight.hf_name.replace("{layer}", str(layer)), weight.shape))
-    return rows
+LAYER = re.compile(r"encoder/layer_with_weights-(\d+)/_attention_layer/")
+# Part of a variable's name -> what has no class in Transformers.
+WITHOUT_CLASS = {"/pre_softmax_weight": "talking heads", "/_gate_dense/": "gated GELU"}
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -140,14 +55,15 @@ def checkpoint_files(prefix: Path) -> list[Path]:
 
 
 def read_weights(prefix: Path, config: BertConfig) -> dict[str, np.ndarray]:
-    """All weights of a checkpoint, float32, under the names of Hugging Face's `BertForPreTraining`.
+    """All weights of a checkpoint, float32, under the names of the class of Transformers that `config` names.
 
     Raises:
         ValueError: variables are missing, unexpected or of another shape than `config` says, or cannot be read.
     """
     with _readable(str(prefix)) as reader:
-        variables = _variables(reader.get_variable_to_shape_map(), config)
-        rows = weights_of(config)
+        shapes = reader.get_variable_to_shape_map()
+        _check_family(prefix, _names(shapes, config), config)
+        variables, rows = _variables(shapes, config), weights_of(config)
         _check_variables(prefix, rows, variables, config)
         return {row.hf_name: _read(reader, variables[row.tf_name].key, row, config) for row in rows}
 
@@ -166,6 +82,19 @@ class Mismatch:
             + [f"unexpected variable {name} {shape}" for name, shape in self.unexpected]
             + [f"{name} has shape {found}, expected {expected}" for name, found, expected in self.of_other_shape]
         )
+
+
+def left_out(prefix: Path, config: BertConfig) -> Mapping[str, list[str]]:
+    """Variables of the model that are not used, by reason."""
+    with _readable(str(prefix)) as reader:
+        names = _names(reader.get_variable_to_shape_map(), config)
+    used = {row.tf_name for row in weights_of(config)}
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        reason = None if name in used else reason_to_leave_out(name, config)
+        if reason and reason not in BOOKKEEPING.values():
+            found.setdefault(reason, []).append(name)
+    return found
 
 
 def compare_with_config(prefix: str, config: BertConfig) -> Mismatch:
@@ -198,22 +127,23 @@ class _Variable:
     shape: tuple[int, ...]
 
 
-def _variables(shapes: dict[str, list[int]], config: BertConfig) -> dict[str, _Variable]:
-    """The variables of a checkpoint that must be used, by the names of `WEIGHTS`."""
-    variables: dict[str, _Variable] = {}
-    for key, shape in sorted(shapes.items()):
-        name = key.removesuffix(VALUE_SUFFIX)
-        if not _is_unused(name, config):
-            name = WORD_EMBEDDINGS if name == WORD_EMBEDDINGS_IN_ENCODER else name
-            if name in variables:
-                raise ValueError(f"{variables[name].key} and {key}: two variables for one weight, expected one")
-            variables[name] = _Variable(key, tuple(shape))
-    return variables
+def _names(keys: Iterable[str], config: BertConfig) -> dict[str, str]:
+    """Names as in `weight_tables.py` -> keys of a checkpoint."""
+    names = {key.removesuffix(VALUE_SUFFIX): key for key in sorted(keys)}
+    found = find_word_embeddings(names.keys(), config)
+    if found in names:
+        names[word_embeddings_of(config)] = names.pop(found)
+    return names
 
 
-def _is_unused(name: str, config: BertConfig) -> bool:
-    pooler = str(FIRST_LAYER + config.num_hidden_layers)
-    return any(re.fullmatch(pattern.replace("{pooler}", pooler), name) for pattern in UNUSED)
+def _variables(shapes: Mapping[str, list[int]], config: BertConfig) -> dict[str, _Variable]:
+    """The variables of a checkpoint that must be used, by the names of `weights_of`."""
+    used = {row.tf_name for row in weights_of(config)}
+    return {
+        name: _Variable(key, tuple(shapes[key]))
+        for name, key in _names(shapes, config).items()
+        if name in used or reason_to_leave_out(name, config) is None
+    }
 
 
 def _check_variables(prefix: Path, rows: list[Weight], variables: dict[str, _Variable], config: BertConfig) -> None:
@@ -221,7 +151,46 @@ def _check_variables(prefix: Path, rows: list[Weight], variables: dict[str, _Var
     problems = mismatch.lines()
     if problems:
         more = f" and {len(problems) - 1} more such" if len(problems) > 1 else ""
-        raise ValueError(f"{prefix}: {problems[0]}{more}; does --tf_config_file describe the model that was trained?")
+        raise ValueError(f"{prefix}: {problems[0]}{more}; {_advice(mismatch, config)}")
+
+
+def _check_family(prefix: Path, names: Collection[str], config: BertConfig) -> None:
+    """Raise ValueError if a checkpoint is that of another kind of model, or of one that cannot be converted."""
+    without_class = [kind for part, kind in WITHOUT_CLASS.items() if any(part in name for name in names)]
+    if without_class:
+        raise ValueError(
+            f"{prefix}: a BERT with {' and '.join(without_class)}, for which Transformers has no class; it cannot be "
+            "converted"
+        )
+    found = _family(names)
+    if found not in (None, config.model_type):
+        raise ValueError(
+            f"{prefix}: looks like the checkpoint of a model of type {found}, but model_type is {config.model_type} in "
+            "--tf_config_file; give the configuration of the trained model"
+        )
+
+
+def _family(names: Collection[str]) -> str | None:
+    """None if nothing can be told."""
+    if any(name.startswith("model/discriminator_") for name in names):
+        return "electra"
+    layers = {match[1] for name in names if (match := LAYER.match(name))}
+    if len(layers) > 1:
+        return "bert"
+    return "albert" if f"encoder/layer_with_weights-{PROJECTION}/kernel" in names else None
+
+
+def _advice(mismatch: Mismatch, config: BertConfig) -> str:
+    """Where the next sentence head alone, all of it, is missing or too much, the class that fits."""
+    names = [*mismatch.missing, *(name for name, _ in mismatch.unexpected)]
+    is_head = len(names) == len(mismatch.lines()) == 4 and all(map(is_next_sentence, names))
+    if not is_head:
+        return "does --tf_config_file describe the model that was trained?"
+    (other,) = (name for name in architectures_of(config.model_type) if name != config.architecture)
+    return (
+        f'this is a checkpoint of {ARCHITECTURES[other].describe()}: write "architectures": ["{other}"] into '
+        "--tf_config_file"
+    )
 
 
 def _find_mismatch(rows: list[Weight], variables: dict[str, _Variable], config: BertConfig) -> Mismatch:
@@ -266,19 +235,6 @@ def _tensorflow():
     import tensorflow
 
     return tensorflow
-
-
-def _sizes(config: BertConfig) -> dict[str, int]:
-    return {
-        "V": config.vocab_size,
-        "H": config.hidden_size,
-        "I": config.intermediate_size,
-        "P": config.max_position_embeddings,
-        "T": config.type_vocab_size,
-        "N": config.num_attention_heads,
-        "D": config.head_size,
-        "C": 2,
-    }
 
 
 def _with_suffix(prefix: Path, suffix: str) -> Path:

@@ -15,34 +15,42 @@ from pathlib import Path
 
 import numpy as np
 
+from japanese_bert.architectures import ARCHITECTURES, MASKED, REPLACED
 from japanese_bert.workers import call_in_child
 
 ONNX_FILE = "model.onnx"
-# [instances, tokens] each -> logits [instances, tokens, vocabulary] and [instances, 2]
-Model = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+Logits = Mapping[str, np.ndarray]  # by the names of architectures.py
+# [instances, tokens] each -> logits, those of MASKED for every token
+Model = Callable[[np.ndarray, np.ndarray, np.ndarray], Logits]
+Differences = Mapping[str, float]  # largest absolute ones, by the names of logits
+# Its head has the exact GELU in Transformers, whatever config.json says (5.23; in Flax it has the right one).
+GENERATOR = "ElectraForMaskedLM"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Instances under the names of the trainer's features, and the trained model's logits on them.
-
-    `masked` is [instances, predictions, vocabulary], `next_sentence` [instances, 2].
-    """
+    """Instances under the names of the trainer's features, and the trained model's logits on them."""
 
     instances: Mapping[str, np.ndarray]
-    masked: np.ndarray
-    next_sentence: np.ndarray
+    logits: Logits
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Largest absolute differences of logits; not a number where a framework computed none."""
+def architecture_of(directory: Path) -> str:
+    """The class of Transformers whose model a directory has."""
+    return json.loads((directory / "config.json").read_text(encoding="utf-8"))["architectures"][0]
 
-    masked: float
-    next_sentence: float
 
-    def exceeds(self, tolerance: float) -> bool:
-        return not (self.masked <= tolerance and self.next_sentence <= tolerance)
+def load_class(prefix: str, directory: Path, **options):
+    """The model of a directory by the class of PyTorch (no prefix), TensorFlow (`TF`) or Flax (`Flax`)."""
+    import transformers
+
+    hide_progress()
+    return getattr(transformers, prefix + architecture_of(directory)).from_pretrained(directory, **options)
+
+
+def named_logits(directory: Path, outputs, to_numpy: Callable[[object], np.ndarray]) -> Logits:
+    names = ARCHITECTURES[architecture_of(directory)].logits
+    return {name: to_numpy(getattr(outputs, attribute)) for name, attribute in names.items()}
 
 
 def hide_progress() -> None:
@@ -52,54 +60,50 @@ def hide_progress() -> None:
     logging.disable_progress_bar()
 
 
-def load_pytorch(directory: Path) -> Model:
+def load_pytorch(directory: Path, change: Callable[[object], None] = lambda model: None) -> Model:
     import torch
-    from transformers import BertForPreTraining
 
-    hide_progress()
-    model = BertForPreTraining.from_pretrained(directory).eval()
+    model = load_class("", directory).eval()
+    change(model)
 
-    def run(*inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def run(*inputs: np.ndarray) -> Logits:
         with torch.inference_mode():
             outputs = model(*map(torch.from_numpy, inputs))
-        return outputs.prediction_logits.numpy(), outputs.seq_relationship_logits.numpy()
+        return named_logits(directory, outputs, lambda tensor: tensor.numpy())
 
     return run
+
+
+def load_pytorch_as_trained(directory: Path) -> Model:
+    return load_pytorch(directory, use_trained_activation)
+
+
+def use_trained_activation(model) -> None:
+    """Give the head of a generator in PyTorch the GELU that `config.json` names, which its class does not read."""
+    from transformers.activations import get_activation
+
+    model.generator_predictions.activation = get_activation(model.config.hidden_act)
 
 
 def load_tensorflow(directory: Path) -> Model:
-    from transformers import TFBertForPreTraining
-
     # Or 4.57 takes model.safetensors and fails: github.com/huggingface/transformers/issues/40028
-    model = TFBertForPreTraining.from_pretrained(directory, use_safetensors=False)
-
-    def run(*inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        outputs = model(*inputs, training=False)
-        return outputs.prediction_logits.numpy(), outputs.seq_relationship_logits.numpy()
-
-    return run
+    model = load_class("TF", directory, use_safetensors=False)
+    return lambda *inputs: named_logits(directory, model(*inputs, training=False), lambda tensor: tensor.numpy())
 
 
 def load_flax(directory: Path) -> Model:
-    from transformers import FlaxBertForPreTraining
-
-    model = FlaxBertForPreTraining.from_pretrained(directory)
-
-    def run(*inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        outputs = model(*inputs, train=False)
-        return np.asarray(outputs.prediction_logits), np.asarray(outputs.seq_relationship_logits)
-
-    return run
+    model = load_class("Flax", directory)
+    return lambda *inputs: named_logits(directory, model(*inputs, train=False), np.asarray)
 
 
 def load_onnx(directory: Path) -> Model:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(directory / ONNX_FILE, providers=["CPUExecutionProvider"])
-    names = [item.name for item in session.get_inputs()]
+    inputs, outputs = [item.name for item in session.get_inputs()], ARCHITECTURES[architecture_of(directory)].logits
 
-    def run(*inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return session.run(None, dict(zip(names, inputs, strict=True)))
+    def run(*arrays: np.ndarray) -> Logits:
+        return dict(zip(outputs, session.run(None, dict(zip(inputs, arrays, strict=True))), strict=True))
 
     return run
 
@@ -112,6 +116,8 @@ class Framework:
     load: Callable[[Path], Model]
     needs: tuple[str, ...]
     in_transformers_5: bool = True
+    of_generator_only: bool = False
+    exact_gelu: bool = False  # in the head of a generator
 
     def is_here(self) -> bool:
         if any(find_spec(module) is None for module in self.needs):
@@ -127,68 +133,80 @@ class Framework:
 
 
 FRAMEWORKS: Mapping[str, Framework] = {
-    "PyTorch": Framework("model.safetensors", load_pytorch, ("transformers", "torch")),
-    "TensorFlow": Framework("tf_model.h5", load_tensorflow, ("transformers", "tensorflow", "tf_keras"), False),
+    "PyTorch": Framework("model.safetensors", load_pytorch, ("transformers", "torch"), exact_gelu=True),
+    "PyTorch with the trained GELU": Framework(
+        "model.safetensors", load_pytorch_as_trained, ("transformers", "torch"), of_generator_only=True
+    ),
+    "TensorFlow": Framework(
+        "tf_model.h5", load_tensorflow, ("transformers", "tensorflow", "tf_keras"), False, exact_gelu=True
+    ),
     "Flax": Framework("flax_model.msgpack", load_flax, ("transformers", "flax"), False),
     "ONNX": Framework(ONNX_FILE, load_onnx, ("onnxruntime",)),
 }
 
 
-def differences(directory: Path, cases: list[Case]) -> dict[str, Difference | None]:
+def differences(directory: Path, cases: list[Case]) -> dict[str, Differences | None]:
     """By framework and version, for each file that is there; None for a framework that cannot be loaded here."""
+    is_generator = architecture_of(directory) == GENERATOR
     found = {}
     for name, framework in FRAMEWORKS.items():
-        if (directory / framework.file).is_file():
+        if (directory / framework.file).is_file() and (is_generator or not framework.of_generator_only):
             is_here = framework.is_here()
             difference = call_in_child(load_and_compare, framework.load, directory, cases) if is_here else None
             found[f"{name} ({framework.version()})"] = difference
     return found
 
 
-def load_and_compare(load: Callable[[Path], Model], directory: Path, cases: list[Case]) -> Difference:
-    return largest_difference(load(directory), cases)
+def load_and_compare(load: Callable[[Path], Model], directory: Path, cases: list[Case]) -> Differences:
+    return largest_differences(load(directory), cases)
 
 
-def largest_difference(model: Model, cases: list[Case]) -> Difference:
-    masked, next_sentence = zip(*(_differences_of_case(model, case) for case in cases), strict=True)
-    return Difference(float(np.max(masked)), float(np.max(next_sentence)))
+def largest_differences(model: Model, cases: list[Case]) -> Differences:
+    """Not a number where a framework computed none."""
+    found = [_differences_of_case(model, case) for case in cases]
+    return {name: float(np.max([item[name] for item in found])) for name in found[0]}
 
 
-def _differences_of_case(model: Model, case: Case) -> tuple[np.float32, np.float32]:
+def exceed(found: Differences, tolerance: float) -> bool:
+    return not all(difference <= tolerance for difference in found.values())
+
+
+def _differences_of_case(model: Model, case: Case) -> Differences:
+    """Of tokens that are masked, of tokens that are not padding, of next sentences."""
     instances = case.instances
     inputs = [instances[name].astype(np.int64) for name in ("input_word_ids", "input_mask", "input_type_ids")]
-    predictions, next_sentence = model(*inputs)
-    rows = np.arange(len(predictions))[:, None]
-    masked = np.abs(predictions[rows, instances["masked_lm_positions"]] - case.masked)
-    is_real = instances["masked_lm_weights"] > 0
-    return masked[is_real].max(initial=0), np.abs(next_sentence - case.next_sentence).max()
+    logits = dict(model(*inputs))
+    if MASKED in logits:
+        rows = np.arange(len(inputs[0]))[:, None]
+        logits[MASKED] = logits[MASKED][rows, instances["masked_lm_positions"]]
+    counted = {MASKED: instances["masked_lm_weights"] > 0, REPLACED: instances["input_mask"] > 0}
+    return {
+        name: np.abs(logits[name] - expected)[counted.get(name, ...)].max(initial=0)
+        for name, expected in case.logits.items()
+    }
 
 
 def save_cases(path: Path, cases: list[Case]) -> None:
-    """One array a name, with the number of its case in front: `0/input_word_ids`."""
-    arrays = {}
-    for number, case in enumerate(cases):
-        values = {**case.instances, "masked": case.masked, "next_sentence": case.next_sentence}
-        arrays.update({f"{number}/{name}": array for name, array in values.items()})
-    np.savez(path, **arrays)
+    """One array a name: `0/instances/input_word_ids`, `0/logits/masked`, with the number of the case in front."""
+    np.savez(
+        path,
+        **{
+            f"{number}/{kind}/{name}": array
+            for number, case in enumerate(cases)
+            for kind in ("instances", "logits")
+            for name, array in getattr(case, kind).items()
+        },
+    )
 
 
 def load_cases(path: Path) -> list[Case]:
-    cases: dict[str, dict[str, np.ndarray]] = {}
+    cases: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     with np.load(path) as arrays:
-        for name in arrays.files:
-            number, _, name_in_case = name.partition("/")
-            cases.setdefault(number, {})[name_in_case] = arrays[name]
-    return [Case(values, values.pop("masked"), values.pop("next_sentence")) for values in cases.values()]
-
-
-def differences_to_json(found: Mapping[str, Difference | None]) -> str:
-    return json.dumps({name: item and [item.masked, item.next_sentence] for name, item in found.items()})
-
-
-def differences_from_json(text: str) -> dict[str, Difference | None]:
-    return {name: item and Difference(*item) for name, item in json.loads(text).items()}
+        for key in arrays.files:
+            number, kind, name = key.split("/")
+            cases.setdefault(number, {"instances": {}, "logits": {}})[kind][name] = arrays[key]
+    return [Case(**values) for values in cases.values()]
 
 
 if __name__ == "__main__":
-    print(differences_to_json(differences(Path(sys.argv[1]), load_cases(Path(sys.argv[2])))))
+    print(json.dumps(differences(Path(sys.argv[1]), load_cases(Path(sys.argv[2])))))

@@ -4,6 +4,7 @@ One class for each head of Transformers: sequence classification (which is regre
 question answering. PyTorch is imported inside: it takes seconds.
 """
 
+import inspect
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -116,12 +117,20 @@ def _encode(tokenizer, texts: Sequence[str], max_seq_length: int) -> dict[str, l
     return dict(tokenizer(*texts, truncation=True, max_length=max_seq_length))
 
 
-def collate(tokenizer, rows: Sequence[dict]) -> dict:
+def takes_segments(model) -> bool:
+    """Whether it tells two segments apart: DistilBERT does not, RoBERTa has one type only; their tokenizer may."""
+    parameters = inspect.signature(model.forward).parameters
+    return "token_type_ids" in parameters and getattr(model.config, "type_vocab_size", 2) > 1
+
+
+def collate(tokenizer, with_segments: bool, rows: Sequence[dict]) -> dict:
     """A batch, padded to its longest row; choices become a dimension of their own."""
     import torch
 
     inputs = [choice for row in rows for choice in row.get("choices", [_without_labels(row)])]
     batch = dict(tokenizer.pad(inputs, padding=True, return_tensors="pt"))
+    if not with_segments:
+        batch.pop("token_type_ids", None)
     if "choices" in rows[0]:
         batch = {name: tensor.view(len(rows), -1, tensor.shape[-1]) for name, tensor in batch.items()}
     labels = {name: torch.tensor([row[name] for row in rows]) for name in LABELS if name in rows[0]}

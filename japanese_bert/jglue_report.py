@@ -2,11 +2,9 @@
 
 import io
 import json
-import os
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from japanese_bert.jglue_runs import Run
 from japanese_bert.jglue_tasks import TASKS, Task
@@ -164,14 +162,3 @@ def bar_chart(model: str, results: Mapping[str, Summary]) -> bytes:
 
 def json_bytes(record: Mapping[str, object]) -> bytes:
     return (json.dumps(record, ensure_ascii=False, indent=2) + "\n").encode("utf-8")
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write whole or not at all; what was there is replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -92,8 +92,8 @@ def run_task(
     experiment: Experiment, task: Task, files: tuple[Path, Path], settings: Sequence[Settings]
 ) -> Iterator[Run]:
     """All runs in order, after training those that are not finished. Only the main process gets them."""
-    train, evaluation = (load_examples(path, task) for path in files)
     provenances = dict(_plan(experiment, task, files, settings))
+    train, evaluation = (load_examples(path, task) for path in files)
     is_kept = {path: provenance.is_complete([path]) for path, provenance in provenances.items()}
     model = experiment.model
     tuning = None

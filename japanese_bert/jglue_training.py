@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from japanese_bert.jglue_features import Features, collate, make_features
+from japanese_bert.jglue_features import Features, collate, make_features, takes_segments
 from japanese_bert.jglue_tasks import WARMUP_RATIO, Example, Gold, Task
 
 
@@ -122,11 +122,12 @@ class FineTuning:
         from transformers import PrinterCallback, Trainer, set_seed
 
         set_seed(settings.seed)  # the head's weights are drawn when the model is loaded
+        model = self._load_model(self.train)
         trainer = Trainer(
-            model=self._load_model(self.train),
+            model=model,
             args=self._training_arguments(settings, work_dir),
             train_dataset=self.train.rows,
-            data_collator=partial(collate, self._tokenizer),
+            data_collator=partial(collate, self._tokenizer, takes_segments(model)),
         )
         trainer.remove_callback(PrinterCallback)
         try:

@@ -10,16 +10,48 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+from japanese_bert.architectures import ARCHITECTURES, Architecture
 from japanese_bert.bert_config import BertConfig
-from japanese_bert.checkpoints import weights_of
-from japanese_bert.frameworks import ONNX_FILE
+from japanese_bert.frameworks import GENERATOR, ONNX_FILE
+from japanese_bert.onnx_export import output_names
+from japanese_bert.output_directory import read_directory_record
 from japanese_bert.tokenizer_directory import FAST_TOKENIZER_FILE, TokenizerSettings, describe
 from japanese_bert.training_records import Corpus, TrainingStage
+from japanese_bert.weight_tables import weights_of
 
 CARD_FILE = "README.md"
 UNKNOWN = "(not recorded)"
 HUB_DATASETS = {"cc-100": "cc100", "wikipedia": "wikipedia"}  # directory of a corpus -> data set on the Hub
 EXAMPLE = "東北大学で[MASK]の研究をしています。"
+FILL_MASK = """from transformers import pipeline
+
+fill_mask = pipeline("fill-mask", model="{name}")
+print(fill_mask("{text}"))
+"""
+DETECTION = """import torch
+from transformers import AutoModelForPreTraining, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{name}")
+model = AutoModelForPreTraining.from_pretrained("{name}")
+inputs = tokenizer("{plain}", return_tensors="pt")
+with torch.inference_mode():
+    print(torch.sigmoid(model(**inputs).logits))  # of each token: was it replaced?
+"""
+NEXT_SENTENCE_WEIGHTS = {
+    "BertForPreTraining": "`bert.pooler`, `cls.seq_relationship`",
+    "AlbertForPreTraining": "`albert.pooler`, `sop_classifier`",
+}
+EXACT_GELU = """The head of Transformers' `ElectraForMaskedLM` computes the exact GELU whatever `config.json` says, in
+PyTorch and TensorFlow; this model was trained with its tanh form. Its logits differ by about 1e-3. Those of the trained
+model:
+
+```python
+from transformers import AutoModelForMaskedLM
+from transformers.activations import get_activation
+
+model = AutoModelForMaskedLM.from_pretrained(name)
+model.generator_predictions.activation = get_activation(model.config.hidden_act)
+```"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +66,10 @@ class CardFacts:
     vocab_record: Mapping[str, object] | None
     stages: list[TrainingStage]
     files: list[str]
+
+    @property
+    def architecture(self) -> Architecture:
+        return ARCHITECTURES[self.config.architecture]
 
     def corpora(self) -> list[Corpus]:
         found = {corpus.name: corpus for stage in self.stages for corpus in stage.corpora()}
@@ -55,30 +91,49 @@ def is_users_card(directory: Path, recorded_hash: object) -> bool:
     return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != recorded_hash
 
 
+def write_card(card: str, directory: Path, output_path: Path) -> None:
+    """Into the new directory, unless the output has a card that a user wrote or changed."""
+    path = output_path / CARD_FILE
+    method = read_directory_record(output_path).get("method", {})
+    if is_users_card(output_path, method.get("model_card")):
+        print(f"{path}: not made by this stage, or changed since; kept. Move it away for a new one")
+        return
+    (directory / CARD_FILE).write_text(card, encoding="utf-8", newline="\n")
+    print(f"{path}: read it before you publish it, and complete what is {UNKNOWN}")
+
+
 def _metadata(facts: CardFacts) -> str:
     datasets = [HUB_DATASETS[corpus.name] for corpus in facts.corpora() if corpus.name in HUB_DATASETS]
     lines = ["---", "language:", "- ja", f"license: {facts.license}", "library_name: transformers"]
-    lines += ["pipeline_tag: fill-mask", 'mask_token: "[MASK]"', "tags:", "- bert"]
+    fills_masks = facts.architecture.predicts_tokens
+    lines += ["pipeline_tag: fill-mask", 'mask_token: "[MASK]"'] if fills_masks else []
+    lines += ["tags:", f"- {facts.config.model_type}"]
     lines += ["- onnx"] if ONNX_FILE in facts.files else []
     lines += ["datasets:", *(f"- {name}" for name in datasets)] if datasets else []
-    return "\n".join([*lines, "widget:", f'- text: "{EXAMPLE}"', "---"])
+    lines += ["widget:", f'- text: "{EXAMPLE}"'] if fills_masks else []
+    return "\n".join([*lines, "---"])
 
 
 def _summary(facts: CardFacts) -> str:
-    config = facts.config
+    config, kind = facts.config, facts.architecture.kind
     parameters = sum(prod(row.hf_shape(config)) for row in weights_of(config))
+    shared = " that share their weights" if config.model_type == "albert" else ""
+    embedding = f"embedding size {config.embedding_size}, " if config.embedding_size else ""
     return (
-        f"# {facts.name}\n\nA BERT for Japanese: {config.num_hidden_layers} layers, hidden size {config.hidden_size}, "
-        f"{config.num_attention_heads} attention heads, intermediate size {config.intermediate_size}, up to "
-        f"{config.max_position_embeddings} tokens, {config.vocab_size:,} vocabulary entries, {parameters:,} "
-        f"parameters. Pretrained from raw text with {_objectives(facts.stages)}."
+        f"# {facts.name}\n\n{'A' if kind.startswith('B') else 'An'} {kind} for Japanese: {config.num_hidden_layers} "
+        f"layers{shared}, {embedding}hidden size {config.hidden_size}, {config.num_attention_heads} attention heads, "
+        f"intermediate size {config.intermediate_size}, up to {config.max_position_embeddings} tokens, "
+        f"{config.vocab_size:,} vocabulary entries, {parameters:,} parameters. Pretrained from raw text with "
+        f"{_objectives(facts)}."
     )
 
 
-def _objectives(stages: list[TrainingStage]) -> str:
-    masking = {True: "masked language modelling of whole words", False: "masked language modelling"}
-    whole_word = bool(stages and all(stage.method("do_whole_word_mask") for stage in stages))
-    return f"{masking[whole_word]} and next sentence prediction"
+def _objectives(facts: CardFacts) -> str:
+    whole_word = bool(facts.stages and all(stage.method("do_whole_word_mask") for stage in facts.stages))
+    masking = "masked language modelling" + (" of whole words" if whole_word else "")
+    if not facts.architecture.predicts_tokens:
+        return f"the detection of tokens that a generator replaced, one that learns {masking}"
+    return masking + (" and next sentence prediction" if facts.architecture.has_next_sentence else "")
 
 
 def _data(facts: CardFacts) -> str:
@@ -164,36 +219,42 @@ def _cell(value: object) -> str:
 
 
 def _usage(facts: CardFacts) -> str:
-    fast = (
-        "\n\n`AutoTokenizer.from_pretrained(name, trust_remote_code=True)` gives the same tokens with offsets, by "
-        f"`{FAST_TOKENIZER_FILE}`."
+    example = FILL_MASK if facts.architecture.predicts_tokens else DETECTION
+    parts = [
+        "## How to use\n\n```sh\npip install transformers torch fugashi unidic-lite\n```",
+        f"```python\n{example.format(name=facts.name, text=EXAMPLE, plain=EXAMPLE.replace('[MASK]', '言語'))}```",
+        _loading(facts),
+    ]
+    if facts.config.architecture == GENERATOR:
+        parts.append(EXACT_GELU)
+    if FAST_TOKENIZER_FILE in facts.files:
+        parts.append(
+            "`AutoTokenizer.from_pretrained(name, trust_remote_code=True)` gives the same tokens with offsets, by "
+            f"`{FAST_TOKENIZER_FILE}`."
+        )
+    if ONNX_FILE in facts.files:
+        outputs = " and ".join(f"`{name}`" for name in output_names(facts.config.architecture))
+        parts.append(
+            f"`{ONNX_FILE}` is for ONNX Runtime: inputs `input_ids`, `attention_mask`, `token_type_ids` of any batch "
+            f"size and length; outputs {outputs}."
+        )
+    parts.append(
+        "The model has learnt from its training data, with their errors and prejudices; check what it says before you "
+        "rely on it."
     )
-    onnx = (
-        f"\n\n`{ONNX_FILE}` is for ONNX Runtime: inputs `input_ids`, `attention_mask`, `token_type_ids` of any batch "
-        "size and length; outputs `logits` and `seq_relationship_logits`."
+    return "\n\n".join(parts)
+
+
+def _loading(facts: CardFacts) -> str:
+    name, head = facts.config.architecture, NEXT_SENTENCE_WEIGHTS.get(facts.config.architecture)
+    unused = (
+        f" For masked language modelling alone the weights of the next sentence head ({head}) are not used; "
+        "Transformers 5 lists them as unexpected, which is no fault."
     )
-    return f"""## How to use
-
-```sh
-pip install transformers torch fugashi unidic-lite
-```
-
-```python
-from transformers import pipeline
-
-fill_mask = pipeline("fill-mask", model="{facts.name}")
-print(fill_mask("{EXAMPLE}"))
-```
-
-It loads in Transformers 5 and 4.57. For masked language modelling alone the weights of the next sentence head
-(`bert.pooler`, `cls.seq_relationship`) are not used; Transformers 5 lists them as unexpected, which is no fault. In
-TensorFlow and Flax (Transformers 4.57): `TFBertForPreTraining.from_pretrained(name, use_safetensors=False)`,
-`FlaxBertForPreTraining.from_pretrained(name)`.{fast if FAST_TOKENIZER_FILE in facts.files else ""}{
-        onnx if ONNX_FILE in facts.files else ""
-    }
-
-The model has learnt from its training data, with their errors and prejudices; check what it says before you rely on
-it."""
+    return (
+        f"It loads in Transformers 5 and 4.57.{unused if head else ''} In TensorFlow and Flax (Transformers 4.57): "
+        f"`TF{name}.from_pretrained(name, use_safetensors=False)`, `Flax{name}.from_pretrained(name)`."
+    )
 
 
 def _licence(facts: CardFacts) -> str:

@@ -1,8 +1,9 @@
-"""The weights of a BERT as the three files of a Hugging Face directory: PyTorch, TensorFlow, Flax.
+"""The weights of a model as the three files of a Hugging Face directory: PyTorch, TensorFlow, Flax.
 
 Written without the TensorFlow and Flax classes of transformers, which exist only before version 5. The formats are
-those that `save_pretrained` of `TFBertForPreTraining` and `FlaxBertForPreTraining` wrote (checked with transformers
-4.57.6); the decoder of the masked language model is tied to the word embeddings and not stored again.
+those that `save_pretrained` of `TFBertForPreTraining`, `FlaxBertForPreTraining` and their like for ALBERT and ELECTRA
+wrote (checked with transformers 4.57.6); the decoder of the masked language model is tied to the word embeddings and
+not stored again.
 """
 
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-Weights = Mapping[str, np.ndarray]  # by the names of PyTorch's BertForPreTraining
+Weights = Mapping[str, np.ndarray]  # by the names of PyTorch's class
 
 PYTORCH_FILE = "model.safetensors"
 TENSORFLOW_FILE = "tf_model.h5"
@@ -21,14 +22,23 @@ FLAX_FILE = "flax_model.msgpack"
 KERAS_LEAVES = {
     "LayerNorm.weight": "gamma",
     "LayerNorm.bias": "beta",
+    "layer_norm.weight": "gamma",
+    "layer_norm.bias": "beta",
     "word_embeddings.weight": "weight",
     "embeddings.weight": "embeddings",
     ".weight": "kernel",
 }
-FLAX_LEAVES = {"LayerNorm.weight": "scale", "embeddings.weight": "embedding", ".weight": "kernel"}
-# The group of the masked language model's head. It must list the position and segment embeddings too, which Keras
-# counts among the head's; otherwise transformers 4 says that they "are newly initialized", though it reads them.
-HEAD = "mlm___cls"
+FLAX_LEAVES = {
+    "LayerNorm.weight": "scale",
+    "layer_norm.weight": "scale",
+    "embeddings.weight": "embedding",
+    ".weight": "kernel",
+}
+# Keras layers that hold the table of the word embeddings. They must list the position and segment embeddings too, which
+# Keras counts among theirs; otherwise transformers 4 says that they "are newly initialized", though it reads them.
+HEADS = ("mlm___cls", "predictions", "generator_lm_head")
+# TFAlbert's head adds a bias of this name, PyTorch's ties it to the other one.
+DECODER_BIAS = {"predictions.bias": "predictions.decoder.bias"}
 FLAX_NDARRAY = 1  # the msgpack extension code of flax.serialization
 
 
@@ -41,14 +51,12 @@ def write_safetensors(weights: Weights, path: Path) -> None:
     path.chmod(mode)  # safetensors makes files that only their owner can read
 
 
-def write_keras_h5(weights: Weights, path: Path) -> None:
+def write_keras_h5(weights: Weights, path: Path, architecture: str = "BertForPreTraining") -> None:
     """One group per Keras layer, with the weights' names as an attribute."""
     import h5py
 
-    groups: dict[str, dict[str, np.ndarray]] = {"bert": {}, "nsp___cls": {}, HEAD: {}}
-    for name, array in weights.items():
-        keras_name = keras_weight_name(name)
-        groups[keras_name.split("/")[1]][keras_name] = array.T if _is_kernel(name) else array
+    groups = _keras_layers(weights, architecture)
+    base, head = next(iter(groups)), next((layer for layer in groups if layer in HEADS), None)
     with h5py.File(path, "w") as file:
         file.attrs["backend"] = b"tensorflow"
         file.attrs["keras_version"] = b"2.20.1"  # read as "2 or later" only
@@ -57,12 +65,22 @@ def write_keras_h5(weights: Weights, path: Path) -> None:
         for layer, arrays in groups.items():
             for name, array in arrays.items():
                 file.create_dataset(f"{layer}/{name}", data=array)
-        shared = [name for name in groups["bert"] if name.endswith("_embeddings/embeddings:0")]
+        shared = [name for name in groups[base] if head and name.endswith("_embeddings/embeddings:0")]
         for name in shared:
-            file[f"{HEAD}/{name}"] = file[f"bert/{name}"]  # a link: the array is there once
+            file[f"{head}/{name}"] = file[f"{base}/{name}"]  # a link: the array is there once
         for layer, arrays in groups.items():
-            names = [*arrays, *shared] if layer == HEAD else arrays
+            names = [*arrays, *shared] if layer == head else arrays
             file[layer].attrs["weight_names"] = [name.encode() for name in names]
+
+
+def _keras_layers(weights: Weights, architecture: str) -> dict[str, dict[str, np.ndarray]]:
+    """Arrays as Keras has them, by layer and name; the layer of the head comes last."""
+    copies = {copy: weights[name] for name, copy in DECODER_BIAS.items() if name in weights}
+    groups: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in {**weights, **copies}.items():
+        keras_name = keras_weight_name(name, architecture)
+        groups.setdefault(keras_name.split("/")[1], {})[keras_name] = array.T if _is_kernel(name) else array
+    return dict(sorted(groups.items(), key=lambda item: item[0] in HEADS))
 
 
 def write_flax_msgpack(weights: Weights, path: Path) -> None:
@@ -79,16 +97,17 @@ def write_flax_msgpack(weights: Weights, path: Path) -> None:
     path.write_bytes(msgpack.packb(tree, default=_pack_array, strict_types=True))
 
 
-def keras_weight_name(name: str) -> str:
+def keras_weight_name(name: str, architecture: str = "BertForPreTraining") -> str:
     """The name of a weight in `tf_model.h5`.
 
     >>> keras_weight_name("bert.encoder.layer.0.output.dense.weight")
     'tf_bert_for_pre_training/bert/encoder/layer_._0/output/dense/kernel:0'
     """
     path = _rename_leaf(name, KERAS_LEAVES).replace(".", "/")
-    path = re.sub(r"/layer/(\d+)/", r"/layer_._\1/", path)
+    path = re.sub(r"/(\d+)(?=/)", r"_._\1", path)
     path = re.sub("^cls/seq_", "nsp___cls/seq_", re.sub("^cls/pred", "mlm___cls/pred", path))
-    return f"tf_bert_for_pre_training/{path}:0"
+    model = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", f"Tf{architecture}").lower()
+    return f"{model}/{path}:0"
 
 
 def flax_weight_path(name: str) -> list[str]:

@@ -1,72 +1,120 @@
-"""Model Garden's BERT, built from our configuration, and what it computes on pretraining data.
+"""Model Garden's models, built from our configuration, and what they compute on pretraining data.
 
 Imports of TensorFlow and Model Garden are inside the functions: they take seconds.
 """
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from japanese_bert.architectures import ARCHITECTURES, MASKED, NEXT_SENTENCE, REPLACED
 from japanese_bert.bert_config import BertConfig
+from japanese_bert.training_records import PARAMS_FILE, TrainingStage
 
-MODEL_INPUTS = ("input_word_ids", "input_mask", "input_type_ids", "masked_lm_positions")
+ENCODER_INPUTS = ("input_word_ids", "input_mask", "input_type_ids")
+MODEL_INPUTS = (*ENCODER_INPUTS, "masked_lm_positions")
+# Sizes and rates by their names in Model Garden.
+ENCODER_FIELDS = {
+    "vocab_size": "vocab_size",
+    "hidden_size": "hidden_size",
+    "num_layers": "num_hidden_layers",
+    "num_attention_heads": "num_attention_heads",
+    "intermediate_size": "intermediate_size",
+    "max_position_embeddings": "max_position_embeddings",
+    "type_vocab_size": "type_vocab_size",
+    "dropout_rate": "hidden_dropout_prob",
+    "attention_dropout_rate": "attention_probs_dropout_prob",
+    "initializer_range": "initializer_range",
+}
+NETWORKS = {"ElectraForPreTraining": "discriminator_encoder", "ElectraForMaskedLM": "generator_encoder"}
+EMBEDDING_SIZES = {"albert": {"embedding_width": "embedding_size"}, "electra": {"embedding_size": "embedding_size"}}
+
+
+def encoder_params(config: BertConfig) -> dict:
+    """An encoder of the trainer's YAML; those of an ELECTRA are of type bert."""
+    names = ENCODER_FIELDS | EMBEDDING_SIZES.get(config.model_type, {})
+    values = {name: getattr(config, field) for name, field in names.items()}
+    kind = "albert" if config.model_type == "albert" else "bert"
+    return {"type": kind, kind: {**values, "hidden_activation": "gelu"}}
 
 
 def model_params(config: BertConfig) -> dict:
-    """`task.model` of the trainer's YAML, as far as `config` decides it."""
+    """`task.model` of the trainer's YAML, as far as `config` decides it; of an ELECTRA that is one of two networks."""
+    if config.model_type == "electra":
+        return dict.fromkeys(NETWORKS.values(), encoder_params(config))
+    next_sentence = {
+        "name": "next_sentence",
+        "inner_dim": config.hidden_size,
+        "num_classes": 2,
+        "activation": "tanh",
+        "dropout_rate": config.hidden_dropout_prob,
+    }
     return {
-        "encoder": {
-            "type": "bert",
-            "bert": {
-                "vocab_size": config.vocab_size,
-                "hidden_size": config.hidden_size,
-                "num_layers": config.num_hidden_layers,
-                "num_attention_heads": config.num_attention_heads,
-                "intermediate_size": config.intermediate_size,
-                "max_position_embeddings": config.max_position_embeddings,
-                "type_vocab_size": config.type_vocab_size,
-                "hidden_activation": "gelu",
-                "dropout_rate": config.hidden_dropout_prob,
-                "attention_dropout_rate": config.attention_probs_dropout_prob,
-                "initializer_range": config.initializer_range,
-            },
-        },
+        "encoder": encoder_params(config),
         "mlm_activation": "gelu",
         "mlm_initializer_range": config.initializer_range,
-        "cls_heads": [
-            {
-                "name": "next_sentence",
-                "inner_dim": config.hidden_size,
-                "num_classes": 2,
-                "activation": "tanh",
-                "dropout_rate": config.hidden_dropout_prob,
-            }
-        ],
+        "cls_heads": [next_sentence] if ARCHITECTURES[config.architecture].has_next_sentence else [],
     }
+
+
+def check_params(stages: Sequence[TrainingStage], config: BertConfig) -> None:
+    """Raise ValueError if a training, as far as it is recorded, was of another model in what weights do not tell.
+
+    That is how often an ALBERT's layer is used, and the activation.
+    """
+    if not stages:
+        return
+    encoder = encoder_params(config)
+    kind = encoder["type"]
+    for name in ("num_layers", "hidden_activation"):
+        path = f"task.model.{NETWORKS.get(config.architecture, 'encoder')}.{kind}.{name}"
+        found = stages[-1].param(path)
+        if found not in (None, encoder[kind][name]):
+            raise ValueError(
+                f"{PARAMS_FILE} beside the checkpoint: {path} is {found}, but {encoder[kind][name]} in "
+                "--tf_config_file; give the configuration of the trained model"
+            )
 
 
 def build_model(params: dict):
     """The trainer's own model for `task.model`, with all its variables made."""
     with _without_messages():
-        from official.nlp.tasks import masked_lm
+        from official.nlp.tasks import electra_task, masked_lm
 
-        task_config = masked_lm.MaskedLMConfig()
+        inputs = {name: np.zeros((1, 1), np.int32) for name in MODEL_INPUTS}
+        if "discriminator_encoder" in params:
+            task, task_config = electra_task.ElectraPretrainTask, electra_task.ElectraPretrainConfig()
+            inputs["masked_lm_ids"] = inputs["input_word_ids"]
+        else:
+            task, task_config = masked_lm.MaskedLMTask, masked_lm.MaskedLMConfig()
         task_config.override({"model": params}, is_strict=True)
-        model = masked_lm.MaskedLMTask(task_config).build_model()
-        model({name: np.zeros((1, 1), np.int32) for name in MODEL_INPUTS})  # heads make their variables when called
+        model = task(task_config).build_model()
+        model(inputs)  # heads make their variables when called
     return model
 
 
 def restore_model(prefix: Path, config: BertConfig):
-    """The model with all weights of a checkpoint; `init_checkpoint` would leave out the next sentence output layer."""
+    """The model with all weights of a checkpoint; `init_checkpoint` would leave out the next sentence output layer.
+
+    Of an ELECTRA only the network that `config` describes is restored, with its head.
+    """
     model = build_model(model_params(config))
     import tensorflow
 
-    checkpoint = tensorflow.train.Checkpoint(model=model, **model.checkpoint_items)
+    make = tensorflow.train.Checkpoint
+    if config.architecture == "ElectraForPreTraining":
+        head = make(
+            discriminator_projection=model.discriminator_projection, discriminator_head=model.discriminator_head
+        )
+        checkpoint = make(encoder=model.discriminator_network, model=head)
+    elif config.architecture == "ElectraForMaskedLM":
+        checkpoint = make(model=make(generator_network=model.generator_network, masked_lm=model.masked_lm))
+    else:
+        checkpoint = make(model=model, **model.checkpoint_items)
     checkpoint.read(str(prefix)).expect_partial().assert_existing_objects_matched()
     return model
 
@@ -114,11 +162,26 @@ def _data_params(tfrecord: Path) -> dict:
     }
 
 
-def logits_of_model_garden(model, instances: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Logits of the masked tokens [instances, predictions, vocabulary] and of the next sentence [instances, 2]."""
+def logits_of_model_garden(model, config: BertConfig, instances: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The logits of `config.architecture`: see architectures.py.
+
+    An ELECTRA's discriminator gets the instances as they are; in training it sees the generator's samples.
+    """
+    import tensorflow
+
+    inputs = {name: tensorflow.constant(instances[name]) for name in MODEL_INPUTS}
+    encoder_inputs = [inputs[name] for name in ENCODER_INPUTS]
     with _without_messages():
-        outputs = model({name: instances[name] for name in MODEL_INPUTS}, training=False)
-    return outputs["mlm_logits"].numpy(), outputs["next_sentence"].numpy()
+        if config.architecture == "ElectraForPreTraining":
+            encoded = model.discriminator_network(encoder_inputs, training=False)["sequence_output"]
+            logits = {REPLACED: model.discriminator_head(model.discriminator_projection(encoded))[..., 0]}
+        elif config.architecture == "ElectraForMaskedLM":
+            encoded = model.generator_network(encoder_inputs, training=False)["sequence_output"]
+            logits = {MASKED: model.masked_lm(encoded, inputs["masked_lm_positions"])}
+        else:
+            outputs = model(inputs, training=False)
+            logits = {MASKED: outputs["mlm_logits"], NEXT_SENTENCE: outputs.get("next_sentence")}
+    return {name: logits[name].numpy() for name in ARCHITECTURES[config.architecture].logits}
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """A converted model directory -> `model.onnx`, for ONNX Runtime and whatever else reads ONNX.
 
 Inputs `input_ids`, `attention_mask`, `token_type_ids` (int64, [batch, sequence]); outputs `logits` ([batch, sequence,
-vocabulary], the name that ONNX runtimes of fill-mask expect) and `seq_relationship_logits` ([batch, 2]). Batch and
-sequence may have any size. The decoder shares the table of the word embeddings, as in the other files.
+vocabulary], the name that ONNX runtimes of fill-mask expect; of a discriminator [batch, sequence]) and those of the
+next sentence under the name that Transformers has for them ([batch, 2]). Batch and sequence may have any size. The
+decoder shares the table of the word embeddings, as in the other files.
 """
 
 import logging
@@ -12,11 +13,11 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from japanese_bert.frameworks import hide_progress
+from japanese_bert.architectures import ARCHITECTURES
+from japanese_bert.frameworks import GENERATOR, architecture_of, load_class, use_trained_activation
 
 OPSET = 18  # the lowest that the exporter writes without converting its graph down
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-OUTPUTS = ("logits", "seq_relationship_logits")
 
 
 def check_onnx_packages() -> None:
@@ -26,14 +27,19 @@ def check_onnx_packages() -> None:
         raise ImportError(f"--onnx needs {', '.join(missing)}; install requirements.txt")
 
 
+def output_names(architecture: str) -> list[str]:
+    """In the order of the class's outputs; the first is the one that all have."""
+    return ["logits", *list(ARCHITECTURES[architecture].logits.values())[1:]]
+
+
 def export_onnx(directory: Path, path: Path) -> None:
     """Write the model of `directory` in one file (at most 2 GB, the limit of the format)."""
     import torch
-    from transformers import BertForPreTraining
 
-    hide_progress()
-    # In evaluation mode, or dropout is exported. Without return_dict the outputs are a tuple, in the order of OUTPUTS.
-    model = BertForPreTraining.from_pretrained(directory, attn_implementation="eager", return_dict=False).eval()
+    # In evaluation mode, or dropout is exported. Without return_dict the outputs are a tuple.
+    model = load_class("", directory, attn_implementation="eager", return_dict=False).eval()
+    if architecture_of(directory) == GENERATOR:  # the file computes what was trained
+        use_trained_activation(model)
     batch, sequence = torch.export.Dim("batch"), torch.export.Dim("sequence", max=model.config.max_position_embeddings)
     # Three tensors, for one passed three times becomes one input; no size is 1, which would be taken for fixed.
     example = tuple(torch.ones(2, 8, dtype=torch.int64) for _ in INPUTS)
@@ -43,7 +49,7 @@ def export_onnx(directory: Path, path: Path) -> None:
             example,
             path,
             input_names=INPUTS,
-            output_names=OUTPUTS,
+            output_names=output_names(architecture_of(directory)),
             dynamic_shapes=({0: batch, 1: sequence},) * len(INPUTS),
             opset_version=OPSET,
             external_data=False,

@@ -10,15 +10,22 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import prod
 from pathlib import Path
 
-from japanese_bert.bert_config import BertConfig
-from japanese_bert.checkpoints import weights_of
 from japanese_bert.pretraining_data import DataFile, file_problem, read_files
-from japanese_bert.pretraining_start import NEXT_SENTENCE, bert_config_of, check_start
+from japanese_bert.pretraining_model import (
+    Gin,
+    Model,
+    check_encoders,
+    check_heads,
+    check_positions,
+    describe_model,
+    vocab_sizes,
+)
+from japanese_bert.pretraining_start import check_start
 
-BYTES_PER_PARAMETER = 12  # of a checkpoint: the weight and AdamW's two moments, float32
+BYTES_PER_PARAMETER = 12  # of a checkpoint: the weight and two moments of AdamW or LAMB, float32
+Check = Callable[[], str | None]
 STRATEGIES = ("one_device", "mirrored", "multi_worker_mirrored", "parameter_server", "tpu", "off")
 MAX_SHOWN = 3
 
@@ -32,21 +39,32 @@ class Findings:
     problems: list[str] = field(default_factory=list)
 
 
-def check_all(params, mode: str, model_dir: str, check_records: bool = True) -> Findings:
-    """`params` is Model Garden's ExperimentConfig, `mode` and `model_dir` the trainer's flags.
+def check_all(params, mode: str, model_dir: str, check_records: bool = True, gin: Gin = Gin()) -> Findings:  # noqa: B008
+    """`params` is Model Garden's ExperimentConfig, `mode`, `model_dir` and `gin` are the trainer's flags.
 
     A check returns one line or nothing, adds remarks where it likes, and raises ValueError for a problem.
     """
     found = Findings()
-    checks: list[Callable[[], str | None]] = [
-        lambda: check_hardware(params, model_dir, found.remarks),
-        lambda: check_heads(params),
+    run_checks([lambda: check_hardware(params, model_dir, found.remarks)], found)
+    is_sound = run_checks([lambda: check_encoders(params, gin), lambda: check_heads(params, found.remarks)], found)
+    checks: list[Check] = [
         lambda: check_data(params, mode, check_records, found.remarks),
-        lambda: check_positions(params),
+        lambda: check_positions(params, found.remarks),
     ]
     if "train" in mode:
-        checks += [lambda: check_schedule(params, found.remarks), lambda: check_disk(params, model_dir)]
-    checks += [lambda: check_start(params, mode, model_dir, found.remarks)]
+        checks += [lambda: check_schedule(params, found.remarks)]
+    run_checks(checks, found)
+    models: list[Model] = []
+    if is_sound and run_checks([lambda: models.append(describe_model(params, gin))], found):
+        run_checks([lambda: f"model: {models[0].kind}, {models[0].num_trained:,} weights to train"], found)
+        disk: list[Check] = [lambda: check_disk(params, models[0], model_dir)] if "train" in mode else []
+        run_checks([*disk, lambda: check_start(params, models[0], mode, model_dir, found.remarks)], found)
+    return found
+
+
+def run_checks(checks: list[Check], found: Findings) -> bool:
+    """True if none of them found a problem."""
+    before = len(found.problems)
     for check in checks:
         try:
             fact = check()
@@ -54,7 +72,7 @@ def check_all(params, mode: str, model_dir: str, check_records: bool = True) -> 
             found.problems += str(error).split("\n")
         else:
             found.facts += [fact] if fact else []
-    return found
+    return len(found.problems) == before
 
 
 # --- hardware
@@ -135,40 +153,7 @@ def _check_workers(strategy: str, remarks: list[str]) -> int:
     return len(workers)
 
 
-# --- model and data
-
-
-def check_heads(params) -> None:
-    uses_labels = params.task.train_data.use_next_sentence_label
-    if params.task.validation_data.use_next_sentence_label != uses_labels:
-        raise ValueError(
-            "use_next_sentence_label differs between task.train_data and task.validation_data, which fails at the "
-            "first validation; set them equal"
-        )
-    names = [head.name for head in params.task.model.cls_heads or []]
-    if uses_labels and NEXT_SENTENCE not in names:
-        raise ValueError(
-            f"task.model.cls_heads has no head named {NEXT_SENTENCE}, which use_next_sentence_label needs; add it, or "
-            "set use_next_sentence_label=false in train_data and validation_data"
-        )
-    config = bert_config_of(params)
-    inner = [head.inner_dim for head in params.task.model.cls_heads or [] if head.name == NEXT_SENTENCE]
-    if config and inner and inner[0] != config.hidden_size:
-        raise ValueError(
-            f"task.model.cls_heads: inner_dim is {inner[0]}, but hidden_size is {config.hidden_size}; Hugging Face's "
-            "pooler is as wide as the model, set them equal"
-        )
-
-
-def check_positions(params) -> None:
-    limit = params.task.model.encoder.get().max_position_embeddings
-    for name in ("train_data", "validation_data"):
-        length = getattr(params.task, name).seq_length
-        if length > limit:
-            raise ValueError(
-                f"task.{name}.seq_length is {length}, but max_position_embeddings of the model is {limit}; use shorter "
-                "data, or a model with more positions"
-            )
+# --- data
 
 
 def check_data(params, mode: str, check_records: bool, remarks: list[str]) -> str:
@@ -202,8 +187,7 @@ def _check_section(params, name: str, check_records: bool) -> list[DataFile]:
     except ValueError as error:
         raise ValueError(f"{section}.input_path: {error} Make the data with create_pretraining_data.py") from None
     files, problems = read_files(paths)
-    encoder = params.task.model.encoder.get()
-    problems += [file_problem(file, data, section, encoder.vocab_size, check_records) for file in files]
+    problems += [file_problem(file, data, section, vocab_sizes(params), check_records) for file in files]
     problems = [f"{section}: {problem}" for problem in problems if problem]
     if problems:
         more = [f"{section}: and {len(problems) - MAX_SHOWN} more files"] if len(problems) > MAX_SHOWN else []
@@ -288,13 +272,12 @@ def _check_intervals(trainer) -> None:
             )
 
 
-def check_disk(params, model_dir: str) -> str | None:
+def check_disk(params, model: Model, model_dir: str) -> str | None:
     """Raise ValueError if the checkpoints that training keeps, and one in the making, do not fit."""
-    config = bert_config_of(params)
-    if config is None or "://" in model_dir:
+    if "://" in model_dir:
         return None
     directory = Path(model_dir)
-    size = BYTES_PER_PARAMETER * num_parameters(config)
+    size = BYTES_PER_PARAMETER * model.num_parameters
     there = len(list(directory.glob("ckpt-*.index"))) if directory.is_dir() else 0
     needed = size * max(0, params.trainer.max_to_keep + 1 - there)
     while not directory.exists():
@@ -306,9 +289,3 @@ def check_disk(params, model_dir: str) -> str | None:
             f"{needed / 1e9:.1f} GB more, but {free / 1e9:.1f} GB are free; make room or set trainer.max_to_keep"
         )
     return f"disk: {needed / 1e9:.1f} GB for checkpoints of {size / 1e9:.2f} GB, {free / 1e9:.1f} GB free"
-
-
-def num_parameters(config: BertConfig) -> int:
-    """Weights of the trained model, with the encoder's own pooler, which nothing trains."""
-    untrained_pooler = config.hidden_size * (config.hidden_size + 1)
-    return sum(prod(row.tf_shape(config)) for row in weights_of(config)) + untrained_pooler

@@ -115,14 +115,17 @@ def _read_record(path: str) -> Mapping | None:
         return None
 
 
-def file_problem(file: DataFile, data, section: str, vocab_size: int, check_records: bool) -> str | None:
-    """What does not fit `data`, the trainer's configuration of the section `task.train_data` or another."""
+def file_problem(file: DataFile, data, section: str, vocab_sizes: Mapping[str, int], check_records: bool) -> str | None:
+    """What does not fit `data`, the trainer's configuration of the section `task.train_data` or another.
+
+    `vocab_sizes` are those of the model's encoders, by their names.
+    """
     checks: list[Callable[[], str | None]] = [
         lambda: _record_problem(file) if check_records else None,
         lambda: _compression_problem(file, data, section),
         lambda: _feature_problem(file, data, section),
         lambda: _length_problem(file, data, section),
-        lambda: _vocab_problem(file, vocab_size),
+        lambda: _vocab_problem(file, vocab_sizes),
     ]
     found = (check() for check in checks)
     return next((f"{file.path}: {problem}" for problem in found if problem), None)
@@ -178,13 +181,14 @@ def _length_problem(file: DataFile, data, section: str) -> str | None:
     return None
 
 
-def _vocab_problem(file: DataFile, vocab_size: int) -> str | None:
-    if file.largest_id >= vocab_size:
-        return f"has the token id {file.largest_id:,}, but the model's vocab_size is {vocab_size:,}"
+def _vocab_problem(file: DataFile, vocab_sizes: Mapping[str, int]) -> str | None:
     made_with = file.record["method"].get("vocab_size") if file.record else None
-    if made_with not in (None, vocab_size):
-        return (
-            f"was made with a vocabulary of {made_with:,} tokens, but the model's vocab_size is {vocab_size:,}; give "
-            "the configs/model/*.yaml of this tokenizer, or data made with the other one"
-        )
+    for name, size in vocab_sizes.items():
+        if file.largest_id >= size:
+            return f"has the token id {file.largest_id:,}, but {name} is {size:,}"
+        if made_with not in (None, size):
+            return (
+                f"was made with a vocabulary of {made_with:,} tokens, but {name} is {size:,}; give the "
+                "configs/model/*.yaml of this tokenizer, data made with the other one, or the size in --params_override"
+            )
     return None

@@ -6,43 +6,21 @@ What the trainer would not find, not take, or take in part is found here, and sa
 import json
 from collections.abc import Mapping
 
-from japanese_bert.bert_config import BertConfig
-from japanese_bert.checkpoints import compare_with_config, read_step, read_whole
-
-NEXT_SENTENCE = "next_sentence"
-OUTPUT_LAYER = "model/classification_heads/0/out_proj/"  # of the next sentence head
+from japanese_bert.checkpoints import Mismatch, compare_with_config, read_step, read_whole
+from japanese_bert.pretraining_model import Model, compare_with_model, has_next_sentence
+from japanese_bert.weight_tables import OUTPUT_LAYER, is_next_sentence
 
 
-def bert_config_of(params) -> BertConfig | None:
-    """The architecture, if it is one that `checkpoints.py` knows: `type: bert` without factorized embeddings."""
-    encoder = params.task.model.encoder
-    if encoder.type != "bert" or encoder.bert.embedding_size not in (None, encoder.bert.hidden_size):
-        return None
-    bert = encoder.bert
-    return BertConfig(
-        vocab_size=bert.vocab_size,
-        hidden_size=bert.hidden_size,
-        num_hidden_layers=bert.num_layers,
-        num_attention_heads=bert.num_attention_heads,
-        intermediate_size=bert.intermediate_size,
-        max_position_embeddings=bert.max_position_embeddings,
-        type_vocab_size=bert.type_vocab_size,
-        hidden_dropout_prob=bert.dropout_rate,
-        attention_probs_dropout_prob=bert.attention_dropout_rate,
-        initializer_range=bert.initializer_range,
-    )
-
-
-def check_start(params, mode: str, model_dir: str, remarks: list[str]) -> str:
-    latest = _latest_of_model_dir(model_dir)
+def check_start(params, model: Model, mode: str, model_dir: str, remarks: list[str]) -> str:
+    latest = latest_of_model_dir(model_dir)
     initial = params.task.init_checkpoint
     if latest is None:
         if not initial and "train" not in mode:
             raise ValueError(f"{model_dir}: no checkpoint to evaluate; give its --model_dir or task.init_checkpoint")
-        return _check_initial(params, initial, remarks) if initial else "start: new, with random weights"
-    _check_fit(params, latest, remarks)
+        return _check_initial(params, model, initial, remarks) if initial else "start: new, with random weights"
+    _check_fit(params, model, latest, remarks)
     step = read_step(latest)
-    remarks += _changes(params, model_dir)
+    remarks += changes(params, model_dir)
     if initial:
         remarks.append(f"task.init_checkpoint is not used: {model_dir} has checkpoints of its own")
     if step is not None and step >= params.trainer.train_steps and "train" in mode:
@@ -50,7 +28,7 @@ def check_start(params, mode: str, model_dir: str, remarks: list[str]) -> str:
     return f"start: continues from {latest}" + (f", step {step:,}" if step is not None else "")
 
 
-def _latest_of_model_dir(model_dir: str) -> str | None:
+def latest_of_model_dir(model_dir: str) -> str | None:
     """Raises ValueError where the trainer would overlook checkpoints and start from scratch, over them."""
     import tensorflow as tf
 
@@ -65,12 +43,11 @@ def _latest_of_model_dir(model_dir: str) -> str | None:
     return latest
 
 
-def _check_initial(params, path: str, remarks: list[str]) -> str:
+def _check_initial(params, model: Model, path: str, remarks: list[str]) -> str:
     prefix = find_initial(path)
-    _check_fit(params, prefix, remarks)
-    config = bert_config_of(params)
-    if config is not None:
-        read_whole(prefix, config)
+    _check_fit(params, model, prefix, remarks)
+    if model.config is not None:
+        read_whole(prefix, model.config)
     return f"start: from the weights of {prefix}, with a new optimizer"
 
 
@@ -104,28 +81,25 @@ def _newest(indexes: list[str]) -> str:
     return max(names, key=lambda name: int("0" + "".join(filter(str.isdigit, name))))
 
 
-def _check_fit(params, prefix: str, remarks: list[str]) -> None:
-    config = bert_config_of(params)
-    if config is None:
-        remarks.append(f"{prefix}: not compared with the model, whose encoder is not of type bert")
-        return
-    mismatch = compare_with_config(prefix, config)
-    has_head = any(head.name == NEXT_SENTENCE for head in params.task.model.cls_heads or [])
-    missing = [name for name in mismatch.missing if has_head or "next_sentence" not in name]
-    missing = [name for name in missing if not name.startswith(OUTPUT_LAYER)]
-    unexpected = [item for item in mismatch.unexpected if item[0].startswith(("encoder/", "masked_lm/"))]
-    lines = type(mismatch)(missing, unexpected, mismatch.of_other_shape).lines()
+def _check_fit(params, model: Model, prefix: str, remarks: list[str]) -> None:
+    """Heads that a checkpoint has besides do no harm; the output layer of the next sentence head may be missing."""
+    mismatch = compare_with_config(prefix, model.config) if model.config else compare_with_model(prefix, model)
+    has_head = has_next_sentence(params)
+    missing = [name for name in mismatch.missing if has_head or not is_next_sentence(name)]
+    without_output = [name for name in missing if not name.startswith(OUTPUT_LAYER)]
+    unexpected = [item for item in mismatch.unexpected if not is_next_sentence(item[0])]
+    lines = Mismatch(without_output, unexpected, mismatch.of_other_shape).lines()
     if lines:
         more = f" and {len(lines) - 1} more such" if len(lines) > 1 else ""
         raise ValueError(
             f"{prefix}: does not fit the model of --config_file: {lines[0]}{more}; give the configs/model/*.yaml that "
             "it was trained with"
         )
-    if has_head and len(missing) < len(mismatch.missing):
+    if len(without_output) < len(missing):
         remarks.append(f"{prefix}: has no output layer of the next sentence head, which starts at random")
 
 
-def _changes(params, model_dir: str) -> list[str]:
+def changes(params, model_dir: str) -> list[str]:
     """What is not as it was in the run that is continued."""
     import tensorflow as tf
     import yaml

@@ -25,14 +25,14 @@ HASH_BLOCK_BYTES = 1 << 22
 
 @dataclass(slots=True)
 class Provenance:
-    """One run of one stage.
+    """One run of one stage, made before the stage reads its inputs.
 
     `method` holds the arguments that decide the bytes of the output; `arguments` holds all, as given.
     `report` is filled while the stage runs: counts in and out, items dropped by reason, seconds, memory.
     """
 
     stage: str
-    method: Mapping[str, object]
+    method: dict[str, object]
     inputs: list[Path]
     arguments: Mapping[str, object]
     dictionary: Mapping[str, object] | None = None
@@ -40,6 +40,31 @@ class Provenance:
     report: dict[str, object] = field(default_factory=dict)
     _recipe: dict[str, object] | None = None
     _hashing: threading.Thread | None = None
+    _states: dict[Path, object] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._states = {path: _state(path) for path in self.inputs}
+
+    @contextmanager
+    def unchanged_inputs(self) -> Iterator[None]:
+        """Raises ValueError if an input is not as it was: hashes must be of what was read.
+
+        For this a stage makes its Provenance before it reads. An input that changes may be the cause of another error.
+        """
+        try:
+            yield
+        except Exception:
+            self._check_inputs()
+            raise
+        self._check_inputs()
+
+    def _check_inputs(self) -> None:
+        for path, state in self._states.items():
+            if _state(path) != state:
+                raise ValueError(
+                    f"{path}: changed while this stage was reading it, so nothing was written; run again when no other "
+                    "process writes it"
+                )
 
     def hash_in_background(self) -> None:
         """Begin to hash the inputs in a thread, beside the work of a stage that reads them anyway."""
@@ -103,47 +128,73 @@ def open_outputs(outputs: list[Path], provenance: Provenance, overwrite: bool = 
     for path in outputs:
         if path.is_dir():
             raise IsADirectoryError(f"{path}: is a directory, expected the name of a file to write")
-        if path.exists() and not overwrite and not _was_made_by(path, provenance.recipe()):
-            raise FileExistsError(
-                f"{path}: exists and was made from other inputs or arguments, or not by this stage; "
-                "name another output, or replace it with --overwrite"
-            )
-        _check_record_is_ours(provenance_path(path))
     with ExitStack() as stack:
         temporary = [stack.enter_context(_locked_temporary(path)) for path in outputs]
-        yield temporary
+        for path in outputs:  # behind the lock, or another run could finish between the look and the lock
+            _check_may_be_written(path, provenance, overwrite)
+        with provenance.unchanged_inputs():
+            yield temporary
         for file in temporary:
             file.flush()
             os.fsync(file.fileno())
-        for path, file in zip(outputs, temporary, strict=True):
-            _publish(path, file, provenance)
+        # What this recipe made before a kill is kept: to replace it would for a moment leave it without its record.
+        new = {path: file for path, file in zip(outputs, temporary, strict=True) if not provenance.is_complete([path])}
+        for path in outputs:
+            if path not in new:
+                _temporary_path(path).unlink()
+        for path, file in new.items():
+            stack.enter_context(_temporary_record(path, provenance.to_json(path, os.fstat(file.fileno()).st_size)))
+        for path in new:
+            _publish(path)
 
 
-def _publish(path: Path, file: BinaryIO, provenance: Provenance) -> None:
-    """Give a finished temporary file its name.
+def _check_may_be_written(path: Path, provenance: Provenance, overwrite: bool) -> None:
+    if path.exists() and not overwrite and not _was_made_by(path, provenance.recipe()):
+        raise FileExistsError(
+            f"{path}: exists and was made from other inputs or arguments, or not by this stage; "
+            "name another output, or replace it with --overwrite"
+        )
+    _check_record_is_ours(provenance_path(path))
+
+
+def _publish(path: Path) -> None:
+    """Give a finished temporary file and its record their names.
 
     The record goes first where the name is free, so that a kill between the two leaves no data without its
     record. Where an output is replaced its record goes away first: a kill leaves data that no record vouches for.
     """
-    record = provenance.to_json(path, os.fstat(file.fileno()).st_size)
+    record = provenance_path(path)
     replaces = path.exists()
     if replaces:
-        provenance_path(path).unlink(missing_ok=True)
+        record.unlink(missing_ok=True)
     else:
-        _write_record(path, record)
+        os.replace(_temporary_path(record), record)
     os.replace(_temporary_path(path), path)
     if replaces:
-        _write_record(path, record)
+        os.replace(_temporary_path(record), record)
 
 
-def _write_record(path: Path, record: str) -> None:
-    temporary = provenance_path(path).with_name(provenance_path(path).name + ".tmp")
+@contextmanager
+def _temporary_record(path: Path, record: str) -> Iterator[None]:
+    """Write the record under a temporary name, while the output is locked; removed unless renamed."""
+    temporary = _temporary_path(provenance_path(path))
     try:
-        temporary.write_text(record, encoding="utf-8", newline="\n")
-        os.replace(temporary, provenance_path(path))
-    except BaseException:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            file.write(record)
+            file.flush()
+            os.fsync(file.fileno())
+        yield
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file without record, whole or not at all; what was there is replaced."""
+    with _locked_temporary(path) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+        os.replace(_temporary_path(path), path)
 
 
 def _check_record_is_ours(path: Path) -> None:
@@ -171,8 +222,9 @@ def _locked_temporary(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_path(path)
     with _open_locked(temporary) as file:
-        file.truncate(0)
         try:
+            _check_is_not_being_published(path)
+            file.truncate(0)
             yield file
         finally:
             if _is_same_file(temporary, file):
@@ -182,16 +234,34 @@ def _locked_temporary(path: Path) -> Iterator[BinaryIO]:
 def _open_locked(temporary: Path) -> BinaryIO:
     while True:
         file = open(os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666), "r+b")  # noqa: SIM115
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _lock(file, fcntl.LOCK_EX):
             file.close()
-            raise BlockingIOError(f"{temporary}: another process is writing this output; wait for it to end") from None
-        except OSError:
-            pass  # a file system without locks: two runs with one output are the user's to avoid
+            raise _busy(temporary)
         if _is_same_file(temporary, file):
             return file
         file.close()  # renamed by its owner between our open and our lock: take a new one
+
+
+def _check_is_not_being_published(path: Path) -> None:
+    """Another run keeps its lock on what was its temporary file until the record is there, too."""
+    with suppress(FileNotFoundError), open(path, "rb") as file:
+        if not _lock(file, fcntl.LOCK_SH):
+            raise _busy(path)
+
+
+def _lock(file: BinaryIO, kind: int) -> bool:
+    """False if another process has the lock."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks: two runs with one output are the user's to avoid
+    return True
+
+
+def _busy(path: Path) -> BlockingIOError:
+    return BlockingIOError(f"{path}: another process is writing this output; wait for it to end")
 
 
 def _is_same_file(path: Path, file: BinaryIO) -> bool:
@@ -209,6 +279,14 @@ def _was_made_by(path: Path, recipe: Mapping[str, object]) -> bool:
         return False
     same_recipe = all(record.get(key) == value for key, value in recipe.items())
     return same_recipe and record.get("output") == {"name": path.name, "size": path.stat().st_size}
+
+
+def _state(path: Path) -> object:
+    """What changes when a file is written; None for a pipe, which has no state, and where there is nothing."""
+    if not path.is_file():
+        return None
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def _describe_input(path: Path) -> dict[str, object]:

@@ -9,8 +9,10 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import BrokenExecutor
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import FrameType
+from typing import TextIO
 
 HelpFormatter = argparse.ArgumentDefaultsHelpFormatter
 
@@ -31,19 +33,39 @@ def add_run_arguments(parser: argparse.ArgumentParser, num_workers: bool = True)
 def run_stage(
     parser: argparse.ArgumentParser, main: Callable[[argparse.Namespace], None], argv: list[str] | None = None
 ) -> None:
-    """Parse, print the effective arguments, run; an expected failure is one line on stderr and exit code 1."""
+    """Parse, print the effective arguments, run; an expected failure is one line on stderr and exit code 1.
+
+    Output that nobody reads any more (`| head`, a log on a full disk, a terminal that closed) does not end the work.
+    """
     args = parser.parse_args(argv)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no stage multiplies matrices; idle threads cost 0.15 CPU s
-    signal.signal(signal.SIGTERM, _exit_on_signal)
-    for name, value in sorted(vars(args).items()):
-        print(f"  {name}: {value}")
-    sys.stdout.flush()
+    _handle_signals()
+    _open_missing_streams()
+    with redirect_stdout(_LastingStream(sys.stdout)) as stdout, redirect_stderr(_LastingStream(sys.stderr)):
+        message, code = _run(main, args)
+        stdout.flush()
+        if not code and stdout.error:
+            message, code = f"standard output: {stdout.error}; files are written whatever is printed", 1
+        if code:
+            print(f"{parser.prog}: error: {message}", file=sys.stderr, flush=True)
+    if code:
+        sys.exit(code)
+
+
+def _run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> tuple[str, int]:
+    """An error message and the exit code."""
     try:
+        for name, value in sorted(vars(args).items()):
+            print(f"  {name}: {value}")
+        sys.stdout.flush()
         main(args)
     except KeyboardInterrupt:
-        sys.exit(_error(parser.prog, "interrupted; run the same command again to start over", 130))
+        return "interrupted; run the same command again to start over", 130
+    except _TerminatedError as terminated:
+        return "terminated; run the same command again to start over", terminated.code
     except (ValueError, OSError, EOFError, ImportError, MemoryError, BrokenExecutor) as error:
-        sys.exit(_error(parser.prog, describe_error(error), 1))
+        return describe_error(error), 1
+    return "", 0
 
 
 def describe_error(error: BaseException) -> str:
@@ -57,11 +79,12 @@ def describe_error(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return "out of memory; run again with a smaller --num_workers, or with smaller shards"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"{error.filename or 'output or work directory'}: {error.strerror}; make room and run again"
+        return f"{error.filename or 'output or work directory'}: {os.strerror(errno.ENOSPC)}; make room and run again"
     if isinstance(error, FileExistsError | NotADirectoryError) and error.filename:
         return f"{error.filename}: is a file, expected a directory"
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        text = " ".join(error.strerror.split())  # HDF5's has several lines
+        return f"{error.filename}: {text}" if error.filename else text
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -129,13 +152,66 @@ def _own_peak_memory(fallback: int) -> int:
         return fallback
 
 
-def _error(prog: str, message: str, code: int) -> int:
-    sys.stdout.flush()
-    print(f"{prog}: error: {message}", file=sys.stderr)
-    return code
+class _TerminatedError(SystemExit):
+    """SIGTERM or SIGHUP as an exception, so that temporary files are removed on the way out."""
 
 
-def _exit_on_signal(signum: int, frame: FrameType | None) -> None:
-    """Turn SIGTERM into an exception, so that temporary files are removed on the way out."""
-    print("terminated; run the same command again to start over", file=sys.stderr)
-    sys.exit(128 + signum)
+def _raise_terminated(signum: int, frame: FrameType | None) -> None:
+    raise _TerminatedError(128 + signum)
+
+
+def _handle_signals() -> None:
+    """SIGHUP comes when a terminal closes, unless `nohup` had it ignored."""
+    signal.signal(signal.SIGTERM, _raise_terminated)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _raise_terminated)
+
+
+def default_signals() -> None:
+    """SIGTERM and SIGHUP end this process at once again: a worker, or training, which goes on from checkpoints."""
+    for kind in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(kind) != signal.SIG_IGN:
+            signal.signal(kind, signal.SIG_DFL)
+
+
+def _open_missing_streams() -> None:
+    """Where the caller closed a standard stream (`>&-`), an output must not get its number, and what others print."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
+
+
+class _LastingStream:
+    """A text stream that drops what cannot be written, from then on; `error` tells why, unless the reader left."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.error = ""
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._drop(error)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._drop(error)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def _drop(self, error: OSError) -> None:
+        """What is in buffers, and what child processes print, goes the same way."""
+        if error.errno not in (errno.EPIPE, errno.EIO):  # a pipe or a terminal at whose other end nobody is
+            self.error = error.strerror
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self._stream.fileno())
+        os.close(null)

@@ -1,9 +1,10 @@
 """Model Garden's own training, `official.nlp.train`, with what it leaves out when it starts or continues.
 
-Three things are done that it does not do (measured with tf-models-official 2.20.0). `task.init_checkpoint` restores
-the next sentence output layer too. Where several machines continue a run, all of them take the weights, optimizer and
-step of the last checkpoint: it lets only the first one do so, and stops with an error (Shape mismatch in the collective
-instance). Where several machines train, all of them deal the files in one order.
+Four things are done that it does not do (measured with tf-models-official 2.20.0). `task.init_checkpoint` restores
+all of a model: the next sentence output layer, and ELECTRA's generator and heads. ELECTRA can compute in bfloat16.
+Where several machines continue a run, all of them take the weights, optimizer and step of the last checkpoint: it lets
+only the first one do so, and stops with an error (Shape mismatch in the collective instance). Where several machines
+train, all of them deal the files in one order.
 
 Imports are inside the functions: they take seconds.
 """
@@ -27,6 +28,7 @@ def train(arguments: Sequence[str]) -> None:
 
     gin.bind_parameter(TRAINER_CLASS, make_trainer_class())
     train_lib.OrbitExperimentRunner = make_runner_class()
+    let_electra_compute_in_bfloat16()
     trainer_flags.define_flags()
     flags.mark_flags_as_required(["experiment", "mode", "model_dir"])
     app.run(model_garden.main, argv=[sys.argv[0], *arguments])
@@ -68,6 +70,24 @@ def make_runner_class() -> type:
             )
 
     return Runner
+
+
+def let_electra_compute_in_bfloat16() -> None:
+    """Its logits are float32 where tokens are sampled and losses computed, which must not mix the two types."""
+    import tensorflow as tf
+    from official.nlp.modeling.models import electra_pretrainer
+
+    sample, call = electra_pretrainer.sample_from_softmax, electra_pretrainer.ElectraPretrainer.call
+
+    def sample_from_softmax(logits, disallow=None):
+        return sample(tf.cast(logits, tf.float32), disallow=disallow)
+
+    def call_with_float32_outputs(self, inputs):
+        outputs = call(self, inputs)
+        return {name: tf.cast(o, tf.float32) if o.dtype.is_floating else o for name, o in outputs.items()}
+
+    electra_pretrainer.sample_from_softmax = sample_from_softmax
+    electra_pretrainer.ElectraPretrainer.call = call_with_float32_outputs
 
 
 def link_latest_checkpoint(model_dir: str, directory: str) -> None:

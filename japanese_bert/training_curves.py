@@ -10,15 +10,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# Panel -> tags of training and validation, as Model Garden's masked language model task writes them.
+# Panel -> tags of training and validation, as Model Garden's tasks write them: masked LM, ELECTRA.
 PANELS = {
     "loss": ("training_loss", "validation_loss"),
     "masked LM loss": ("lm_example_loss", "lm_example_loss"),
     "masked LM accuracy": ("masked_lm_accuracy", "masked_lm_accuracy"),
     "next sentence accuracy": ("next_sentence_accuracy", "next_sentence_accuracy"),
+    "replaced token loss": ("discriminator_loss", "discriminator_loss"),
+    "replaced token accuracy": ("discriminator_accuracy", "discriminator_accuracy"),
     "learning rate": ("learning_rate", None),
 }
 SPLITS = ("train", "validation")
+COLUMNS = 3
 
 Curve = list[tuple[int, float]]
 
@@ -101,22 +104,32 @@ def _records(path: Path) -> Iterator[bytes]:
 
 
 def draw(runs: dict[str, dict[tuple[str, str], Curve]], output) -> None:
-    """A PNG with a panel for each of `PANELS`: training as thin lines, validation as lines with points."""
+    """A PNG with the panels for which there are curves: training as thin lines, validation as lines with points."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(2, 3, figsize=(15, 8), layout="constrained")
+    panels = panels_of(runs)
+    rows = max(1, -(-len(panels) // COLUMNS))
+    figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(5 * COLUMNS, 4 * rows), layout="constrained", squeeze=False)
     colors = [f"C{index % 10}" for index in range(len(runs))]
-    for axis, (title, tags) in zip(axes.flat, PANELS.items(), strict=False):
+    for axis in axes.flat[len(panels) :]:
+        axis.axis("off")
+    for axis, (title, tags) in zip(axes.flat, panels.items(), strict=False):
         for color, curves in zip(colors, runs.values(), strict=True):
             _draw_panel(axis, curves, tags, color)
         axis.set(title=title, xlabel="step")
         axis.grid(alpha=0.3)
-    _draw_legend(axes.flat[len(PANELS)], list(runs), colors)
+    _draw_legend(figure, list(runs), colors)
     figure.savefig(output, format="png", dpi=100)
     pyplot.close(figure)
+
+
+def panels_of(runs: dict[str, dict[tuple[str, str], Curve]]) -> dict[str, tuple[str | None, ...]]:
+    """Those of `PANELS` for which a run has a curve."""
+    found = {key for curves in runs.values() for key in curves}
+    return {title: tags for title, tags in PANELS.items() if found & set(zip(SPLITS, tags, strict=True))}
 
 
 def _draw_panel(axis, curves: dict[tuple[str, str], Curve], tags: tuple[str | None, ...], color: str) -> None:
@@ -127,12 +140,14 @@ def _draw_panel(axis, curves: dict[tuple[str, str], Curve], tags: tuple[str | No
             axis.plot(*zip(*curve, strict=True), color=color, **style)
 
 
-def _draw_legend(axis, names: list[str], colors: list[str]) -> None:
-    axis.axis("off")
+def _draw_legend(figure, names: list[str], colors: list[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    lines = []
     for name, color in zip(names, colors, strict=True):
-        axis.plot([], [], color=color, alpha=0.6, linewidth=1, label=f"{name}, training")
-        axis.plot([], [], color=color, marker="o", markersize=3, label=f"{name}, validation")
-    axis.legend(loc="center", frameon=False)
+        lines += [Line2D([], [], color=color, alpha=0.6, linewidth=1, label=f"{name}, training")]
+        lines += [Line2D([], [], color=color, marker="o", markersize=3, label=f"{name}, validation")]
+    figure.legend(handles=lines, loc="outside lower center", ncols=4, frameon=False)
 
 
 def last_values(curves: dict[tuple[str, str], Curve]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import ctypes
 import multiprocessing
+import os
 import signal
 import sys
 from collections import deque
@@ -9,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from typing import Any
+
+from japanese_bert.stage import default_signals
 
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 PENDING_PER_WORKER = 3
@@ -31,7 +34,7 @@ def map_in_order(
         yield from map(function, items)
         return
     context = multiprocessing.get_context("fork")
-    executor = ProcessPoolExecutor(num_workers, context, initializer=_start_worker, initargs=(function,))
+    executor = ProcessPoolExecutor(num_workers, context, initializer=_start_worker, initargs=(function, os.getpid()))
     remaining = iter(items)
     try:
         pending = deque(executor.submit(_call, item) for item in islice(remaining, PENDING_PER_WORKER * num_workers))
@@ -45,21 +48,29 @@ def map_in_order(
 
 def call_in_child(function: Callable, *arguments: Any) -> Any:
     """The result of a call in a fresh process, which takes its memory with it: TensorFlow gives none back."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as child:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, initializer=_end_with_parent, initargs=(os.getpid(),)) as child:
         return child.submit(function, *arguments).result()
 
 
 _function: Callable | None = None
 
 
-def _start_worker(function: Callable) -> None:
-    """Ctrl-C is the parent's to handle, and no worker outlives a parent that was killed."""
+def _start_worker(function: Callable, parent: int) -> None:
+    """Ctrl-C is the parent's to handle; other signals end a worker."""
     global _function
     _function = function
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    default_signals()
+    _end_with_parent(parent)
+
+
+def _end_with_parent(parent: int) -> None:
+    """No child outlives a parent that was killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # killed before that call
+            os._exit(1)
 
 
 def _call(item):

@@ -6,11 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from places import ROOT, SHARED_DATA
 
 from japanese_bert.vocab import SPECIAL_TOKENS, unused_tokens, vocab_bytes
-
-ROOT = Path(__file__).resolve().parents[1]
-SHARED_DATA = ROOT.parent / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)

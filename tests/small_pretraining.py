@@ -61,6 +61,23 @@ def write_model_yaml(path: Path, config: BertConfig) -> Path:
     return path
 
 
+def write_shrunk_yaml(path: Path, model: str, vocab_size: int) -> Path:
+    """A model of configs/model with the sizes of `make_config`, and word embeddings of 8 where they have a size."""
+    params = yaml.safe_load((ROOT / "configs" / "model" / f"{model}.yaml").read_text(encoding="utf-8"))
+    sizes = {"vocab_size": vocab_size, "hidden_size": 24, "num_layers": 3, "num_attention_heads": 4}
+    sizes |= {"intermediate_size": 40, "max_position_embeddings": 48, "embedding_size": 8, "embedding_width": 8}
+    networks = [value for name, value in params["task"]["model"].items() if name.endswith("encoder")]
+    for encoder in (network[network["type"]] for network in networks):
+        encoder |= {name: size for name, size in sizes.items() if name in encoder}
+    if len(networks) == 2:
+        params["task"]["model"]["generator_encoder"]["bert"] |= {"hidden_size": 12, "num_layers": 2}
+    for head in params["task"]["model"]["cls_heads"]:
+        head["inner_dim"] = 24
+    params["trainer"]["optimizer_config"]["learning_rate"]["polynomial"]["initial_learning_rate"] = 1e-3
+    path.write_text(yaml.safe_dump(params), encoding="utf-8")
+    return path
+
+
 def write_data_yaml(path: Path, steps: int = 20, batch: int = 8) -> Path:
     data = {
         "global_batch_size": batch,
@@ -115,24 +132,35 @@ def overrides(place: Path, more: str = "") -> str:
     return f"{paths},{more}" if more else paths
 
 
-def train_command(place: Path, model_dir: Path, more: str = "", mode: str = "train_and_eval", runtime: str = "cpu"):
+def train_command(
+    place: Path,
+    model_dir: Path,
+    more: str = "",
+    mode: str = "train_and_eval",
+    runtime: str = "cpu",
+    model: str = "model.yaml",
+    experiment: str = "bert/pretraining",
+) -> list[str]:
     """A subprocess's arguments: the trainer's flags can be defined only once in a process."""
     return [
         sys.executable,
         str(ROOT / "run_pretraining.py"),
-        "--experiment=bert/pretraining",
+        f"--experiment={experiment}",
         f"--mode={mode}",
         f"--model_dir={model_dir}",
         f"--config_file={place}/data.yaml",
-        f"--config_file={place}/model.yaml",
+        f"--config_file={place}/{model}",
         f"--config_file={ROOT}/configs/runtime/{runtime}.yaml",
         f"--params_override={overrides(place, more)}",
     ]
 
 
-def train(place: Path, model_dir: Path, more: str = "", mode: str = "train_and_eval") -> str:
+def train(place: Path, model_dir: Path, more: str = "", mode: str = "train_and_eval", **names: str) -> str:
     """Run to the end; returns what was printed."""
-    command = train_command(place, model_dir, more, mode)
+    return run(train_command(place, model_dir, more, mode, **names))
+
+
+def run(command: list[str]) -> str:
     process = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
     assert process.returncode == 0, process.stdout[-4000:]
     return process.stdout

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from japanese_bert.bert_config import load_bert_config
-from japanese_bert.checkpoints import weights_of
-from japanese_bert.model_garden import build_model, model_params
+from japanese_bert.model_garden import build_model, encoder_params, model_params
 from japanese_bert.tfrecords import feature_names
 from japanese_bert.vocab import SPECIAL_TOKENS
+from japanese_bert.weight_tables import weights_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,9 +55,46 @@ PARAMETERS = {
     "bert_base_character_v1": 89_711_010,
     "bert_base_character_v2": 91_359_746,
     "bert_large_character_v2": 311_238_658,
+    # Without next sentence head: H H + H + 2 H + 2 less.
+    "bert_base_lamb_wordpiece": 111_241_472,
+    # With a projection E H + H and heads in E; one layer's weights in all: (V + 514) E + 2 E; E H + H; a layer; pooler
+    # H H + H; H E + E + 2 E + V; 2 H + 2.
+    "albert_base_wordpiece": 12_170_882,
+    # Discriminator: embeddings, projection if E is not H, layers, H H + H, H + 1.
+    "electra_small_wordpiece": 13_836_545,
+    "electra_base_wordpiece": 111_207_937,
+    # Generator: embeddings, projection, layers, H E + E + 2 E + V.
+    "electra_small_generator_wordpiece": 4_909_760,
+    "electra_base_generator_wordpiece": 35_467_776,
 }
 MODELS = [*(f"bert_{size}_{tokens}" for size in SIZES for tokens in VOCAB_SIZES), *EARLIER_VOCAB_SIZES]
+# The other systems: a YAML has one network, or an ELECTRA's two, each with a configuration of its own.
+OTHER_NETWORKS = {
+    "albert_base_wordpiece": {"encoder": "albert_base_wordpiece"},
+    "bert_base_lamb_wordpiece": {"encoder": "bert_base_lamb_wordpiece"},
+    **{
+        f"electra_{size}_wordpiece": {
+            "discriminator_encoder": f"electra_{size}_wordpiece",
+            "generator_encoder": f"electra_{size}_generator_wordpiece",
+        }
+        for size in ("small", "base")
+    },
+}
+OTHER_MODELS = [name for networks in OTHER_NETWORKS.values() for name in networks.values()]
+# Embedding and hidden size, layers, heads, intermediate size (ALBERT and ELECTRA papers), the class of Transformers.
+OTHER_ARCHITECTURES = {
+    "albert_base_wordpiece": (128, 768, 12, 12, 3072, "AlbertForPreTraining"),
+    "bert_base_lamb_wordpiece": (None, 768, 12, 12, 3072, "BertForMaskedLM"),
+    "electra_small_wordpiece": (128, 256, 12, 4, 1024, "ElectraForPreTraining"),
+    "electra_small_generator_wordpiece": (128, 64, 12, 1, 256, "ElectraForMaskedLM"),
+    "electra_base_wordpiece": (768, 768, 12, 12, 3072, "ElectraForPreTraining"),
+    "electra_base_generator_wordpiece": (768, 256, 12, 4, 1024, "ElectraForMaskedLM"),
+}
+WITHOUT_CLASS = ["bert_base_talking_heads_wordpiece"]  # in Transformers, so that it is YAML alone
 RUNTIMES = {"cpu": "one_device", "gpu": "mirrored", "tpu": "tpu", "multi_worker": "multi_worker_mirrored"}
+# Fine-tuning: classes, metric, steps, which are 4 epochs of the train file's pairs in batches of 32, a tenth of them
+# warm-up (JGLUE's paper).
+FINETUNING = {"jnli": (3, "accuracy", 2_500, 20_073), "jsts": (1, "pearson_spearman_corr", 1_550, 12_451)}
 FAST_TOKENIZER = "tokenization_bert_japanese_fast"
 
 with_tensorflow = [
@@ -94,10 +131,12 @@ def parse(data: str, model: str, runtime: str | None, overrides: str = ""):
 
 def test_every_model_is_in_every_folder():
     for folder in ("model_configs", "hf_model_configs"):
-        assert sorted(path.name for path in (ROOT / folder).iterdir()) == sorted(MODELS)
-    assert sorted(path.stem for path in (ROOT / "configs/model").iterdir()) == sorted(MODELS)
+        assert sorted(path.name for path in (ROOT / folder).iterdir()) == sorted([*MODELS, *OTHER_MODELS])
+    found = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
+    assert found == sorted([*MODELS, *OTHER_NETWORKS, *WITHOUT_CLASS])
     assert sorted(path.stem for path in (ROOT / "configs/data").iterdir()) == sorted([*STAGES, *DEMO_STAGES])
     assert sorted(path.stem for path in (ROOT / "configs/runtime").iterdir()) == sorted(RUNTIMES)
+    assert sorted(path.stem for path in (ROOT / "configs/finetuning").iterdir()) == sorted(FINETUNING)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -106,6 +145,26 @@ def test_the_three_descriptions_of_a_model_agree(model):
     assert read_yaml("model", model)["task"]["model"] == model_params(config)
     assert (ROOT / "hf_model_configs" / model / "config.json").read_text(encoding="utf-8") == config.to_json()
     assert read_json("model_configs", model).items() <= read_json("hf_model_configs", model).items()
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "network"),
+    [(model, field, network) for model, networks in OTHER_NETWORKS.items() for field, network in networks.items()],
+)
+def test_the_three_descriptions_of_another_system_agree(model, field, network):
+    config, params = bert_config(network), read_yaml("model", model)["task"]["model"]
+    assert params[field] == encoder_params(config)
+    assert params == model_params(config) or config.model_type == "electra"
+    assert (ROOT / "hf_model_configs" / network / "config.json").read_text(encoding="utf-8") == config.to_json()
+    assert read_json("model_configs", network).items() <= read_json("hf_model_configs", network).items()
+
+
+@pytest.mark.parametrize("model", OTHER_MODELS)
+def test_architecture_of_another_system(model):
+    config = bert_config(model)
+    found = (config.embedding_size, config.hidden_size, config.num_hidden_layers, config.num_attention_heads)
+    assert (*found, config.intermediate_size, config.architecture) == OTHER_ARCHITECTURES[model]
+    assert (config.vocab_size, config.max_position_embeddings, config.type_vocab_size) == (32_768, 512, 2)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -127,14 +186,14 @@ def test_architecture_and_learning_rate(model):
         assert config.vocab_size == EARLIER_VOCAB_SIZES.get(model, VOCAB_SIZES[tokens])
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [*MODELS, *OTHER_MODELS])
 def test_tokenizer_config(model):
     tokenizer = read_json("hf_model_configs", model, "tokenizer_config.json")
     assert tokenizer == {
         "tokenizer_class": "BertJapaneseTokenizer",
         "do_lower_case": False,
         "word_tokenizer_type": "mecab",
-        "subword_tokenizer_type": model.split("_")[2],
+        "subword_tokenizer_type": "character" if "character" in model else "wordpiece",
         "mecab_kwargs": {"mecab_dic": "ipadic" if model.endswith("_v1") else "unidic_lite"},
         "model_max_length": bert_config(model).max_position_embeddings,
         "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
@@ -142,7 +201,7 @@ def test_tokenizer_config(model):
     }
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [*MODELS, *OTHER_MODELS])
 def test_fast_tokenizer_is_in_the_directory(model):
     """A link to the one module: `cp hf_model_configs/<name>/* DIRECTORY` copies what it points to."""
     link = ROOT / "hf_model_configs" / model / f"{FAST_TOKENIZER}.py"
@@ -173,16 +232,17 @@ def test_tokenizer_of_a_directory_with_segments(tmp_path, model, pieces):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("model", MODELS)
-def test_weights_are_those_of_bert_for_pretraining(model):
+@pytest.mark.parametrize("model", [*MODELS, *OTHER_MODELS])
+def test_weights_are_those_of_the_class(model):
     """Names and shapes of the table against PyTorch's model, made without memory; the tied decoder is not in it."""
     import torch
-    from transformers import AutoConfig, BertForPreTraining
+    import transformers
 
-    with torch.device("meta"):
-        pytorch = BertForPreTraining(AutoConfig.from_pretrained(ROOT / "hf_model_configs" / model))
-    expected = {name: tuple(parameter.shape) for name, parameter in pytorch.named_parameters()}
     config = bert_config(model)
+    with torch.device("meta"):
+        pytorch_config = transformers.AutoConfig.from_pretrained(ROOT / "hf_model_configs" / model)
+        pytorch = getattr(transformers, config.architecture)(pytorch_config)
+    expected = {name: tuple(parameter.shape) for name, parameter in pytorch.named_parameters()}
     found = {row.hf_name: row.hf_shape(config) for row in weights_of(config)}
     assert len(found) == len(weights_of(config))
     assert found == expected
@@ -247,7 +307,7 @@ class TestModelGarden:
         [
             "bert_tiny_wordpiece",
             "bert_base_character",
-            *(pytest.param(name, marks=pytest.mark.slow) for name in PARAMETERS if name != "bert_base_character"),
+            *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS[2:] if name != "bert_base_character"),
         ],
     )
     def test_built_model_has_the_parameters_of_the_table(self, model):
@@ -258,3 +318,30 @@ class TestModelGarden:
         parameters = build_model(params.task.model.as_dict()).count_params() - untrained_pooler
         assert parameters == sum(prod(row.tf_shape(config)) for row in weights_of(config))
         assert parameters == PARAMETERS.get(model, parameters)
+
+    @pytest.mark.parametrize("runtime", RUNTIMES)
+    @pytest.mark.parametrize("task", FINETUNING)
+    def test_finetuning_as_the_benchmark_sets_it(self, task, runtime):
+        from official.core import train_utils
+        from official.nlp.configs import finetuning_experiments  # noqa: F401
+
+        files = [str(ROOT / "configs" / f"{file}.yaml") for file in (f"finetuning/{task}", f"runtime/{runtime}")]
+        overrides = "task.hub_module_url=a,task.model.use_encoder_pooler=true"
+        options = train_utils.ParseConfigOptions("bert/sentence_prediction", files, "", "", overrides)
+        params = train_utils.parse_configuration(options, print_return=False)
+        num_classes, metric, steps, num_pairs = FINETUNING[task]
+        assert (params.task.model.num_classes, params.task.metric_type) == (num_classes, metric)
+        assert params.task.init_cls_pooler
+        for data in (params.task.train_data, params.task.validation_data):
+            assert (data.seq_length, data.global_batch_size, data.file_type) == (128, 32, "tfrecord_compressed")
+            assert data.label_type == ("float" if num_classes == 1 else "int")
+        assert params.task.train_data.shuffle_buffer_size > num_pairs
+        assert not params.task.validation_data.drop_remainder
+        trainer, optimizer = params.trainer, params.trainer.optimizer_config
+        assert trainer.train_steps == optimizer.learning_rate.polynomial.decay_steps == steps
+        assert steps * 32 / num_pairs == pytest.approx(4, rel=0.01)
+        assert optimizer.warmup.polynomial.warmup_steps == steps // 10
+        assert optimizer.learning_rate.polynomial.initial_learning_rate == 5e-5
+        assert (optimizer.optimizer.adamw.weight_decay_rate, optimizer.optimizer.adamw.gradient_clip_norm) == (0, 1)
+        assert all(value % trainer.steps_per_loop == 0 for value in (steps, trainer.validation_interval))
+        assert trainer.validation_steps == -1

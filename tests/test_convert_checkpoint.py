@@ -4,28 +4,30 @@ import dataclasses
 import json
 import shutil
 import stat
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-import convert_tf2_checkpoint_to_all_frameworks as convert
-from japanese_bert import frameworks, onnx_export, stage, verification
-from japanese_bert.bert_config import BertConfig
-from japanese_bert.checkpoints import (
-    WORD_EMBEDDINGS,
-    WORD_EMBEDDINGS_IN_ENCODER,
-    _variables,
-    read_weights,
-    weights_of,
+from converting import (
+    assert_flax_file_holds,
+    assert_keras_file_holds,
+    assert_refused,
+    read_safetensors,
+    run,
+    use,
+    write_tfrecord,
 )
+
+from japanese_bert import frameworks, onnx_export, verification
+from japanese_bert.bert_config import BertConfig
+from japanese_bert.checkpoints import compare_with_config, read_weights
 from japanese_bert.mecab import find_dictionary
 from japanese_bert.model_files import flax_weight_path, keras_weight_name
 from japanese_bert.model_garden import build_model, model_params, read_instances
 from japanese_bert.verification import MAX_LOGIT_DIFFERENCE
 from japanese_bert.vocab import SPECIAL_TOKENS, vocab_bytes
+from japanese_bert.weight_tables import IN_ENCODER, IN_HEAD, weights_of
 
 pytestmark = [
     pytest.mark.tensorflow,
@@ -77,34 +79,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tfrecord(tmp_path_factory):
-    """Random instances of every length, written by TensorFlow."""
-    import tensorflow as tf
-
-    path = tmp_path_factory.mktemp("data") / "instances.tfrecord.gz"
-    rng = np.random.default_rng(1)
-    with tf.io.TFRecordWriter(str(path), options="GZIP") as writer:
-        for length in range(5, CONFIG.max_position_embeddings + 1):
-            writer.write(random_example(rng, length).SerializeToString())
-    return path
-
-
-def random_example(rng, length: int):
-    from tensorflow.train import Example, Feature, Features, FloatList, Int64List
-
-    def padded(values, size):
-        return Feature(int64_list=Int64List(value=[*values, *[0] * (size - len(values))]))
-
-    seq_length = CONFIG.max_position_embeddings
-    features = {
-        "input_word_ids": padded(rng.integers(5, CONFIG.vocab_size, length), seq_length),
-        "input_mask": padded([1] * length, seq_length),
-        "input_type_ids": padded([0] * 3 + [1] * (length - 3), seq_length),
-        "masked_lm_positions": padded(rng.choice(length, 2, replace=False), 3),
-        "masked_lm_ids": padded(rng.integers(5, CONFIG.vocab_size, 2), 3),
-        "masked_lm_weights": Feature(float_list=FloatList(value=[1.0, 1.0, 0.0])),
-        "next_sentence_labels": padded([1], 1),
-    }
-    return Example(features=Features(feature=features))
+    return write_tfrecord(tmp_path_factory.mktemp("data") / "instances.tfrecord.gz", CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -127,25 +102,6 @@ def tokenizer_flags(tmp_path_factory) -> list[str]:
     return ["--hf_config_dir", str(hf_config_dir), "--vocab_file", str(vocab)]
 
 
-def run(checkpoint: Path, output: Path, *flags: str, config: Path | None = None) -> None:
-    """Without proof unless asked for, which takes seconds."""
-    config = config or checkpoint.parent / "config.json"
-    required = ["--tf_checkpoint_path", checkpoint, "--tf_config_file", config, "--output_path", output, "--no-verify"]
-    stage.run_stage(convert.get_parser(), convert.main, [str(value) for value in [*required, *flags]])
-
-
-def assert_refused(capsys, message: str, checkpoint: Path, output: Path, *flags: str, config: Path | None = None):
-    """The stage ends with exit code 1 and one line, and leaves no trace of the output."""
-    before = sorted(output.parent.iterdir())
-    with pytest.raises(SystemExit) as error:
-        run(checkpoint, output, *flags, config=config)
-    lines = capsys.readouterr().err.splitlines()
-    assert error.value.code == 1
-    assert len(lines) == 1, lines
-    assert message in lines[0]
-    assert sorted(output.parent.iterdir()) == before
-
-
 def write_config(path: Path, **changes) -> Path:
     path.write_text(dataclasses.replace(CONFIG, **changes).to_json(), encoding="utf-8")
     return path
@@ -156,12 +112,6 @@ def copy_checkpoint(trained: Path, target: Path) -> Path:
     for path in [*trained.glob("ckpt-8.*"), trained / "config.json"]:
         shutil.copyfile(path, target / path.name)
     return target / "ckpt-8"
-
-
-def read_safetensors(directory: Path) -> dict[str, np.ndarray]:
-    from safetensors.numpy import load_file
-
-    return load_file(directory / "model.safetensors")
 
 
 def test_every_weight_is_used_exactly_once(trained, converted):
@@ -200,9 +150,9 @@ def test_logits_equal_model_garden(converted, cases, in_this_process):
     found = list(frameworks.differences(converted, cases).values())
     assert [case.instances["input_word_ids"].shape for case in cases] == [(8, 16), (3, 10)]
     assert [item is None for item in found] == [False, True, True]
-    assert 0 < found[0].masked < MAX_LOGIT_DIFFERENCE
-    assert 0 < found[0].next_sentence < MAX_LOGIT_DIFFERENCE
-    assert not found[0].exceeds(MAX_LOGIT_DIFFERENCE)
+    assert 0 < found[0]["masked"] < MAX_LOGIT_DIFFERENCE
+    assert 0 < found[0]["next_sentence"] < MAX_LOGIT_DIFFERENCE
+    assert not frameworks.exceed(found[0], MAX_LOGIT_DIFFERENCE)
 
 
 def test_loads_without_missing_or_unexpected_weights(converted):
@@ -214,29 +164,13 @@ def test_loads_without_missing_or_unexpected_weights(converted):
 
 
 def test_keras_file_holds_the_same_weights(converted):
-    """Read as transformers 4 did: the layers' attributes name the data sets."""
-    import h5py
-
-    found = {}
-    with h5py.File(converted / "tf_model.h5") as file:
-        for layer in file.attrs["layer_names"]:
-            for name in file[layer].attrs["weight_names"]:
-                found[name] = file[layer][name][()]
-    expected = {keras_weight_name(name): array for name, array in read_safetensors(converted).items()}
-    assert sorted(found) == sorted(expected)
-    for name, array in expected.items():
-        assert np.array_equal(found[name], array.T if name.endswith("/kernel:0") else array), name
+    weights = read_safetensors(converted)
+    assert_keras_file_holds(converted, {keras_weight_name(name): array for name, array in weights.items()})
 
 
 def test_flax_file_holds_the_same_weights(converted):
-    from flax.serialization import msgpack_restore
-    from flax.traverse_util import flatten_dict
-
-    found = flatten_dict(msgpack_restore((converted / "flax_model.msgpack").read_bytes()))
-    expected = {tuple(flax_weight_path(name)): array for name, array in read_safetensors(converted).items()}
-    assert sorted(found) == sorted(expected)
-    for path, array in expected.items():
-        assert np.array_equal(found[path], array.T if path[-1] == "kernel" else array), path
+    weights = read_safetensors(converted)
+    assert_flax_file_holds(converted, {tuple(flax_weight_path(name)): array for name, array in weights.items()})
 
 
 @pytest.mark.parametrize(
@@ -272,7 +206,7 @@ def test_word_embeddings_under_the_name_of_the_encoder(trained, tmp_path):
     classes = tf.train.Checkpoint(classification_heads=model.classification_heads)
     prefix = Path(tf.train.Checkpoint(model=classes, **items).write(str(tmp_path / "ckpt")))
     names = [name for name, _ in tf.train.list_variables(str(prefix))]
-    assert not any(WORD_EMBEDDINGS in name for name in names)
+    assert not any(IN_HEAD in name for name in names)
     expected = read_weights(trained[0] / "ckpt-8", CONFIG)
     found = read_weights(prefix, CONFIG)
     assert sorted(found) == sorted(expected)
@@ -327,15 +261,15 @@ def test_wrong_logits_are_refused(trained, converted, cases, in_this_process, tm
     text = (broken / "config.json").read_text(encoding="utf-8")
     (broken / "config.json").write_text(text.replace('"gelu_new"', '"relu"'), encoding="utf-8")
     (difference, *_) = frameworks.differences(broken, cases).values()
-    assert difference.exceeds(MAX_LOGIT_DIFFERENCE)
+    assert frameworks.exceed(difference, MAX_LOGIT_DIFFERENCE)
     monkeypatch.setattr(verification, "MAX_LOGIT_DIFFERENCE", 1e-9)
     assert_refused(capsys, "logits of PyTorch", trained[0] / "ckpt-8", tmp_path / "model", "--verify")
 
 
 def test_no_number_exceeds_every_tolerance():
-    assert frameworks.Difference(float("nan"), 0.0).exceeds(1.0)
-    assert frameworks.Difference(0.0, float("nan")).exceeds(1.0)
-    assert not frameworks.Difference(1.0, 1.0).exceeds(1.0)
+    assert frameworks.exceed({"masked": float("nan"), "next_sentence": 0.0}, 1.0)
+    assert frameworks.exceed({"masked": 0.0, "next_sentence": float("nan")}, 1.0)
+    assert not frameworks.exceed({"masked": 1.0, "next_sentence": 1.0}, 1.0)
 
 
 def test_cases_survive_the_way_to_another_environment(cases, tmp_path):
@@ -343,10 +277,9 @@ def test_cases_survive_the_way_to_another_environment(cases, tmp_path):
     found = frameworks.load_cases(tmp_path / "cases.npz")
     assert len(found) == len(cases) == 2
     for case, expected in zip(found, cases, strict=True):
-        assert np.array_equal(case.masked, expected.masked)
-        assert np.array_equal(case.next_sentence, expected.next_sentence)
-        assert sorted(case.instances) == sorted(expected.instances)
-        assert all(np.array_equal(case.instances[name], array) for name, array in expected.instances.items())
+        for found_arrays, arrays in ((case.logits, expected.logits), (case.instances, expected.instances)):
+            assert sorted(found_arrays) == sorted(arrays)
+            assert all(np.array_equal(found_arrays[name], array) for name, array in arrays.items())
 
 
 def test_made_instances():
@@ -386,10 +319,16 @@ def test_proof_needs_no_contradiction(trained, tmp_path, capsys):
     assert_refused(capsys, message, trained[0] / "ckpt-8", tmp_path / "model", *flags)
 
 
-def test_two_variables_for_one_weight_are_refused():
-    name = f"{WORD_EMBEDDINGS_IN_ENCODER}/.ATTRIBUTES/VARIABLE_VALUE"
-    with pytest.raises(ValueError, match="two variables for one weight"):
-        _variables({name: [50, 12], f"{WORD_EMBEDDINGS}/.ATTRIBUTES/VARIABLE_VALUE": [50, 12]}, CONFIG)
+def test_two_variables_for_one_weight_are_refused(trained, tmp_path):
+    import tensorflow as tf
+
+    model = trained[1]
+    table = tf.Variable(model.encoder_network.get_embedding_table())
+    encoder = tf.train.Checkpoint(**{"layer_with_weights-0": tf.train.Checkpoint(embeddings=table)})
+    items = {"encoder": encoder, "masked_lm": tf.train.Checkpoint(embedding_table=tf.Variable(table))}
+    prefix = Path(tf.train.Checkpoint(**items).write(str(tmp_path / "ckpt")))
+    unexpected = compare_with_config(str(prefix), CONFIG).unexpected
+    assert unexpected == [(IN_ENCODER, (50, 12))]
 
 
 def test_verification_needs_data_for_this_model(trained, tfrecord):
@@ -531,15 +470,6 @@ def test_hf_config_of_another_model_is_refused(trained, tmp_path, capsys):
     hf_config_dir = Path(__file__).parents[1] / "hf_model_configs" / "bert_tiny_wordpiece"
     flags = ("--hf_config_dir", str(hf_config_dir))
     assert_refused(capsys, "describes another model", trained[0] / "ckpt-8", tmp_path / "model", *flags)
-
-
-def use(python: Path | str, directory: Path) -> tuple[dict, dict[str, str]]:
-    """What `use_model_directory.py` finds, and what was written to stderr by class."""
-    script = Path(__file__).with_name("use_model_directory.py")
-    process = subprocess.run([python, script, directory], capture_output=True, encoding="utf-8")
-    assert process.returncode == 0, process.stderr
-    parts = process.stderr.split("=== ")[1:]
-    return json.loads(process.stdout.strip().split("\n")[-1]), dict(part.split("\n", 1) for part in parts)
 
 
 @pytest.mark.slow

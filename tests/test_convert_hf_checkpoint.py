@@ -216,7 +216,7 @@ def test_half_precision_loses_nothing_more(place, tmp_path):
 
 def test_model_without_next_sentence_head_gets_one(place, tmp_path, capsys):
     kept = {name: tensor for name, tensor in tensors_of(place / "hf").items() if "seq_rel" not in name}
-    directory = copy_with(place, tmp_path / "hf", kept)
+    directory = copy_with(place, tmp_path / "hf", kept, architectures=["BertForMaskedLM"])
     run(directory, tmp_path / "tf2")
     assert "the next sentence head is new, random" in capsys.readouterr().err
     weights = read_weights(tmp_path / "tf2" / "ckpt-0", load_bert_config(tmp_path / "tf2" / "config.json"))
@@ -291,6 +291,11 @@ def test_vocabulary_without_anything_new_is_refused(place, tmp_path, capsys):
         ),
         (lambda tensors: None, {"intermediate_size": 41}, "has shape (40,), expected (41,)"),
         (lambda tensors: None, {"hidden_act": "relu"}, "hidden_act is 'relu'"),
+        (
+            lambda tensors: None,
+            {"model_type": "electra", "architectures": ["ElectraForMaskedLM"], "embedding_size": 24},
+            "model_type is electra; only a BERT can be trained on",
+        ),
         (lambda tensors: None, {"vocab_size": 130}, "has 131 tokens, but vocab_size is 130"),
     ],
 )

@@ -100,6 +100,42 @@ def model_dir(request, tmp_path, wordpiece_vocab, character_vocab) -> Path:
     return directory
 
 
+@pytest.fixture
+def other_model_dir(request, model_dir) -> Path:
+    """Another's model, which takes no token types, with BERT's tokenizer, which gives them, or a fast one."""
+    import transformers
+
+    name, tokenizer = request.param
+    (model_dir / "model.safetensors").unlink()
+    if tokenizer == "unigram":
+        (model_dir / "vocab.txt").unlink()
+        make_unigram_tokenizer().save_pretrained(model_dir)
+    sizes = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32, "hidden_size": 16}
+    if name == "DistilBert":
+        sizes = {"n_layers": 2, "n_heads": 2, "dim": 16, "hidden_dim": 32}
+    tokens = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "cls_token_id": 0, "sep_token_id": 2}
+    types = {"type_vocab_size": 0 if name == "DebertaV2" else 1}
+    config = getattr(transformers, f"{name}Config")(vocab_size=1000, **sizes, **tokens, **types)
+    getattr(transformers, f"{name}ForMaskedLM")(config).save_pretrained(model_dir)
+    return model_dir
+
+
+def make_unigram_tokenizer():
+    """As SentencePiece models have it, with RoBERTa's special tokens."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.NFKC(), pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=100, special_tokens=[*special.values()], unk_token="<unk>")
+    tokenizer.train_from_iterator([subject + verb for subject in SUBJECTS for verb in VERBS] * 9, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", **special)
+
+
 def evaluate(*arguments) -> str:
     """Standard output of the stage."""
     out = io.StringIO()
@@ -146,6 +182,29 @@ def test_all_tasks_are_trained_and_scored(command, tmp_path):
     contexts = json.dumps(make_squad(12), ensure_ascii=False)
     for line in (output / "jsquad" / "lr0.001_epochs1_seed1.jsonl").read_text(encoding="utf-8").split("\n")[:-1]:
         assert json.loads(line)["prediction"] in contexts
+
+
+@pytest.mark.parametrize(
+    "other_model_dir",
+    [
+        ("Roberta", "bert"),
+        pytest.param(("DistilBert", "bert"), marks=pytest.mark.slow),
+        pytest.param(("Roberta", "unigram"), marks=pytest.mark.slow),
+        pytest.param(("DebertaV2", "unigram"), marks=pytest.mark.slow),
+        pytest.param(("ModernBert", "unigram"), marks=pytest.mark.slow),
+    ],
+    indirect=True,
+    ids="-".join,
+)
+def test_models_of_others(other_model_dir, command, tmp_path):
+    names = ["jsts", "jcommonsenseqa", "jsquad"]
+    evaluate(*command, "--num_train_epochs", 1, "--tasks", *names)
+    results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
+    assert list(results["tasks"]) == names
+    answers = (tmp_path / "out" / "jsquad" / "lr0.001_epochs1_seed42.jsonl").read_text(encoding="utf-8")
+    contexts = json.dumps(make_squad(12), ensure_ascii=False)
+    predictions = [json.loads(line)["prediction"] for line in answers.split("\n")[:-1]]
+    assert len(predictions) == 12 and all(predictions) and all(text in contexts for text in predictions)
 
 
 def test_training_learns(command, tmp_path):

@@ -6,7 +6,7 @@ import re
 
 import pytest
 import scipy.stats
-from conftest import SHARED_DATA
+from places import SHARED_DATA
 
 from japanese_bert.jglue_metrics import (
     METRICS,

@@ -120,12 +120,3 @@ def test_chart_has_a_panel_for_each_task_and_a_bar_for_each_model(monkeypatch):
     assert names == ["my-model", *(f"{model} (quoted)" for model in QUOTED_SCORES)]
     monkeypatch.undo()
     pyplot.close(kept[0])
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "new" / "results.md"
-    jglue_report.replace_file(path, b"one")
-    with pytest.raises(TypeError):
-        jglue_report.replace_file(path, "two")
-    assert path.read_bytes() == b"one"
-    assert [file.name for file in path.parent.iterdir()] == ["results.md"]

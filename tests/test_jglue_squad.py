@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
-from conftest import SHARED_DATA
+from places import SHARED_DATA
 
 from japanese_bert import jglue_squad
 from japanese_bert.jglue_metrics import score

@@ -8,7 +8,7 @@ import pytest
 
 import plot_training_curves
 from japanese_bert import stage
-from japanese_bert.training_curves import read_run
+from japanese_bert.training_curves import panels_of, read_run
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -77,6 +77,24 @@ def test_picture_of_two_runs(tmp_path, capsys):
     assert "ours: 40 steps" in printed
     assert f"{tmp_path}/b: 20 steps" in printed
     assert printed.count("loss (train): 6") == 2
+
+
+def test_panels_are_those_with_curves(tmp_path):
+    """Of a run without next sentences, of an ELECTRA, of both."""
+    tags = {
+        "masked": ["lm_example_loss"],
+        "electra": ["lm_example_loss", "discriminator_loss", "discriminator_accuracy"],
+    }
+    for name, names in tags.items():
+        for tag in names:
+            write_events(tmp_path / f"{name}/validation/events.out.tfevents.{tag}.v2", 100, [(10, 0.5)], tag)
+    runs = {name: read_run([tmp_path / name]) for name in tags}
+    assert list(panels_of({"masked": runs["masked"]})) == ["masked LM loss"]
+    panels = ["masked LM loss", "replaced token loss", "replaced token accuracy"]
+    assert list(panels_of({"electra": runs["electra"]})) == list(panels_of(runs)) == panels
+    output = tmp_path / "curves.png"
+    run(f"--run={tmp_path}/electra", f"--run={tmp_path}/masked", f"--output_file={output}")
+    assert output.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

@@ -24,29 +24,30 @@ def load(name: str, directory: str, **options):
 def main(directory: str) -> None:
     from transformers import pipeline
 
+    with open(f"{directory}/config.json", encoding="utf-8") as file:
+        architecture = json.load(file)["architectures"][0]
+    name, _, use = architecture.partition("For")
+    fills_masks = architecture != "ElectraForPreTraining"
+    classes = ["AutoModelForMaskedLM"] if fills_masks else ["AutoModel"]
+    classes += ["AutoModelForPreTraining"] if use == "PreTraining" else []
+    # A model for pretraining also gives its encoder and masked LM head.
+    others = [(f"TF{architecture}", {"use_safetensors": False}), (f"Flax{architecture}", {})]
+    if fills_masks and use == "PreTraining":
+        others.insert(1, (f"TF{name}ForMaskedLM", {"use_safetensors": False}))
     tokenizer = load("AutoTokenizer", directory)
+    encoded = tokenizer(SENTENCES[0], return_tensors="pt")
     found = {
         "version": metadata.version("transformers"),
         "pair": dict(tokenizer("今日は", "晴れです")),
-        "logits": {
-            name: load(name, directory)(**tokenizer(SENTENCES[0], return_tensors="pt"))[0].shape[-1]
-            for name in ("AutoModelForMaskedLM", "AutoModelForPreTraining")
-        },
-        "loaded": [
-            name
-            for name, options in (
-                ("TFBertForPreTraining", {"use_safetensors": False}),
-                ("TFBertForMaskedLM", {"use_safetensors": False}),
-                ("FlaxBertForPreTraining", {}),
-            )
-            if load(name, directory, **options) is not None
-        ],
+        "shapes": {item: list(load(item, directory)(**encoded)[0].shape) for item in classes},
+        "loaded": [item for item, options in others if load(item, directory, **options) is not None],
     }
-    print("=== pipeline", file=sys.stderr, flush=True)
-    fill_mask = pipeline("fill-mask", model=directory, top_k=5)
-    predictions = [fill_mask(sentence) for sentence in SENTENCES]
-    found["tokens"] = [[item["token_str"] for item in items] for items in predictions]
-    found["scores"] = [[item["score"] for item in items] for items in predictions]
+    if fills_masks:
+        print("=== pipeline", file=sys.stderr, flush=True)
+        fill_mask = pipeline("fill-mask", model=directory, top_k=5)
+        predictions = [fill_mask(sentence) for sentence in SENTENCES]
+        found["tokens"] = [[item["token_str"] for item in items] for items in predictions]
+        found["scores"] = [[item["score"] for item in items] for items in predictions]
     print(json.dumps(found, ensure_ascii=False))
 
 

@@ -1,0 +1,1 @@
+../../japanese_bert/fast_tokenizer.py

@@ -1,0 +1,42 @@
+"""Loaded by the Python of a disturbed run, which it stops (SIGSTOP) before its N-th step, for the test to act.
+
+A step is a change of names: a file below FAULT_BELOW opened for writing, a rename, a removal, a new directory; with
+FAULT_READ also the opening of that file. Steps are told by Python's audit events, in the main process only, and their
+names are appended to the file FAULT_LOG. Without FAULT_BELOW nothing is done.
+"""
+
+import os
+import signal
+import sys
+
+CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate"}
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
+def stop_at_step(below: str, read: str, number: int, log: int) -> None:
+    steps, pid = 0, os.getpid()
+
+    def hook(event: str, arguments: tuple) -> None:
+        nonlocal steps
+        if (event == "open" or event in CHANGES) and os.getpid() == pid:
+            path = arguments[0]
+            if not isinstance(path, str | bytes):
+                path = "" if isinstance(path, int) else os.fspath(path)
+            path = os.path.abspath(os.fsdecode(path)) if path else ""
+            is_write = event != "open" or (arguments[2] or 0) & WRITING
+            if (is_write and path.startswith(below)) or (read and path == read):
+                steps += 1
+                os.write(log, f"{event} {os.path.basename(path)}\n".encode())
+                if steps == number:
+                    os.kill(pid, signal.SIGSTOP)
+
+    sys.addaudithook(hook)
+
+
+if "FAULT_BELOW" in os.environ:
+    stop_at_step(
+        os.environ.pop("FAULT_BELOW"),
+        os.environ.pop("FAULT_READ", ""),
+        int(os.environ.pop("FAULT_STEP", "0")),
+        os.open(os.environ.pop("FAULT_LOG"), os.O_WRONLY | os.O_CREAT | os.O_APPEND),
+    )

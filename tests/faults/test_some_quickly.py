@@ -1,0 +1,76 @@
+"""A few faults of each kind for the default run of the tests, and those of the cache of compiled code."""
+
+import os
+import signal
+from functools import partial
+
+import pytest
+from disturbed_runs import assert_equal, final_files
+from stage_table import DATA_STAGES
+from test_crowds import kill_decompressor, kill_worker, overtake
+from test_disks import fill, mounted, run_on_small_disk
+from test_inputs import append, change_at_step, run_on_cut_stream
+from test_kills import kill_twice_at_steps, replace_and_kill, terminate_at_step
+
+STAGES = {stage.short: stage for stage in DATA_STAGES}
+for_stages = partial(pytest.mark.parametrize, "stage", ids=str)
+
+
+@for_stages([STAGES["merge"], STAGES["data"]])
+def test_kills(subject):
+    """Between the names of the last record and of its file, in this run and the next; while an output is replaced."""
+    last = subject.steps().index(f"os.rename {list(subject.undisturbed()[0])[-2].rpartition('/')[2]}.tmp") + 1
+    kill_twice_at_steps(subject, last, last - 1)
+    replace_and_kill(subject, last)
+    assert terminate_at_step(subject, signal.SIGTERM, last - 2)
+
+
+@for_stages([STAGES["merge"], STAGES["data"]])
+def test_full_disk(subject):
+    assert run_on_small_disk(subject, 40)
+
+
+@for_stages([STAGES["data"]])
+def test_crowds(subject):
+    assert overtake(subject, 3, subject.stage.other, ())
+    assert any(kill_worker(subject, 0.1) for _ in range(3))
+
+
+@for_stages([STAGES["merge"]])
+def test_cut_input(subject):
+    run_on_cut_stream(subject, ".xz", "last byte")
+    assert any(kill_decompressor(subject, ".xz", 0) for _ in range(3))
+
+
+@for_stages([STAGES["data"]])
+def test_changing_input(subject):
+    """It is hashed, grows, and is read."""
+    steps = subject.steps(read=subject.stage.input)
+    reading = len(steps) - steps[::-1].index("open corpus.txt")
+    assert change_at_step(subject, partial(append, subject.stage), reading)
+
+
+@pytest.mark.slow
+@for_stages([STAGES["data"]])
+def test_full_disk_for_the_cache_of_compiled_code(subject):
+    """It costs the next process its time to compile, but stops none."""
+    place = subject.place()
+    with mounted(place / "cache", 1 << 20) as cache:
+        fill(cache)
+        run = subject.run(place, "--num_workers", "1", environment={"NUMBA_CACHE_DIR": str(cache)})
+    assert run.process.returncode == 0, run.read("stderr")
+    assert_equal(final_files(place), subject.undisturbed()[0])
+
+
+@pytest.mark.slow
+@for_stages([STAGES["data"]])
+def test_runs_that_start_at_once_with_a_cold_cache_of_compiled_code(subject, tmp_path):
+    """xargs -P: all compile, all write the cache, all give the same bytes."""
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    places = [subject.place() for _ in range(3)]
+    runs = [subject.start(place, "--num_workers", "1", environment=environment) for place in places[:2]]
+    assert [run.wait() for run in runs] == [0, 0], [run.read("stderr") for run in runs]
+    assert any(files for _, _, files in os.walk(tmp_path)), "nothing in the cache"
+    subject.run(places[2], environment=environment)
+    for place in places:
+        assert_equal(final_files(place), subject.undisturbed()[0])
