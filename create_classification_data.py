@@ -62,18 +62,19 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.words import make_word_splitter
 
     stopwatch = stage.Stopwatch()
-    vocab = load_vocab(args.vocab_file)
-    encode_word = make_subword_encoder(args.subword_tokenizer_type, vocab, not args.vocab_has_no_subword_prefix)
     splitter = make_word_splitter(args.word_tokenizer_type, args.mecab_dic_type, args.do_lower_case)
     provenance = Provenance(
         stage="create_classification_data",
         method={name: value for name, value in vars(args).items() if name not in RUN_ARGUMENTS}
-        | {"vocab_size": len(vocab), "outputs": [args.output_file.name]},
+        | {"outputs": [args.output_file.name]},
         inputs=[args.input_file, args.vocab_file],
         arguments=vars(args),
         dictionary=splitter.dictionary.identity() if splitter.dictionary else None,
         packages=("fugashi", "isal"),
     )
+    vocab = load_vocab(args.vocab_file)
+    provenance.method["vocab_size"] = len(vocab)
+    encode_word = make_subword_encoder(args.subword_tokenizer_type, vocab, not args.vocab_has_no_subword_prefix)
     if provenance.is_complete([args.output_file]):
         print(f"complete already: {args.output_file}")
         return
