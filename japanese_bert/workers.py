@@ -7,7 +7,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
 from typing import Any
 
@@ -15,6 +15,7 @@ from japanese_bert.stage import default_signals
 
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 PENDING_PER_WORKER = 3
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def map_in_order(
@@ -37,13 +38,22 @@ def map_in_order(
     executor = ProcessPoolExecutor(num_workers, context, initializer=_start_worker, initargs=(function, os.getpid()))
     remaining = iter(items)
     try:
-        pending = deque(executor.submit(_call, item) for item in islice(remaining, PENDING_PER_WORKER * num_workers))
+        pending = deque(_submit(executor, item) for item in islice(remaining, PENDING_PER_WORKER * num_workers))
         while pending:
             result = pending.popleft().result()
-            pending.extend(executor.submit(_call, item) for item in islice(remaining, 1))
+            pending.extend(_submit(executor, item) for item in islice(remaining, 1))
             yield result
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(executor: ProcessPoolExecutor, item: Any) -> Future:
+    """The first call forks the workers. A signal must not find one with this process's handlers: it would be lost."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+    try:
+        return executor.submit(_call, item)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def call_in_child(function: Callable, *arguments: Any) -> Any:
@@ -62,6 +72,7 @@ def _start_worker(function: Callable, parent: int) -> None:
     _function = function
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     default_signals()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
     _end_with_parent(parent)
 
 

@@ -217,7 +217,8 @@ def test_slurm_with_a_job_cancelled(place, tmp_path_factory):
         run = run_with_job_cancelled(place, "slurm", options, environment, "scancel")
         assert sum(map(attempts, run.logs().values())) == len(NAMES) + 1
         (log_dir,) = (run.directory / "logs").iterdir()
-        assert len(list(log_dir.glob("jobs/*.err"))) == 4  # three workers, and one for the cancelled one
+        jobs = list(log_dir.glob("jobs/*.err"))  # three workers, and one for the cancelled one if work was left for it
+        assert len(jobs) in (3, 4)
         assert wait_until_empty(["squeue", "--noheader"], environment)
 
 

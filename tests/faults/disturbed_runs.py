@@ -155,6 +155,7 @@ class Subject:
                 stdout=stdout if stdout is not None else out,
                 stderr=stderr if stderr is not None else errors,
                 start_new_session=True,
+                preexec_fn=_heed_signals,
             )
         return Run(process, token, place)
 
@@ -208,6 +209,12 @@ class Subject:
         """The output of a whole run, as if it had been made here."""
         self.undisturbed(*flags)
         shutil.copytree(self._places[flags], place / "out", dirs_exist_ok=True)
+
+
+def _heed_signals() -> None:
+    """Also where the tests themselves run under nohup or in the background."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def final_files(place: Path) -> Files:

@@ -26,7 +26,7 @@ def mounted(directory: Path, size: int) -> Iterator[Path]:
     try:
         yield directory
     finally:
-        subprocess.run(["umount", directory], check=True)
+        subprocess.run(["umount", "--lazy", directory], check=True)
 
 
 def remount(directory: Path, option: str) -> None:
