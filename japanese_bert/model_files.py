@@ -43,11 +43,15 @@ FLAX_NDARRAY = 1  # the msgpack extension code of flax.serialization
 
 
 def write_safetensors(weights: Weights, path: Path) -> None:
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     path.touch()
     mode = path.stat().st_mode
-    save_file(dict(weights), path, metadata={"format": "pt"})
+    try:
+        save_file(dict(weights), path, metadata={"format": "pt"})
+    except SafetensorError as error:  # of a full disk, say; no OSError
+        raise OSError(f"{path}: {error}") from None
     path.chmod(mode)  # safetensors makes files that only their owner can read
 
 

@@ -93,7 +93,7 @@ def test_disk_full_at_every_step(subject, begin, stage):
     faults = begin("output directory full at a step", not stage.has_output and NO_OUTPUT)
     steps = subject.step_numbers()
     subject.undisturbed()
-    chosen = steps if stage.is_data else [faults.random(0).choice(steps)]
+    chosen = steps if stage.is_data else steps[:1]  # later ones may need no more room
     faults.attempt_all([(f"step {step}", partial(fill_disk_at_step, subject, step)) for step in chosen])
 
 
