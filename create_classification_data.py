@@ -32,19 +32,7 @@ def get_parser() -> argparse.ArgumentParser:
     what.add_argument("--labels", nargs="+", default=[], help="classes in the order of their numbers, which begin at 0")
     what.add_argument("--regression", action=switch, default=False, help="labels are numbers, as in JSTS")
 
-    words = parser.add_argument_group("tokenization, as in create_pretraining_data.py")
-    words.add_argument("--word_tokenizer_type", choices=["mecab", "basic"], default="mecab", help="text -> words")
-    words.add_argument("--mecab_dic_type", default="unidic_lite", help="unidic_lite, unidic, ipadic or a directory")
-    words.add_argument(
-        "--subword_tokenizer_type", choices=["wordpiece", "character"], default="wordpiece", help="word -> tokens"
-    )
-    words.add_argument(
-        "--vocab_has_no_subword_prefix",
-        action=switch,
-        default=False,
-        help="entries inside words have no ## (character)",
-    )
-    words.add_argument("--do_lower_case", action=switch, default=False, help="as the tokenizer_config.json says")
+    stage.add_tokenization_arguments(parser)
 
     form = parser.add_argument_group("form of the records")
     form.add_argument("--max_seq_length", type=int, default=128, help="tokens, [CLS] and [SEP] included")

@@ -16,6 +16,7 @@ from japanese_bert.stage import (
     HelpFormatter,
     Stopwatch,
     add_run_arguments,
+    add_tokenization_arguments,
     check_positive,
     print_summary,
     progress_bar,
@@ -38,19 +39,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     files.add_argument("--vocab_file", type=Path, required=True, help="vocab.txt of train_tokenizer.py")
 
-    words = parser.add_argument_group("tokenization")
-    words.add_argument("--word_tokenizer_type", choices=["mecab", "basic"], default="mecab", help="sentence -> words")
-    words.add_argument("--mecab_dic_type", default="unidic_lite", help="unidic_lite, unidic, ipadic or a directory")
-    words.add_argument(
-        "--subword_tokenizer_type", choices=["wordpiece", "character"], default="wordpiece", help="word -> tokens"
-    )
-    words.add_argument(
-        "--vocab_has_no_subword_prefix",
-        action=switch,
-        default=False,
-        help="entries inside words have no ## (character)",
-    )
-    words.add_argument("--do_lower_case", action=switch, default=False, help="as the tokenizer_config.json says")
+    add_tokenization_arguments(parser)
 
     method = parser.add_argument_group("method")
     method.add_argument("--max_seq_length", type=int, default=128, help="tokens, [CLS] and [SEP] included")

@@ -7,9 +7,7 @@ nothing starts if there is any. The same command continues a run that was stoppe
 
 import argparse
 import os
-import sys
 import tempfile
-import warnings
 from pathlib import Path
 
 import run_pretraining
@@ -34,16 +32,10 @@ def main(args: argparse.Namespace) -> None:
             args.config_file = [write_encoder(args.tf_config_file, Path(directory)), *(args.config_file or [])]
         del args.tf_config_file
         check(args)
-        if args.check_only:
-            return
-        from japanese_bert import finetuning
+        if not args.check_only:
+            from japanese_bert import finetuning
 
-        stage.default_signals()
-        try:
-            finetuning.train(run_pretraining.trainer_arguments(args))
-        except KeyboardInterrupt:
-            print("interrupted; the same command continues from the last checkpoint", file=sys.stderr)
-            sys.exit(130)
+            run_pretraining.run_trainer(finetuning.train, args)
 
 
 def write_encoder(config_file: Path, directory: Path) -> str:
@@ -61,28 +53,15 @@ def write_encoder(config_file: Path, directory: Path) -> str:
 
 def check(args: argparse.Namespace) -> None:
     """Print what was found, and exit if something is wrong."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of how Model Garden's dependencies call each other
-        from official.common import registry_imports  # noqa: F401
-        from official.core import train_utils
-
+    run_pretraining.import_model_garden()
     from japanese_bert.finetuning_checks import EXPERIMENT, check_all
 
     stopwatch = stage.Stopwatch()
     if args.experiment != EXPERIMENT:
         raise ValueError(f"--experiment {args.experiment}: expected {EXPERIMENT}")
-    try:
-        params = train_utils.parse_configuration(run_pretraining.parse_options(args), print_return=False)
-    except (KeyError, AttributeError, TypeError) as error:
-        raise ValueError(f"--config_file or --params_override: {' '.join(map(str, error.args))}") from None
+    params = run_pretraining.read_params(args)
     found = check_all(params, args.mode, args.model_dir, args.check_records)
-    for line in (*found.facts, *(f"NOTE {remark}" for remark in found.remarks)):
-        print(f"  {line}")
-    print(f"checks: {stopwatch.measurements()['seconds']} s, {len(found.problems)} problem(s)", flush=True)
-    for line in found.problems:
-        print(f"run_finetuning.py: error: {line}", file=sys.stderr)
-    if found.problems:
-        sys.exit(1)
+    run_pretraining.report(found, stopwatch, "run_finetuning.py")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 import warnings
+from collections.abc import Callable
 
 from japanese_bert import stage
 
@@ -56,18 +57,32 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of how Model Garden's dependencies call each other
-        from official.common import registry_imports  # noqa: F401
-        from official.core import train_utils
-
+    import_model_garden()
     from japanese_bert import training
     from japanese_bert.pretraining_checks import check_all
     from japanese_bert.pretraining_model import Gin
 
     stopwatch = stage.Stopwatch()
+    params = read_params(args)
+    gin = Gin(args.gin_file or (), args.gin_params or ())
+    found = check_all(params, args.mode, args.model_dir, args.check_records, gin)
+    report(found, stopwatch, "run_pretraining.py")
+    if not args.check_only:
+        run_trainer(training.train, args)
+
+
+def import_model_garden() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of how Model Garden's dependencies call each other
+        from official.common import registry_imports  # noqa: F401
+
+
+def read_params(args: argparse.Namespace):
+    """Model Garden's ExperimentConfig, of the flags."""
+    from official.core import train_utils
+
     try:
-        params = train_utils.parse_configuration(parse_options(args), print_return=False)
+        return train_utils.parse_configuration(parse_options(args), print_return=False)
     except (KeyError, AttributeError, TypeError) as error:
         reason = " ".join(map(str, error.args))
         if "PretrainerConfig" in reason:
@@ -75,8 +90,10 @@ def main(args: argparse.Namespace) -> None:
                 " ELECTRA's configs/model/*.yaml go with --experiment=electra/pretraining, others with bert/pretraining"
             )
         raise ValueError(f"--config_file or --params_override: {reason}") from None
-    gin = Gin(args.gin_file or (), args.gin_params or ())
-    found = check_all(params, args.mode, args.model_dir, args.check_records, gin)
+
+
+def report(found, stopwatch: stage.Stopwatch, prog: str) -> None:
+    """Print what was found, and exit if something is wrong."""
     for line in found.facts:
         print(f"  {line}")
     for line in found.remarks:
@@ -84,13 +101,14 @@ def main(args: argparse.Namespace) -> None:
     print(f"checks: {stopwatch.measurements()['seconds']} s, {len(found.problems)} problem(s)", flush=True)
     if found.problems:
         for line in found.problems:
-            print(f"run_pretraining.py: error: {line}", file=sys.stderr)
+            print(f"{prog}: error: {line}", file=sys.stderr)
         sys.exit(1)
-    if args.check_only:
-        return
+
+
+def run_trainer(train: Callable[[list[str]], None], args: argparse.Namespace) -> None:
     stage.default_signals()
     try:
-        training.train(trainer_arguments(args))
+        train(trainer_arguments(args))
     except KeyboardInterrupt:
         print("interrupted; the same command continues from the last checkpoint", file=sys.stderr)
         sys.exit(130)

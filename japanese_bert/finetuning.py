@@ -7,20 +7,15 @@ Its metric of a regression, `mean_squared_error`, is never updated and always 0.
 Imports are inside the functions: they take seconds.
 """
 
-import sys
 from collections.abc import Sequence
+
+from japanese_bert.training import run_model_garden
 
 
 def train(arguments: Sequence[str]) -> None:
     """Run `python -m official.nlp.train` with these flags in this process."""
-    from absl import app, flags
-    from official.common import flags as trainer_flags
-    from official.nlp import train as model_garden
-
     mend_regression()
-    trainer_flags.define_flags()
-    flags.mark_flags_as_required(["experiment", "mode", "model_dir"])
-    app.run(model_garden.main, argv=[sys.argv[0], *arguments])
+    run_model_garden(arguments)
 
 
 def mend_regression() -> None:

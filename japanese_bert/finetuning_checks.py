@@ -15,7 +15,7 @@ from japanese_bert.checkpoints import Mismatch, compare_with_config, read_whole
 from japanese_bert.finetuning_data import DataFile, file_problem, read_file
 from japanese_bert.model_garden import EMBEDDING_SIZES, ENCODER_FIELDS, encoder_params
 from japanese_bert.output_directory import read_directory_record
-from japanese_bert.pretraining_checks import Findings, check_hardware, check_schedule, run_checks
+from japanese_bert.pretraining_checks import Findings, check_hardware, check_schedule, match_input, run_checks
 from japanese_bert.pretraining_start import changes, find_initial, latest_of_model_dir
 from japanese_bert.saved_model import CONFIG_FILE, FILE
 from japanese_bert.weight_tables import IN_HEAD, POOLER
@@ -169,15 +169,8 @@ def _describe(params, name: str, files: list[DataFile]) -> str:
 
 
 def _check_section(params, name: str, module: Module | None, check_records: bool) -> list[DataFile]:
-    from official.core.input_reader import match_files
-
     data, section = getattr(params.task, name), f"task.{name}"
-    if not data.input_path or "<" in str(data.input_path):
-        raise ValueError(f"{section}.input_path is not set; give it in --params_override")
-    try:
-        paths = sorted(match_files(data.input_path))
-    except ValueError as error:
-        raise ValueError(f"{section}.input_path: {error} Make it with create_classification_data.py") from None
+    paths = match_input(data, section, "Make it with create_classification_data.py")
     files = [read_file(path) for path in paths]
     encoder = _encoder(params, module)
     vocab_size = encoder.vocab_size if encoder else None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from japanese_bert.classification import FEATURES
-from japanese_bert.pretraining_data import COMPRESSED
+from japanese_bert.pretraining_data import compression_problem, first_problem, size_problem
 
 MADE_BY = "create_classification_data.py"
 
@@ -87,13 +87,12 @@ def file_problem(file: DataFile, data, section: str, task, vocab_size: int | Non
     """What does not fit `data`, the trainer's configuration of the section `task.train_data` or another."""
     checks: list[Callable[[], str | None]] = [
         lambda: _record_problem(file) if check_records else None,
-        lambda: _compression_problem(file, data, section),
+        lambda: compression_problem(file, data, section),
         lambda: _feature_problem(file, data, section),
         lambda: _label_problem(file, task.model.num_classes),
         lambda: _vocab_problem(file, vocab_size) if vocab_size else None,
     ]
-    found = (check() for check in checks)
-    return next((f"{file.path}: {problem}" for problem in found if problem), None)
+    return first_problem(file.path, checks)
 
 
 def _record_problem(file: DataFile) -> str | None:
@@ -103,17 +102,7 @@ def _record_problem(file: DataFile) -> str | None:
             f"there is no {name}.json of {MADE_BY} beside it, so that nobody can tell whether it is whole and what its "
             "labels mean; copy the record too, or use files of other tools with --no-check_records"
         )
-    size = file.record["output"]["size"]
-    if size != file.size:
-        return f"has {file.size:,} bytes, but its record says {size:,}; copy or make it again"
-    return None
-
-
-def _compression_problem(file: DataFile, data, section: str) -> str | None:
-    if file.is_compressed == COMPRESSED.get(data.file_type):
-        return None
-    state, value = ("is", "tfrecord_compressed") if file.is_compressed else ("is not", "tfrecord")
-    return f"{state} compressed, but {section}.file_type is {data.file_type}; set {section}.file_type={value}"
+    return size_problem(file)
 
 
 def _feature_problem(file: DataFile, data, section: str) -> str | None:

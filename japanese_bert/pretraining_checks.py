@@ -176,17 +176,25 @@ def _describe(files: list[DataFile]) -> str:
     return f"{len(files)} file(s)" + (f" with {sum(counts):,} instances" if None not in counts else "")
 
 
-def _check_section(params, name: str, check_records: bool) -> list[DataFile]:
+def match_input(data, section: str, advice: str) -> list[str]:
+    """The files that `data.input_path` names.
+
+    Raises:
+        ValueError: it is not set, or matches none.
+    """
     from official.core.input_reader import match_files
 
-    data, section = getattr(params.task, name), f"task.{name}"
     if not data.input_path or "<" in str(data.input_path):
         raise ValueError(f"{section}.input_path is not set; give it in --params_override")
     try:
-        paths = sorted(match_files(data.input_path))
+        return sorted(match_files(data.input_path))
     except ValueError as error:
-        raise ValueError(f"{section}.input_path: {error} Make the data with create_pretraining_data.py") from None
-    files, problems = read_files(paths)
+        raise ValueError(f"{section}.input_path: {error} {advice}") from None
+
+
+def _check_section(params, name: str, check_records: bool) -> list[DataFile]:
+    data, section = getattr(params.task, name), f"task.{name}"
+    files, problems = read_files(match_input(data, section, "Make the data with create_pretraining_data.py"))
     problems += [file_problem(file, data, section, vocab_sizes(params), check_records) for file in files]
     problems = [f"{section}: {problem}" for problem in problems if problem]
     if problems:

@@ -122,13 +122,17 @@ def file_problem(file: DataFile, data, section: str, vocab_sizes: Mapping[str, i
     """
     checks: list[Callable[[], str | None]] = [
         lambda: _record_problem(file) if check_records else None,
-        lambda: _compression_problem(file, data, section),
+        lambda: compression_problem(file, data, section),
         lambda: _feature_problem(file, data, section),
         lambda: _length_problem(file, data, section),
         lambda: _vocab_problem(file, vocab_sizes),
     ]
+    return first_problem(file.path, checks)
+
+
+def first_problem(path: str, checks: Iterable[Callable[[], str | None]]) -> str | None:
     found = (check() for check in checks)
-    return next((f"{file.path}: {problem}" for problem in found if problem), None)
+    return next((f"{path}: {problem}" for problem in found if problem), None)
 
 
 def _record_problem(file: DataFile) -> str | None:
@@ -138,13 +142,19 @@ def _record_problem(file: DataFile) -> str | None:
             f"there is no {name}.json beside it, so that nobody can tell whether it is whole; copy the record too, "
             "make the file with create_pretraining_data.py, or train on files of other tools with --no-check_records"
         )
+    return size_problem(file)
+
+
+def size_problem(file) -> str | None:
+    """`file` has `size` and `record`, whatever its kind of data."""
     size = file.record["output"]["size"]
     if size != file.size:
         return f"has {file.size:,} bytes, but its record says {size:,}; copy or make it again"
     return None
 
 
-def _compression_problem(file: DataFile, data, section: str) -> str | None:
+def compression_problem(file, data, section: str) -> str | None:
+    """`file` has `is_compressed`, whatever its kind of data."""
     if file.is_compressed == COMPRESSED.get(data.file_type):
         return None
     state, value = ("is", "tfrecord_compressed") if file.is_compressed else ("is not", "tfrecord")

@@ -15,6 +15,7 @@ from math import prod
 
 from japanese_bert.bert_config import BertConfig
 from japanese_bert.checkpoints import VALUE_SUFFIX, Mismatch
+from japanese_bert.model_garden import ENCODER_FIELDS
 from japanese_bert.weight_tables import PROJECTION, is_next_sentence, weights_of
 from japanese_bert.workers import call_in_child
 
@@ -76,19 +77,7 @@ def bert_config_of(params) -> BertConfig | None:
     encoder = getattr(params.task.model, "encoder", None)
     if encoder is None or encoder.type != "bert" or encoder.bert.embedding_size not in (None, encoder.bert.hidden_size):
         return None
-    bert = encoder.bert
-    return BertConfig(
-        vocab_size=bert.vocab_size,
-        hidden_size=bert.hidden_size,
-        num_hidden_layers=bert.num_layers,
-        num_attention_heads=bert.num_attention_heads,
-        intermediate_size=bert.intermediate_size,
-        max_position_embeddings=bert.max_position_embeddings,
-        type_vocab_size=bert.type_vocab_size,
-        hidden_dropout_prob=bert.dropout_rate,
-        attention_probs_dropout_prob=bert.attention_dropout_rate,
-        initializer_range=bert.initializer_range,
-    )
+    return BertConfig(**{field: getattr(encoder.bert, name) for name, field in ENCODER_FIELDS.items()})
 
 
 def vocab_sizes(params) -> dict[str, int]:

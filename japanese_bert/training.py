@@ -21,14 +21,19 @@ TRAINER_CLASS = "official.core.train_utils.create_trainer.trainer_cls"
 def train(arguments: Sequence[str]) -> None:
     """Run `python -m official.nlp.train` with these flags in this process."""
     import gin
-    from absl import app, flags
-    from official.common import flags as trainer_flags
     from official.core import train_lib
-    from official.nlp import train as model_garden
 
     gin.bind_parameter(TRAINER_CLASS, make_trainer_class())
     train_lib.OrbitExperimentRunner = make_runner_class()
     let_electra_compute_in_bfloat16()
+    run_model_garden(arguments)
+
+
+def run_model_garden(arguments: Sequence[str]) -> None:
+    from absl import app, flags
+    from official.common import flags as trainer_flags
+    from official.nlp import train as model_garden
+
     trainer_flags.define_flags()
     flags.mark_flags_as_required(["experiment", "mode", "model_dir"])
     app.run(model_garden.main, argv=[sys.argv[0], *arguments])

@@ -11,6 +11,20 @@ import convert_tf2_checkpoint_to_all_frameworks as convert
 from japanese_bert import stage
 from japanese_bert.bert_config import BertConfig
 
+# No two sizes are equal, so that no two axes can be mixed up unseen.
+BERT = BertConfig(
+    vocab_size=50,
+    hidden_size=12,
+    num_hidden_layers=3,
+    num_attention_heads=2,
+    intermediate_size=20,
+    max_position_embeddings=16,
+    type_vocab_size=2,
+    hidden_dropout_prob=0.1,
+    attention_probs_dropout_prob=0.1,
+    initializer_range=0.02,
+)
+
 
 def run(checkpoint: Path, output: Path, *flags: str, config: Path | None = None) -> None:
     """Without proof unless asked for, which takes seconds."""

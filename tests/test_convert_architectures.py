@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from converting import (
+    BERT,
     assert_flax_file_holds,
     assert_keras_file_holds,
     assert_refused,
@@ -37,21 +38,9 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).resolve().parents[1]
-# No two sizes are equal, so that no two axes can be mixed up unseen; those of the generator are others again.
-BERT = BertConfig(
-    vocab_size=50,
-    hidden_size=12,
-    num_hidden_layers=3,
-    num_attention_heads=2,
-    intermediate_size=20,
-    max_position_embeddings=16,
-    type_vocab_size=2,
-    hidden_dropout_prob=0.1,
-    attention_probs_dropout_prob=0.1,
-    initializer_range=0.02,
-)
 ALBERT = dataclasses.replace(BERT, architecture="AlbertForPreTraining", embedding_size=8)
 DISCRIMINATOR = dataclasses.replace(BERT, architecture="ElectraForPreTraining", embedding_size=8)
+# Sizes of their own again.
 GENERATOR_SIZES = {"hidden_size": 18, "num_attention_heads": 3, "num_hidden_layers": 2, "intermediate_size": 28}
 CONFIGS = {
     "bert": dataclasses.replace(BERT, architecture="BertForMaskedLM"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from converting import (
+    BERT,
     assert_flax_file_holds,
     assert_keras_file_holds,
     assert_refused,
@@ -20,7 +21,6 @@ from converting import (
 )
 
 from japanese_bert import frameworks, onnx_export, verification
-from japanese_bert.bert_config import BertConfig
 from japanese_bert.checkpoints import compare_with_config, read_weights
 from japanese_bert.mecab import find_dictionary
 from japanese_bert.model_files import flax_weight_path, keras_weight_name
@@ -34,19 +34,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # Model Garden and its dependencies warn about each other
 ]
 
-# No two sizes are equal, so that no two axes can be mixed up unseen.
-CONFIG = BertConfig(
-    vocab_size=50,
-    hidden_size=12,
-    num_hidden_layers=3,
-    num_attention_heads=2,
-    intermediate_size=20,
-    max_position_embeddings=16,
-    type_vocab_size=2,
-    hidden_dropout_prob=0.1,
-    attention_probs_dropout_prob=0.1,
-    initializer_range=0.02,
-)
 OUTPUT_FILES = ["config.json", "flax_model.msgpack", "model.safetensors", "provenance.json", "tf_model.h5"]
 
 
@@ -59,7 +46,7 @@ def trained(tmp_path_factory):
     from official.nlp.tasks import masked_lm
 
     directory = tmp_path_factory.mktemp("trained")
-    model = build_model(model_params(CONFIG))
+    model = build_model(model_params(BERT))
     rng = np.random.default_rng(0)
     for variable in model.variables:
         variable.assign(rng.normal(scale=0.3, size=variable.shape))
@@ -73,13 +60,13 @@ def trained(tmp_path_factory):
     manager = tf.train.CheckpointManager(tf.train.Checkpoint(**items), directory, max_to_keep=5)
     manager.save(checkpoint_number=7)
     manager.save(checkpoint_number=8)
-    (directory / "config.json").write_text(CONFIG.to_json(), encoding="utf-8")
+    (directory / "config.json").write_text(BERT.to_json(), encoding="utf-8")
     return directory, model
 
 
 @pytest.fixture(scope="module")
 def tfrecord(tmp_path_factory):
-    return write_tfrecord(tmp_path_factory.mktemp("data") / "instances.tfrecord.gz", CONFIG)
+    return write_tfrecord(tmp_path_factory.mktemp("data") / "instances.tfrecord.gz", BERT)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +78,7 @@ def converted(trained, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tokenizer_flags(tmp_path_factory) -> list[str]:
-    """`--hf_config_dir` and `--vocab_file` for CONFIG."""
+    """`--hf_config_dir` and `--vocab_file` for BERT."""
     inputs = tmp_path_factory.mktemp("inputs")
     hf_config_dir = inputs / "hf_config"
     shutil.copytree(Path(__file__).parents[1] / "hf_model_configs" / "bert_tiny_wordpiece", hf_config_dir)
@@ -103,7 +90,7 @@ def tokenizer_flags(tmp_path_factory) -> list[str]:
 
 
 def write_config(path: Path, **changes) -> Path:
-    path.write_text(dataclasses.replace(CONFIG, **changes).to_json(), encoding="utf-8")
+    path.write_text(dataclasses.replace(BERT, **changes).to_json(), encoding="utf-8")
     return path
 
 
@@ -121,7 +108,7 @@ def test_every_weight_is_used_exactly_once(trained, converted):
     values = [variable.numpy().ravel() for variable in model.variables if id(variable) not in unused]
     assert len(unused) == 2
     weights = read_safetensors(converted)
-    assert len(weights) == len(values) == len(weights_of(CONFIG))
+    assert len(weights) == len(values) == len(weights_of(BERT))
     found = np.concatenate([array.ravel() for array in weights.values()])
     assert np.array_equal(np.sort(found), np.sort(np.concatenate(values)))
 
@@ -142,7 +129,7 @@ def in_this_process(monkeypatch) -> None:
 
 @pytest.fixture(scope="module")
 def cases(trained, tfrecord) -> list[frameworks.Case]:
-    return verification.make_cases(trained[0] / "ckpt-8", CONFIG, tfrecord, None)
+    return verification.make_cases(trained[0] / "ckpt-8", BERT, tfrecord, None)
 
 
 def test_logits_equal_model_garden(converted, cases, in_this_process):
@@ -207,8 +194,8 @@ def test_word_embeddings_under_the_name_of_the_encoder(trained, tmp_path):
     prefix = Path(tf.train.Checkpoint(model=classes, **items).write(str(tmp_path / "ckpt")))
     names = [name for name, _ in tf.train.list_variables(str(prefix))]
     assert not any(IN_HEAD in name for name in names)
-    expected = read_weights(trained[0] / "ckpt-8", CONFIG)
-    found = read_weights(prefix, CONFIG)
+    expected = read_weights(trained[0] / "ckpt-8", BERT)
+    found = read_weights(prefix, BERT)
     assert sorted(found) == sorted(expected)
     assert all(np.array_equal(found[name], expected[name]) for name in expected)
 
@@ -229,7 +216,7 @@ def test_one_command_makes_a_directory_that_loads(trained, tfrecord, tmp_path, c
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
     model = AutoModelForMaskedLM.from_pretrained(tmp_path / "model")
     logits = model(**tokenizer("語", "語", return_tensors="pt")).logits
-    assert logits.shape[-1] == len(tokenizer) == CONFIG.vocab_size
+    assert logits.shape[-1] == len(tokenizer) == BERT.vocab_size
     module = Path(__file__).parents[1] / "japanese_bert" / "fast_tokenizer.py"
     assert (tmp_path / "model" / "tokenization_bert_japanese_fast.py").read_bytes() == module.read_bytes()
     record = json.loads((tmp_path / "model" / "provenance.json").read_text(encoding="utf-8"))
@@ -284,7 +271,7 @@ def test_cases_survive_the_way_to_another_environment(cases, tmp_path):
 
 def test_made_instances():
     """A quarter to all of the positions; segments, specials and masks are where they belong."""
-    instances = verification.make_instances(dataclasses.replace(CONFIG, max_position_embeddings=64), None)
+    instances = verification.make_instances(dataclasses.replace(BERT, max_position_embeddings=64), None)
     ids, mask, types = (instances[name] for name in ("input_word_ids", "input_mask", "input_type_ids"))
     assert ids.shape == (4, 64)
     assert mask.sum(axis=1).tolist() == [16, 32, 48, 64]
@@ -300,7 +287,7 @@ def test_made_instances():
 
 
 def test_shortened_instances_predict_nothing_that_was_cut_off():
-    instances = verification.make_instances(dataclasses.replace(CONFIG, max_position_embeddings=64), None)
+    instances = verification.make_instances(dataclasses.replace(BERT, max_position_embeddings=64), None)
     part = verification.shortened(instances)
     assert part["input_mask"].shape == (3, 42)
     assert part["masked_lm_positions"].max() < 42
@@ -327,7 +314,7 @@ def test_two_variables_for_one_weight_are_refused(trained, tmp_path):
     encoder = tf.train.Checkpoint(**{"layer_with_weights-0": tf.train.Checkpoint(embeddings=table)})
     items = {"encoder": encoder, "masked_lm": tf.train.Checkpoint(embedding_table=tf.Variable(table))}
     prefix = Path(tf.train.Checkpoint(**items).write(str(tmp_path / "ckpt")))
-    unexpected = compare_with_config(str(prefix), CONFIG).unexpected
+    unexpected = compare_with_config(str(prefix), BERT).unexpected
     assert unexpected == [(IN_ENCODER, (50, 12))]
 
 
@@ -335,11 +322,11 @@ def test_verification_needs_data_for_this_model(trained, tfrecord):
     """Instances longer than the model, ids beyond its vocabulary, and a file that is none."""
     prefix = trained[0] / "ckpt-8"
     with pytest.raises(ValueError, match=r"16 tokens long .* but the model has 8 positions"):
-        read_instances(tfrecord, dataclasses.replace(CONFIG, max_position_embeddings=8), 4)
+        read_instances(tfrecord, dataclasses.replace(BERT, max_position_embeddings=8), 4)
     with pytest.raises(ValueError, match="and 20 tokens; give data made for this model"):
-        read_instances(tfrecord, dataclasses.replace(CONFIG, vocab_size=20), 4)
+        read_instances(tfrecord, dataclasses.replace(BERT, vocab_size=20), 4)
     with pytest.raises(ValueError, match="no pretraining data"):
-        read_instances(prefix.with_name("ckpt-8.index"), CONFIG, 4)
+        read_instances(prefix.with_name("ckpt-8.index"), BERT, 4)
 
 
 def test_rerun_skips_what_is_complete(trained, tmp_path, capsys):
@@ -414,7 +401,7 @@ def test_configuration_of_another_model_is_refused(trained, tmp_path, capsys, ch
 )
 def test_impossible_configuration_is_refused(trained, tmp_path, capsys, values, message):
     config = tmp_path / "config.json"
-    config.write_text(json.dumps({**json.loads(CONFIG.to_json()), **values}), encoding="utf-8")
+    config.write_text(json.dumps({**json.loads(BERT.to_json()), **values}), encoding="utf-8")
     assert_refused(capsys, message, trained[0] / "ckpt-8", tmp_path / "model", config=config)
 
 
@@ -525,7 +512,7 @@ class TestAllFrameworks:
         for shape in ((1, 1), (2, 16), (5, 3)):
             ids = np.ones(shape, np.int64)
             logits, next_sentence = session.run(None, dict.fromkeys(onnx_export.INPUTS, ids))
-            assert (logits.shape, next_sentence.shape) == ((*shape, CONFIG.vocab_size), (shape[0], 2))
+            assert (logits.shape, next_sentence.shape) == ((*shape, BERT.vocab_size), (shape[0], 2))
 
     def test_onnx_and_model_are_readable_by_others(self, complete):
         assert len({stat.S_IMODE(path.stat().st_mode) for path in complete.iterdir()}) == 1
