@@ -13,13 +13,13 @@ import shutil
 import sys
 from pathlib import Path
 
-from japanese_bert import stage
+from japanese_bert.common import command_line
 
 LEARNING_RATE = 5e-5  # for continued pretraining: half of the released base models' first one
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=stage.HelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=command_line.HelpFormatter)
     inputs = parser.add_argument_group("input")
     inputs.add_argument(
         "--hf_model_dir", type=Path, required=True, help="config.json, weights (safetensors or .bin), vocab.txt"
@@ -37,20 +37,20 @@ def get_parser() -> argparse.ArgumentParser:
     method.add_argument(
         "--random_seed", type=int, default=12345, help="of a next sentence head, if the model was saved without one"
     )
-    stage.add_run_arguments(parser, num_workers=False)
+    command_line.add_run_arguments(parser, num_workers=False)
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or TensorFlow complains of every GPU that is not there
-    from japanese_bert.bert_config import load_bert_config
-    from japanese_bert.checkpoint_writing import TEMPORARY
-    from japanese_bert.hf_weights import read_weights, weight_files
-    from japanese_bert.output_directory import is_complete, open_output_directory
-    from japanese_bert.provenance import Provenance
+    from japanese_bert.common.output_directories import is_complete, open_output_directory
+    from japanese_bert.common.provenance import Provenance
+    from japanese_bert.conversion.hf_reading import read_weights, weight_files
+    from japanese_bert.models.checkpoint_writing import TEMPORARY
+    from japanese_bert.models.config import load_bert_config
 
-    stopwatch = stage.Stopwatch()
-    stage.check_positive({"initial_learning_rate": args.initial_learning_rate})
+    stopwatch = command_line.Stopwatch()
+    command_line.check_positive({"initial_learning_rate": args.initial_learning_rate})
     config_file = args.hf_model_dir / "config.json"
     config = with_every_head(load_bert_config(config_file), config_file)
     remark_on_activation(config_file)
@@ -72,7 +72,7 @@ def main(args: argparse.Namespace) -> None:
     with open_output_directory(args.output_dir, provenance, args.overwrite, (TEMPORARY,)) as directory:
         weights = complete_heads(read_weights(args.hf_model_dir, config), config, args.random_seed)
         if added:
-            from japanese_bert.added_vocab import add_rows
+            from japanese_bert.conversion.added_vocab import add_rows
 
             weights = add_rows(weights, vocab, added)
             config = dataclasses.replace(config, vocab_size=config.vocab_size + len(added))
@@ -80,7 +80,7 @@ def main(args: argparse.Namespace) -> None:
         write_tokenizer(directory, tokenizer_files, vocab, added)
         counts = {"parameters": sum(array.size for array in weights.values()), "added_tokens": len(added)}
         provenance.report.update({**counts, "vocab_size": config.vocab_size, **stopwatch.measurements()})
-    stage.print_summary(f"{args.output_dir}: done", provenance.report)
+    command_line.print_summary(f"{args.output_dir}: done", provenance.report)
 
 
 def with_every_head(config, config_file: Path):
@@ -101,8 +101,8 @@ def remark_on_activation(config_file: Path) -> None:
 
 def choose_vocab(args: argparse.Namespace, config):
     """The model's vocabulary, None if the directory has none, and the entries to add."""
-    from japanese_bert.added_vocab import new_tokens
-    from japanese_bert.vocab import load_vocab
+    from japanese_bert.conversion.added_vocab import new_tokens
+    from japanese_bert.tokenization.vocab import load_vocab
 
     path = args.hf_model_dir / "vocab.txt"
     vocab = load_vocab(path) if path.is_file() else None
@@ -112,7 +112,7 @@ def choose_vocab(args: argparse.Namespace, config):
         return vocab, []
     if vocab is None:
         raise FileNotFoundError(f"{path}: no such file, which --add_vocab_file needs")
-    stage.check_files_exist([args.add_vocab_file], "train_tokenizer.py, or write one word a line")
+    command_line.check_files_exist([args.add_vocab_file], "train_tokenizer.py, or write one word a line")
     candidates = args.add_vocab_file.read_bytes().decode("utf-8").split("\n")
     added = new_tokens(vocab, (line.removesuffix("\r") for line in candidates), args.max_added_tokens)
     if not added:
@@ -124,7 +124,7 @@ def complete_heads(weights, config, random_seed: int):
     """A model saved without next sentence head gets a new one, which is said."""
     import numpy as np
 
-    from japanese_bert.hf_weights import missing_next_sentence, new_next_sentence
+    from japanese_bert.conversion.hf_reading import missing_next_sentence, new_next_sentence
 
     missing = missing_next_sentence(weights, config)
     if missing:
@@ -135,8 +135,8 @@ def complete_heads(weights, config, random_seed: int):
 def write_model(directory: Path, weights, config, initial_learning_rate: float) -> None:
     import yaml
 
-    from japanese_bert.checkpoint_writing import write_checkpoint
-    from japanese_bert.model_garden import model_params
+    from japanese_bert.models.checkpoint_writing import write_checkpoint
+    from japanese_bert.models.model_garden import model_params
 
     write_checkpoint(weights, config, directory)
     (directory / "config.json").write_text(config.to_json(), encoding="utf-8", newline="\n")
@@ -147,8 +147,8 @@ def write_model(directory: Path, weights, config, initial_learning_rate: float) 
 
 
 def write_tokenizer(directory: Path, files: list[Path], vocab, added: list[str]) -> None:
-    from japanese_bert.tokenizer_directory import MODEL_INPUT_NAMES
-    from japanese_bert.vocab import vocab_bytes
+    from japanese_bert.tokenization.tokenizer_directory import MODEL_INPUT_NAMES
+    from japanese_bert.tokenization.vocab import vocab_bytes
 
     for path in files:
         shutil.copyfile(path, directory / path.name)
@@ -163,4 +163,4 @@ def write_tokenizer(directory: Path, files: list[Path], vocab, added: list[str])
 
 
 if __name__ == "__main__":
-    stage.run_stage(get_parser(), main)
+    command_line.run_stage(get_parser(), main)

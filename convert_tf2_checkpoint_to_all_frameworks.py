@@ -12,23 +12,25 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from japanese_bert import model_card, model_files, onnx_export, stage, tokenizer_directory, verification
-from japanese_bert.bert_config import BertConfig, load_bert_config
-from japanese_bert.checkpoints import checkpoint_files, find_checkpoint, left_out, read_weights
-from japanese_bert.frameworks import ONNX_FILE
-from japanese_bert.model_garden import check_params
-from japanese_bert.output_directory import is_complete, open_output_directory, read_directory_record
-from japanese_bert.provenance import Provenance, read_provenance
-from japanese_bert.training_records import read_stages
-from japanese_bert.vocab import load_vocab
-from japanese_bert.workers import call_in_child
+from japanese_bert.common import command_line
+from japanese_bert.common.output_directories import is_complete, open_output_directory, read_directory_record
+from japanese_bert.common.provenance import Provenance, read_provenance
+from japanese_bert.common.workers import call_in_child
+from japanese_bert.conversion import hf_writing, model_card, onnx_export, verification
+from japanese_bert.conversion.frameworks import ONNX_FILE
+from japanese_bert.models.checkpoint_reading import checkpoint_files, find_checkpoint, left_out, read_weights
+from japanese_bert.models.config import BertConfig, load_bert_config
+from japanese_bert.models.model_garden import check_params
+from japanese_bert.models.training_history import read_stages
+from japanese_bert.tokenization import tokenizer_directory
+from japanese_bert.tokenization.vocab import load_vocab
 
 PACKAGES = ("tensorflow", "safetensors", "h5py", "msgpack")
 ONNX_PACKAGES = ("torch", "transformers", "onnx", "onnxscript")
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=stage.HelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=command_line.HelpFormatter)
     inputs = parser.add_argument_group("input")
     inputs.add_argument(
         "--tf_checkpoint_path",
@@ -76,13 +78,13 @@ def get_parser() -> argparse.ArgumentParser:
         help="python of other environments to compare in as well, e.g. .venv-transformers4/bin/python for TensorFlow "
         "and Flax",
     )
-    stage.add_run_arguments(parser, num_workers=False)
+    command_line.add_run_arguments(parser, num_workers=False)
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or TensorFlow complains of every GPU that is not there
-    stopwatch = stage.Stopwatch()
+    stopwatch = command_line.Stopwatch()
     config = load_bert_config(args.tf_config_file)
     checkpoint = find_checkpoint(args.tf_checkpoint_path)
     check_params(read_stages(checkpoint), config)
@@ -113,13 +115,15 @@ def main(args: argparse.Namespace) -> None:
             model_card.write_card(card, directory, args.output_path)
         provenance.report.update({**counts, "differences": found, **stopwatch.measurements()})
     shown = {name: value for name, value in provenance.report.items() if name != "differences"}
-    stage.print_summary(f"{args.output_path}: done", shown)
+    command_line.print_summary(f"{args.output_path}: done", shown)
 
 
 def check_requirements(args: argparse.Namespace) -> None:
     if args.verify_tfrecord:
-        stage.check_files_exist([args.verify_tfrecord], "create_pretraining_data.py")
-    stage.check_files_exist(args.verify_python, "VENV=.venv-transformers4 ./install.sh requirements-transformers4.txt")
+        command_line.check_files_exist([args.verify_tfrecord], "create_pretraining_data.py")
+    command_line.check_files_exist(
+        args.verify_python, "VENV=.venv-transformers4 ./install.sh requirements/transformers4.txt"
+    )
     if args.verify:
         verification.check_packages()
     elif args.verify_tfrecord or args.verify_python:
@@ -133,7 +137,7 @@ def check_extra_files(config: BertConfig, vocab_file: Path | None, hf_config_dir
     files = {}
     if hf_config_dir is not None:
         files = {name: hf_config_dir / name for name in ("config.json", "tokenizer_config.json")}
-        stage.check_files_exist(files.values(), "--hf_config_dir hf_model_configs/<name>")
+        command_line.check_files_exist(files.values(), "--hf_config_dir hf_model_configs/<name>")
         if load_bert_config(files["config.json"]) != config:
             raise ValueError(f"{files['config.json']}: describes another model than --tf_config_file")
         fast_tokenizer = hf_config_dir / tokenizer_directory.FAST_TOKENIZER_FILE
@@ -183,9 +187,9 @@ def write_model(directory: Path, config: BertConfig, checkpoint: Path, extra_fil
     for reason, names in left_out(checkpoint, config).items():
         print(f"left out: {reason} ({len(names)} variables, {names[0]} ...)")
     (directory / "config.json").write_text(config.to_json(), encoding="utf-8", newline="\n")
-    model_files.write_safetensors(weights, directory / model_files.PYTORCH_FILE)
-    model_files.write_keras_h5(weights, directory / model_files.TENSORFLOW_FILE, config.architecture)
-    model_files.write_flax_msgpack(weights, directory / model_files.FLAX_FILE)
+    hf_writing.write_safetensors(weights, directory / hf_writing.PYTORCH_FILE)
+    hf_writing.write_keras_h5(weights, directory / hf_writing.TENSORFLOW_FILE, config.architecture)
+    hf_writing.write_flax_msgpack(weights, directory / hf_writing.FLAX_FILE)
     for name, path in extra_files.items():
         shutil.copyfile(path, directory / name)
     return {"parameters": sum(array.size for array in weights.values()), "tensors": len(weights)}
@@ -198,4 +202,4 @@ def verify(args: argparse.Namespace, checkpoint: Path, config: BertConfig, direc
 
 
 if __name__ == "__main__":
-    stage.run_stage(get_parser(), main)
+    command_line.run_stage(get_parser(), main)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from japanese_bert.stage import (
+from japanese_bert.common.command_line import (
     HelpFormatter,
     Stopwatch,
     add_run_arguments,
@@ -63,12 +63,12 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from japanese_bert.corpus import expand_paths
-    from japanese_bert.mapped import keep_arrays_out_of_heap, release_files_below
-    from japanese_bert.provenance import Provenance, open_outputs
-    from japanese_bert.subwords import make_subword_encoder
-    from japanese_bert.vocab import load_vocab
-    from japanese_bert.words import make_word_splitter
+    from japanese_bert.common.provenance import Provenance, open_outputs
+    from japanese_bert.common.text_files import expand_paths
+    from japanese_bert.compiled.mapped_arrays import keep_arrays_out_of_heap, release_files_below
+    from japanese_bert.tokenization.subwords import make_subword_encoder
+    from japanese_bert.tokenization.vocab import load_vocab
+    from japanese_bert.tokenization.words import make_word_splitter
 
     stopwatch = Stopwatch()
     keep_arrays_out_of_heap()
@@ -105,7 +105,7 @@ def main(args: argparse.Namespace) -> None:
 
 def check_arguments(args: argparse.Namespace) -> None:
     """Raise ValueError for the first setting that cannot work."""
-    from japanese_bert.instances import MAX_SEQ_LENGTH, MIN_SEQ_LENGTH
+    from japanese_bert.pretraining_data.instances import MAX_SEQ_LENGTH, MIN_SEQ_LENGTH
 
     check_positive({name: vars(args)[name] for name in ("dupe_factor", "max_predictions_per_seq", "num_workers")})
     if not MIN_SEQ_LENGTH <= args.max_seq_length <= MAX_SEQ_LENGTH:
@@ -136,8 +136,8 @@ def open_work_file(work_files: ExitStack, directory: Path) -> BinaryIO:
 
 def tokenize(args, inputs, make_splitter, encode_word, vocab, new_file):
     """Step 1: corpus -> token store."""
-    from japanese_bert.corpus import size_on_disk
-    from japanese_bert.token_store import BlockTokenizer, build_token_store
+    from japanese_bert.common.text_files import size_on_disk
+    from japanese_bert.pretraining_data.token_store import BlockTokenizer, build_token_store
 
     tokenizer = BlockTokenizer(make_splitter(), encode_word, vocab)
     with progress_bar("tokenize", size_on_disk(inputs), "B") as bar:
@@ -154,7 +154,7 @@ def tokenize(args, inputs, make_splitter, encode_word, vocab, new_file):
 
 def plan(args, store, new_file):
     """Steps 2 and 3: token ranges of all instances, and a random order of them."""
-    from japanese_bert.instances import PlanSettings, plan_instances, shuffle_instances
+    from japanese_bert.pretraining_data.instances import PlanSettings, plan_instances, shuffle_instances
 
     settings = PlanSettings(
         args.max_seq_length, args.short_seq_prob, args.dupe_factor, args.random_seed, args.next_sentence
@@ -166,7 +166,7 @@ def plan(args, store, new_file):
 
 def render(args, store, instances, order, vocab, files):
     """Step 4: masked, encoded records in their files; returns totals."""
-    from japanese_bert.rendering import Renderer, RenderSettings, render_instances
+    from japanese_bert.pretraining_data.rendering import Renderer, RenderSettings, render_instances
 
     settings = RenderSettings(
         max_seq_length=args.max_seq_length,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make .venv with the given requirement files (default: requirements.txt). Does nothing if they are installed already.
-# VENV=.venv-transformers4 ./install.sh requirements-transformers4.txt makes another one, with Transformers 4.
+# VENV=.venv-transformers4 ./install.sh requirements/transformers4.txt makes another one, with Transformers 4.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -16,7 +16,7 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
 fi
 
 for file in "${files[@]}"; do
-    stamp=$venv/installed-$file-$(sha256sum "$file" | cut -c 1-16)
+    stamp=$venv/installed-$(basename "$file")-$(sha256sum "$file" | cut -c 1-16)
     if [ -e "$stamp" ]; then
         continue
     fi

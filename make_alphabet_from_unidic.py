@@ -8,24 +8,25 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from japanese_bert import alphabet, mecab, stage, vocab
-from japanese_bert.provenance import Provenance, open_outputs
+from japanese_bert.common import command_line
+from japanese_bert.common.provenance import Provenance, open_outputs
+from japanese_bert.tokenization import alphabet, mecab, vocab
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], formatter_class=stage.HelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0], formatter_class=command_line.HelpFormatter)
     source = parser.add_argument_group("input (one of)").add_mutually_exclusive_group(required=True)
     source.add_argument("--lex_file", type=Path, help="lex.csv of a dictionary's source, UTF-8")
     source.add_argument("--mecab_dic_type", choices=sorted(mecab.DICTIONARY_PACKAGES), help="an installed dictionary")
     source.add_argument("--dictionary_dir", type=Path, help="directory of a compiled dictionary")
     output = parser.add_argument_group("output")
     output.add_argument("--output_file", type=Path, required=True, help="text, one character per line")
-    stage.add_run_arguments(parser, num_workers=False)
+    command_line.add_run_arguments(parser, num_workers=False)
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
-    watch = stage.Stopwatch()
+    watch = command_line.Stopwatch()
     dictionary = None if args.lex_file else mecab.find_dictionary(args.mecab_dic_type or str(args.dictionary_dir))
     if args.lex_file and not args.lex_file.is_file():
         raise FileNotFoundError(
@@ -51,7 +52,7 @@ def main(args: argparse.Namespace) -> None:
         counts = {"surfaces": num_surfaces, "distinct_characters": len(characters), "alphabet": len(kept)}
         provenance.report |= {"counts": counts, "dropped": {"merged_by_nfkc_or_not_one_printable": dropped}}
         provenance.report |= watch.measurements()
-    stage.print_summary(f"{args.output_file}:", counts | watch.measurements())
+    command_line.print_summary(f"{args.output_file}:", counts | watch.measurements())
 
 
 def _surfaces(lex_file: Path | None, dictionary: mecab.Dictionary | None) -> Iterator[str]:
@@ -61,4 +62,4 @@ def _surfaces(lex_file: Path | None, dictionary: mecab.Dictionary | None) -> Ite
 
 
 if __name__ == "__main__":
-    stage.run_stage(get_parser(), main)
+    command_line.run_stage(get_parser(), main)

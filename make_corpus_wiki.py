@@ -1,8 +1,8 @@
 """Make corpus text from a Wikimedia CirrusSearch dump: one sentence per line, a blank line after each page.
 
-Pages are cleaned and split into sentences by the rules in japanese_bert/sentences.py, which follow the corpus of the
-released Japanese BERT models (https://github.com/cl-tohoku/bert-japanese). Headings, tables, lists of categories and
-everything but the article text are left out.
+Pages are cleaned and split into sentences by the rules in japanese_bert/corpus/wikipedia/sentences.py, which follow the
+corpus of the released Japanese BERT models (https://github.com/cl-tohoku/bert-japanese). Headings, tables, lists of
+categories and everything but the article text are left out.
 
 Example:
     python make_corpus_wiki.py --input_file jawiki-20230102-cirrussearch-content.json.gz \
@@ -15,20 +15,21 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from japanese_bert import mecab, stage
-from japanese_bert.cirrussearch import dump_files, read_row_blocks
-from japanese_bert.corpus import compressed_writer, size_on_disk
-from japanese_bert.full_stops import FullStopFinder
-from japanese_bert.provenance import Provenance, open_outputs
-from japanese_bert.wikipedia import CorpusBlock, PageConverter
-from japanese_bert.workers import map_in_order
+from japanese_bert.common import command_line
+from japanese_bert.common.provenance import Provenance, open_outputs
+from japanese_bert.common.text_files import compressed_writer, size_on_disk
+from japanese_bert.common.workers import map_in_order
+from japanese_bert.corpus.wikipedia.cirrussearch import dump_files, read_row_blocks
+from japanese_bert.corpus.wikipedia.full_stops import FullStopFinder
+from japanese_bert.corpus.wikipedia.pages import CorpusBlock, PageConverter
+from japanese_bert.tokenization import mecab
 
 
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Make corpus text from a CirrusSearch dump, old or new layout.",
         epilog="Takes some 100 MB of memory for each worker, and the dictionary once, whatever the size of the dump.",
-        formatter_class=stage.HelpFormatter,
+        formatter_class=command_line.HelpFormatter,
     )
     files = parser.add_argument_group("input")
     files.add_argument(
@@ -48,12 +49,12 @@ def get_parser() -> argparse.ArgumentParser:
         "--mecab_dic_type", default="unidic_lite", help="unidic_lite, unidic, ipadic, or the directory of a dictionary"
     )
     method.add_argument("--mecab_option", help="MeCab options instead, such as '-r MECABRC -d DICTIONARY_DIRECTORY'")
-    stage.add_run_arguments(parser)
+    command_line.add_run_arguments(parser)
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
-    stopwatch = stage.Stopwatch()
+    stopwatch = command_line.Stopwatch()
     check_arguments(args)
     inputs = dump_files(args.input_file)
     option = args.mecab_option or ""
@@ -78,12 +79,12 @@ def main(args: argparse.Namespace) -> None:
             corrupt_lines=total.corrupt,
             **stopwatch.measurements(),
         )
-    stage.print_summary(f"{args.output_file}: wrote corpus text", provenance.report)
+    command_line.print_summary(f"{args.output_file}: wrote corpus text", provenance.report)
 
 
 def check_arguments(args: argparse.Namespace) -> None:
     names = ("min_sentence_length", "max_sentence_length", "num_workers")
-    stage.check_positive({name: getattr(args, name) for name in names})
+    command_line.check_positive({name: getattr(args, name) for name in names})
     if args.min_sentence_length > args.max_sentence_length:
         raise ValueError(
             f"--min_sentence_length {args.min_sentence_length} is above "
@@ -132,7 +133,7 @@ def parse_mecab_option(mecab_option: str) -> tuple[argparse.Namespace, str]:
 
 def convert_dump(inputs: list[Path], converter: PageConverter, num_workers: int) -> Iterator[CorpusBlock]:
     """Corpus text of all rows, in the order of the dump."""
-    with stage.progress_bar("Reading", size_on_disk(inputs), "B") as bar:
+    with command_line.progress_bar("Reading", size_on_disk(inputs), "B") as bar:
         yield from map_in_order(converter.convert_rows, read_row_blocks(inputs, bar.update), num_workers)
 
 
@@ -155,4 +156,4 @@ def check_not_empty(inputs: list[Path], total: CorpusBlock) -> None:
 
 
 if __name__ == "__main__":
-    stage.run_stage(get_parser(), main)
+    command_line.run_stage(get_parser(), main)

@@ -16,14 +16,20 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from japanese_bert import stage
-from japanese_bert.corpus import TEXT_BLOCK_BYTES, compressed_writer, expand_paths, read_line_blocks, size_on_disk
-from japanese_bert.provenance import Provenance, open_outputs
-from japanese_bert.shards import check_no_other_shards, shard_paths
+from japanese_bert.common import command_line
+from japanese_bert.common.provenance import Provenance, open_outputs
+from japanese_bert.common.text_files import (
+    TEXT_BLOCK_BYTES,
+    compressed_writer,
+    expand_paths,
+    read_line_blocks,
+    size_on_disk,
+)
+from japanese_bert.corpus.shards import check_no_other_shards, shard_paths
 
 if TYPE_CHECKING:
-    from japanese_bert.dealing import ShardWriter
-    from japanese_bert.documents import Batch, DocumentReader
+    from japanese_bert.corpus.dealing import ShardWriter
+    from japanese_bert.corpus.documents import Batch, DocumentReader
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -31,7 +37,7 @@ def get_parser() -> argparse.ArgumentParser:
         description="Deal the documents of text corpora to shards of about equal size.",
         epilog="Runs in one process, beside the one that decompresses, and in 0.2 GB of memory, whatever the size of "
         "the corpus, unless --drop_duplicate_documents is on.",
-        formatter_class=stage.HelpFormatter,
+        formatter_class=command_line.HelpFormatter,
     )
     files = parser.add_argument_group("input")
     files.add_argument(
@@ -57,12 +63,12 @@ def get_parser() -> argparse.ArgumentParser:
         help="keep the first of documents with equal text; takes 16 to 32 bytes of memory for each different "
         "document, 1.4 GB for the 66 million of CC-100",
     )
-    stage.add_run_arguments(parser, num_workers=False)
+    command_line.add_run_arguments(parser, num_workers=False)
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
-    stopwatch = stage.Stopwatch()
+    stopwatch = command_line.Stopwatch()
     check_arguments(args)
     inputs = expand_paths(args.input_files)
     outputs = shard_paths(args.output_dir, args.num_files, args.compress)
@@ -76,12 +82,12 @@ def main(args: argparse.Namespace) -> None:
         provenance.report |= merge_split(args, inputs, outputs, files)
         check_enough_documents(inputs, provenance.report, args.num_files)
         provenance.report |= stopwatch.measurements()
-    stage.print_summary(f"{args.output_dir}: wrote {len(outputs)} shards", provenance.report)
+    command_line.print_summary(f"{args.output_dir}: wrote {len(outputs)} shards", provenance.report)
 
 
 def check_arguments(args: argparse.Namespace) -> None:
     limits = {name: getattr(args, name) for name in ("min_line_length", "max_line_length")}
-    stage.check_positive({"num_files": args.num_files, **{k: v for k, v in limits.items() if v is not None}})
+    command_line.check_positive({"num_files": args.num_files, **{k: v for k, v in limits.items() if v is not None}})
     if None not in limits.values() and args.min_line_length > args.max_line_length:
         raise ValueError(f"--min_line_length {args.min_line_length} is above --max_line_length {args.max_line_length}")
     if args.random_seed < 0:
@@ -113,9 +119,9 @@ def merge_split(
     """Read, select and deal all documents; returns what came in, what went out and what was dropped."""
     import numpy as np
 
-    from japanese_bert.dealing import ShardWriter
-    from japanese_bert.documents import DocumentReader, LineLengths
-    from japanese_bert.duplicates import DuplicateFilter
+    from japanese_bert.corpus.dealing import ShardWriter
+    from japanese_bert.corpus.documents import DocumentReader, LineLengths
+    from japanese_bert.corpus.duplicates import DuplicateFilter
 
     reader = DocumentReader(LineLengths(args.min_line_length or 0, args.max_line_length or sys.maxsize))
     duplicates = DuplicateFilter()
@@ -129,7 +135,7 @@ def merge_split(
 
 def read_documents(inputs: list[Path], reader: "DocumentReader") -> Iterator["Batch"]:
     """Documents of all inputs, under a progress bar."""
-    with stage.progress_bar("Reading", size_on_disk(inputs), "B") as bar:
+    with command_line.progress_bar("Reading", size_on_disk(inputs), "B") as bar:
         for path in inputs:
             yield from reader.read_file(read_line_blocks(path, bar.update, TEXT_BLOCK_BYTES))
     yield from reader.take()
@@ -186,4 +192,4 @@ def check_enough_documents(inputs: list[Path], report: dict[str, object], num_fi
 
 
 if __name__ == "__main__":
-    stage.run_stage(get_parser(), main)
+    command_line.run_stage(get_parser(), main)

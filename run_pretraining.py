@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable
 
-from japanese_bert import stage
+from japanese_bert.common import command_line
 
 MODES = (
     "train",
@@ -25,7 +25,9 @@ OWN_FLAGS = ("check_records", "check_only")
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=stage.HelpFormatter, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=command_line.HelpFormatter, allow_abbrev=False
+    )
     trainer = parser.add_argument_group("flags of official.nlp.train, passed on")
     trainer.add_argument("--experiment", required=True, help="bert/pretraining or electra/pretraining")
     trainer.add_argument("--mode", required=True, choices=MODES, help="train_and_eval validates at intervals")
@@ -58,17 +60,17 @@ def get_parser() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import_model_garden()
-    from japanese_bert import training
-    from japanese_bert.pretraining_checks import check_all
-    from japanese_bert.pretraining_model import Gin
+    from japanese_bert.training import trainer
+    from japanese_bert.training.checks.described_model import Gin
+    from japanese_bert.training.checks.pretraining import check_all
 
-    stopwatch = stage.Stopwatch()
+    stopwatch = command_line.Stopwatch()
     params = read_params(args)
     gin = Gin(args.gin_file or (), args.gin_params or ())
     found = check_all(params, args.mode, args.model_dir, args.check_records, gin)
     report(found, stopwatch, "run_pretraining.py")
     if not args.check_only:
-        run_trainer(training.train, args)
+        run_trainer(trainer.train, args)
 
 
 def import_model_garden() -> None:
@@ -92,7 +94,7 @@ def read_params(args: argparse.Namespace):
         raise ValueError(f"--config_file or --params_override: {reason}") from None
 
 
-def report(found, stopwatch: stage.Stopwatch, prog: str) -> None:
+def report(found, stopwatch: command_line.Stopwatch, prog: str) -> None:
     """Print what was found, and exit if something is wrong."""
     for line in found.facts:
         print(f"  {line}")
@@ -106,7 +108,7 @@ def report(found, stopwatch: stage.Stopwatch, prog: str) -> None:
 
 
 def run_trainer(train: Callable[[list[str]], None], args: argparse.Namespace) -> None:
-    stage.default_signals()
+    command_line.default_signals()
     try:
         train(trainer_arguments(args))
     except KeyboardInterrupt:
@@ -137,4 +139,4 @@ def trainer_arguments(args: argparse.Namespace) -> list[str]:
 
 
 if __name__ == "__main__":
-    stage.run_stage(get_parser(), main)
+    command_line.run_stage(get_parser(), main)

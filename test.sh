@@ -5,8 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 ./install.sh requirements.txt
-./install.sh requirements-test.txt
-./install.sh requirements-cluster.txt
+./install.sh requirements/test.txt
+./install.sh requirements/cluster.txt
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 exec .venv/bin/python -m pytest "$@"

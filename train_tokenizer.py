@@ -9,9 +9,10 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from japanese_bert import alphabet, corpus, stage, vocab, word_counts, wordpiece_training, words
-from japanese_bert.mecab import DICTIONARY_PACKAGES
-from japanese_bert.provenance import Provenance, open_outputs
+from japanese_bert.common import command_line, text_files
+from japanese_bert.common.provenance import Provenance, open_outputs
+from japanese_bert.tokenization import alphabet, vocab, word_counts, wordpiece_training, words
+from japanese_bert.tokenization.mecab import DICTIONARY_PACKAGES
 
 UNIDIC_CHARACTERS = 7012
 
@@ -20,7 +21,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n")[0],
         epilog="Memory: about 250 bytes per distinct word, and the sample if --sample_sentences is given.",
-        formatter_class=stage.HelpFormatter,
+        formatter_class=command_line.HelpFormatter,
     )
     group = parser.add_argument_group("input")
     group.add_argument("--input_files", nargs="+", required=True, help="text or .gz, .bz2, .xz; names, globs, commas")
@@ -41,12 +42,12 @@ def get_parser() -> argparse.ArgumentParser:
     group.add_argument("--min_frequency", type=int, default=2, help="occurrences that a merge needs")
     group.add_argument("--sample_sentences", type=int, help="train on this many sentences, drawn at random")
     group.add_argument("--random_seed", type=int, default=12345, help="for --sample_sentences")
-    stage.add_run_arguments(parser)
+    command_line.add_run_arguments(parser)
     return parser
 
 
 def main(args: argparse.Namespace) -> None:
-    watch = stage.Stopwatch()
+    watch = command_line.Stopwatch()
     input_files = _check_arguments(args)
     splitter = words.make_word_splitter(
         args.pre_tokenizer_type, args.mecab_dic_type, do_lower_case=False, mecab_option=args.mecab_option
@@ -76,18 +77,18 @@ def main(args: argparse.Namespace) -> None:
         provenance.report |= {"counts": {**totals, "distinct_words": len(counts), "alphabet": len(characters)}}
         provenance.report |= watch.measurements()
     summary = {"vocabulary": len(tokens), "character_vocabulary": num_fixed, **provenance.report["counts"]}
-    stage.print_summary(f"{args.output_dir}:", summary | watch.measurements())
+    command_line.print_summary(f"{args.output_dir}:", summary | watch.measurements())
 
 
 def _check_arguments(args: argparse.Namespace) -> list[Path]:
     """The input files; raises before any work is done."""
     names = ("vocab_size", "limit_alphabet", "min_frequency", "num_workers", "sample_sentences")
-    stage.check_positive({name: getattr(args, name) for name in names if getattr(args, name) is not None})
+    command_line.check_positive({name: getattr(args, name) for name in names if getattr(args, name) is not None})
     if args.num_unused_tokens < 0:
         raise ValueError(f"--num_unused_tokens {args.num_unused_tokens}: expected 0 or more")
     if args.character_output_dir == args.output_dir:
         raise ValueError(f"--character_output_dir {args.output_dir}: expected another directory than --output_dir")
-    return corpus.expand_paths(args.input_files)
+    return text_files.expand_paths(args.input_files)
 
 
 def _provenance(args: argparse.Namespace, input_files: list[Path], splitter: words.WordSplitter) -> Provenance:
@@ -116,7 +117,7 @@ def _provenance(args: argparse.Namespace, input_files: list[Path], splitter: wor
 def _count_words(
     args: argparse.Namespace, input_files: list[Path], splitter: words.WordSplitter
 ) -> tuple[Counter[str], Counter[str]]:
-    with stage.progress_bar("words", corpus.size_on_disk(input_files), "B") as bar:
+    with command_line.progress_bar("words", text_files.size_on_disk(input_files), "B") as bar:
         blocks = word_counts.read_corpus(input_files, bar.update)
         read: Counter[str] = Counter()
         if args.sample_sentences:
@@ -131,4 +132,4 @@ def _count_words(
 
 
 if __name__ == "__main__":
-    stage.run_stage(get_parser(), main)
+    command_line.run_stage(get_parser(), main)

@@ -73,7 +73,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def read_pages(source: Path) -> list[dict]:
-    from japanese_bert.corpus import read_line_blocks
+    from japanese_bert.common.text_files import read_line_blocks
 
     rows = [json.loads(row) for block in read_line_blocks(source) for row in block.split(b"\n") if row]
     return [row for row in rows if row.get("text")]
@@ -109,9 +109,9 @@ def write_texts(dump: Path, target: Path) -> int:
     """The strings that the stage hands to MeCab, one a line; returns their characters."""
     from collections import Counter
 
-    from japanese_bert.cirrussearch import Page, parse_row, read_row_blocks
-    from japanese_bert.full_stops import text_pieces
-    from japanese_bert.sentences import clean_text, normalize
+    from japanese_bert.corpus.wikipedia.cirrussearch import Page, parse_row, read_row_blocks
+    from japanese_bert.corpus.wikipedia.full_stops import text_pieces
+    from japanese_bert.corpus.wikipedia.sentences import clean_text, normalize
 
     characters = 0
     with open(target, "w", encoding="utf-8", newline="\n") as file:

@@ -96,7 +96,7 @@ def run_afresh(command: list, output: Path) -> Measurement:
 
 def mecab_seconds(corpus: Path) -> float:
     """CPU seconds that MeCab alone takes for the sentences of a corpus."""
-    from japanese_bert.mecab import find_dictionary, make_tagger
+    from japanese_bert.tokenization.mecab import find_dictionary, make_tagger
 
     tagger = make_tagger(find_dictionary("unidic_lite"), "-Owakati")
     lines = [line for line in corpus.read_text(encoding="utf-8").split("\n") if line]
@@ -115,7 +115,7 @@ def read_statistics(
     import numpy as np
     import tensorflow as tf
 
-    from japanese_bert.vocab import load_vocab
+    from japanese_bert.tokenization.vocab import load_vocab
 
     mask_id = load_vocab(vocab_file).ids["[MASK]"]
     lengths = {"input_word_ids": max_seq_length, "input_mask": max_seq_length, "input_type_ids": max_seq_length}

@@ -106,10 +106,11 @@ def run_shards(args: argparse.Namespace, names: list[str], command: list[str], p
         flags += ["--scheduler_options", str(args.scheduler_options.resolve())]
     start = time.perf_counter()
     process = subprocess.run(
-        [sys.executable, str(ROOT / "run_shards.py"), *flags, "--", *command],
+        [sys.executable, "-m", "tools.run_shards", *flags, "--", *command],
         input="".join(f"{name}\n" for name in names),
         encoding="utf-8",
         cwd=place,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
     )
     seconds = time.perf_counter() - start

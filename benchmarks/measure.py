@@ -87,7 +87,7 @@ def print_json(result: dict[str, object]) -> None:
 
 def cut_corpus(source: Path, size: int, target: Path, skip: int = 0) -> Path:
     """Write about `size` bytes of whole documents of a corpus, from the first document after `skip` bytes on."""
-    from japanese_bert.corpus import read_blocks
+    from japanese_bert.common.text_files import read_blocks
 
     needed, blocks = skip + size + (1 << 22), []
     for block in read_blocks(source):

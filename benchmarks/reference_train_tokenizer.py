@@ -19,8 +19,8 @@ from tokenizers import NormalizedString, PreTokenizedString, Tokenizer, models, 
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from japanese_bert.alphabet import load_alphabet
-from japanese_bert.vocab import SPECIAL_TOKENS, unused_tokens, vocab_bytes
+from japanese_bert.tokenization.alphabet import load_alphabet
+from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, unused_tokens, vocab_bytes
 
 
 class MecabPreTokenizer:

@@ -6,9 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from places import ROOT, SHARED_DATA
 
-from japanese_bert.vocab import SPECIAL_TOKENS, unused_tokens, vocab_bytes
+from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, unused_tokens, vocab_bytes
+from tests.helpers.places import ROOT, SHARED_DATA
+
+os.environ["PYTHONPATH"] = str(ROOT)  # tools are modules, which tests run from any directory
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +37,7 @@ def aozora() -> Path:
 @pytest.fixture(scope="session")
 def aozora_bytes(aozora) -> bytes:
     """20 MB of it, from a document's beginning to a document's end."""
-    from japanese_bert.corpus import read_blocks
+    from japanese_bert.common.text_files import read_blocks
 
     text, size = b"", 0
     blocks = []
@@ -58,7 +60,7 @@ def transformers4_python() -> Path:
     if named := os.environ.get("TRANSFORMERS4_PYTHON"):
         return Path(named)
     environment = {**os.environ, "VENV": ".venv-transformers4"}
-    subprocess.run([ROOT / "install.sh", "requirements-transformers4.txt"], env=environment, check=True)
+    subprocess.run([ROOT / "install.sh", "requirements/transformers4.txt"], env=environment, check=True)
     return ROOT / ".venv-transformers4" / "bin" / "python"
 
 

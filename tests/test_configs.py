@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from japanese_bert.bert_config import load_bert_config
-from japanese_bert.model_garden import build_model, encoder_params, model_params
-from japanese_bert.tfrecords import feature_names
-from japanese_bert.vocab import SPECIAL_TOKENS
-from japanese_bert.weight_tables import weights_of
-
-ROOT = Path(__file__).resolve().parents[1]
+from japanese_bert.models.config import load_bert_config
+from japanese_bert.models.model_garden import build_model, encoder_params, model_params
+from japanese_bert.models.weight_names import weights_of
+from japanese_bert.tfrecord.writing import feature_names
+from japanese_bert.tokenization.vocab import SPECIAL_TOKENS
+from tests.helpers.places import ROOT
 
 # The released recipe: sequence length, predictions, batch size of each stage; then what both share.
 STAGES = {"cc-100": (128, 19, 2048), "wikipedia": (512, 76, 512)}
@@ -205,8 +204,11 @@ def test_tokenizer_config(model):
 def test_fast_tokenizer_is_in_the_directory(model):
     """A link to the one module: `cp hf_model_configs/<name>/* DIRECTORY` copies what it points to."""
     link = ROOT / "hf_model_configs" / model / f"{FAST_TOKENIZER}.py"
-    assert link.readlink() == Path("../../japanese_bert/fast_tokenizer.py")
-    assert link.read_bytes() == (ROOT / "japanese_bert" / "fast_tokenizer.py").read_bytes()
+    assert link.readlink() == Path("../../japanese_bert/tokenization/tokenization_bert_japanese_fast.py")
+    assert (
+        link.read_bytes()
+        == (ROOT / "japanese_bert" / "tokenization" / "tokenization_bert_japanese_fast.py").read_bytes()
+    )
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -14,9 +14,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_configs import with_tensorflow
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.helpers.places import ROOT
+from tests.test_configs import with_tensorflow
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECIPE_MODELS = [f"bert_{size}_{tokens}" for size in ("base", "large") for tokens in ("wordpiece", "character")]
 
@@ -56,20 +57,26 @@ def commands(text: str) -> list[str]:
 
 
 def script_calls(text: str) -> list[list[str]]:
-    """Arguments of every `python SCRIPT.py ...`, the script first."""
+    """Arguments of every `python SCRIPT.py ...` and `python -m tools.NAME ...`, the name of the module first."""
     calls = [
         shlex.split(command[command.index("python ") :].removesuffix("\ndone"), comments=True)
         for command in commands(text)
-        if ".py" in command
+        if ".py" in command or "python -m tools." in command
     ]
-    return [call[1:] for call in calls]
+    return [call[2:] if call[1] == "-m" else [call[1].removesuffix(".py"), *call[2:]] for call in calls]
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory) -> Path:
     """A directory in which the README's commands find the scripts and, under its names, the sample text."""
     place = tmp_path_factory.mktemp("readme")
-    for path in [*ROOT.glob("*.py"), ROOT / "japanese_bert", ROOT / "hf_model_configs", ROOT / "model_configs"]:
+    for path in [
+        *ROOT.glob("*.py"),
+        ROOT / "tools",
+        ROOT / "japanese_bert",
+        ROOT / "hf_model_configs",
+        ROOT / "model_configs",
+    ]:
         (place / path.name).symlink_to(path)
     (place / "cc-100").mkdir()
     shutil.copy(ROOT / "sample_data" / "cc100_sample.txt.xz", place / "cc-100" / "ja.txt.xz")
@@ -127,17 +134,16 @@ def test_every_script_call_is_accepted():
     assert len(calls) == 48
     for script, *arguments in calls:
         if not script.startswith("benchmarks/"):
-            parser: argparse.ArgumentParser = importlib.import_module(script.removesuffix(".py")).get_parser()
+            parser: argparse.ArgumentParser = importlib.import_module(script).get_parser()
             parser.parse_args(arguments)  # exits where a flag is unknown, wrong or missing
 
 
 def test_scripts_are_all_in_the_readme_and_no_others():
     tree = section("## Tree")
-    scripts = {path.name for path in ROOT.glob("*.py")}
-    assert {name for name in scripts if name not in tree} == set()
-    assert set(re.findall(r"^(\w+\.py)", tree, re.MULTILINE)) == scripts
-    modules = {path.name for path in (ROOT / "japanese_bert").glob("*.py")} - {"__init__.py"}
-    assert set(re.findall(r"\b[a-z0-9_]+\.py", tree)) - scripts == modules
+    scripts = {path.name for path in [*ROOT.glob("*.py"), *(ROOT / "tools").glob("*.py")]}
+    assert set(re.findall(r"^ *(\w+\.py)", tree, re.MULTILINE)) == scripts
+    folders = {path.name for path in (ROOT / "japanese_bert").iterdir() if path.name != "__pycache__" and path.is_dir()}
+    assert set(re.findall(r"^  (\w+)/", tree, re.MULTILINE)) == folders
 
 
 def training_calls() -> list[str]:

@@ -4,11 +4,10 @@ import importlib
 import json
 import re
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.helpers.places import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,1 @@
-../../japanese_bert/fast_tokenizer.py
+../../japanese_bert/tokenization/tokenization_bert_japanese_fast.py

@@ -8,15 +8,17 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
-from disturbed_runs import Faults, Subject
-from stage_table import STAGES, Stage
+
+from tests.faults.disturbed_runs import Faults, Subject
+from tests.faults.stage_table import STAGES, Stage
 
 SEED = int(os.environ.get("FAULT_SEED", "12345"))
 TRIED: list[Faults] = []
 LEFT_OUT: dict[tuple[str, str], str] = {}
 BY_THE_TRAINER = (
     "run_pretraining.py: its faults (SIGKILL and SIGTERM while it trains, one of several machines killed, a lost or "
-    "cut checkpoint, cut or changed data) are in tests/test_run_pretraining.py and tests/test_pretraining_checks.py"
+    "cut checkpoint, cut or changed data) are in tests/stages/test_run_pretraining.py and "
+    "tests/training/checks/test_pretraining.py"
 )
 
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from stage_table import Stage
+from tests.faults.stage_table import Stage
+from tests.helpers.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 HOOK = Path(__file__).with_name("hook")
 PATIENCE = 180  # seconds after which a run hangs
 TIMES = ("seconds", "cpu_seconds", "peak_memory_mb")
@@ -124,7 +124,7 @@ class Subject:
         return place
 
     def command(self, *flags: str) -> list[str]:
-        return [sys.executable, str(ROOT / self.stage.script), *self.stage.arguments, *flags]
+        return [sys.executable, *self.stage.script, *self.stage.arguments, *flags]
 
     def start(
         self,
@@ -144,7 +144,7 @@ class Subject:
         token = uuid.uuid4().hex
         variables = os.environ | {"FAULT_TOKEN": token} | dict(environment or {})
         if step is not None:
-            variables |= {"PYTHONPATH": str(HOOK), "FAULT_BELOW": str(place / "out"), "FAULT_STEP": str(step)}
+            variables |= {"PYTHONPATH": f"{HOOK}:{ROOT}", "FAULT_BELOW": str(place / "out"), "FAULT_STEP": str(step)}
             variables |= {"FAULT_READ": str(place / read) if read else "", "FAULT_LOG": str(place / f"steps.{token}")}
         with open(place / f"stdout.{token}", "wb") as out, open(place / f"stderr.{token}", "wb") as errors:
             process = subprocess.Popen(

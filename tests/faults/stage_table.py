@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.places import ROOT
+
 SAMPLES = ROOT / "sample_data"
 COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     ".gz": lambda data: gzip.compress(data, 6, mtime=0),
@@ -43,8 +44,10 @@ class Stage:
     is_data: bool = False
 
     @property
-    def script(self) -> str:
-        return f"{self.name}.py"
+    def script(self) -> tuple[str, ...]:
+        """Python's arguments before those of the stage."""
+        script = ROOT / f"{self.name}.py"
+        return (str(script),) if script.exists() else ("-m", f"tools.{self.name}")
 
     def __str__(self) -> str:
         return self.name
@@ -73,7 +76,7 @@ def write_lexicon(directory: Path) -> None:
 
 
 def write_vocab(directory: Path, size: int = 0) -> Path:
-    from japanese_bert.vocab import SPECIAL_TOKENS, unused_tokens, vocab_bytes
+    from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, unused_tokens, vocab_bytes
 
     characters = sorted(set(sample_text().decode()) - {"\n"})
     tokens = [*SPECIAL_TOKENS, *unused_tokens(10), *characters, *(f"##{character}" for character in characters)]
@@ -123,7 +126,7 @@ def write_checkpoint(directory: Path) -> None:
 
 
 def write_jglue(directory: Path) -> None:
-    from test_evaluate_jglue import write_split
+    from tests.stages.test_evaluate_jglue import write_split
 
     write_model(directory)
     for split, count in (("train", 40), ("valid", 12)):
@@ -131,7 +134,7 @@ def write_jglue(directory: Path) -> None:
 
 
 def write_training_events(directory: Path) -> None:
-    from test_training_curves import write_events
+    from tests.training.test_curves import write_events
 
     points = [(step, 10 / step) for step in range(1, 50)]
     write_events(directory / "model" / "train" / "events.out.tfevents.1.v2", 100, points)

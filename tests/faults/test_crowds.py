@@ -7,9 +7,19 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from disturbed_runs import Files, Run, Subject, assert_all_dead, assert_equal, final_files, message, temporary_files
-from stage_table import COMPRESSORS, STAGES
-from test_inputs import compress_input, with_suffix
+
+from tests.faults.disturbed_runs import (
+    Files,
+    Run,
+    Subject,
+    assert_all_dead,
+    assert_equal,
+    final_files,
+    message,
+    temporary_files,
+)
+from tests.faults.stage_table import COMPRESSORS, STAGES
+from tests.faults.test_inputs import compress_input, with_suffix
 
 pytestmark = pytest.mark.slow
 NO_OUTPUT = "writes no files"

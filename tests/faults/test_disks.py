@@ -8,8 +8,17 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from disturbed_runs import Subject, assert_all_dead, assert_equal, assert_whole, final_files, message, temporary_files
-from stage_table import STAGES, Stage
+
+from tests.faults.disturbed_runs import (
+    Subject,
+    assert_all_dead,
+    assert_equal,
+    assert_whole,
+    final_files,
+    message,
+    temporary_files,
+)
+from tests.faults.stage_table import STAGES, Stage
 
 pytestmark = pytest.mark.slow
 PAGE = 4096

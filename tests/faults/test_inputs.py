@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from disturbed_runs import Files, Subject, assert_all_dead, final_files, message, temporary_files
-from stage_table import COMPRESSORS, STAGES, Stage
+
+from tests.faults.disturbed_runs import Files, Subject, assert_all_dead, final_files, message, temporary_files
+from tests.faults.stage_table import COMPRESSORS, STAGES, Stage
 
 pytestmark = pytest.mark.slow
 

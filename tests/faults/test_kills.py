@@ -6,7 +6,8 @@ import time
 from functools import partial
 
 import pytest
-from disturbed_runs import (
+
+from tests.faults.disturbed_runs import (
     Faults,
     Subject,
     assert_all_dead,
@@ -16,7 +17,7 @@ from disturbed_runs import (
     message,
     temporary_files,
 )
-from stage_table import STAGES
+from tests.faults.stage_table import STAGES
 
 pytestmark = pytest.mark.slow
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

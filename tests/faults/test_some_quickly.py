@@ -5,12 +5,13 @@ import signal
 from functools import partial
 
 import pytest
-from disturbed_runs import assert_equal, final_files
-from stage_table import DATA_STAGES
-from test_crowds import kill_decompressor, kill_worker, overtake
-from test_disks import fill, mounted, run_on_small_disk
-from test_inputs import append, change_at_step, run_on_cut_stream
-from test_kills import kill_twice_at_steps, replace_and_kill, terminate_at_step
+
+from tests.faults.disturbed_runs import assert_equal, final_files
+from tests.faults.stage_table import DATA_STAGES
+from tests.faults.test_crowds import kill_decompressor, kill_worker, overtake
+from tests.faults.test_disks import fill, mounted, run_on_small_disk
+from tests.faults.test_inputs import append, change_at_step, run_on_cut_stream
+from tests.faults.test_kills import kill_twice_at_steps, replace_and_kill, terminate_at_step
 
 STAGES = {stage.short: stage for stage in DATA_STAGES}
 for_stages = partial(pytest.mark.parametrize, "stage", ids=str)

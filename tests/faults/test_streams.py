@@ -6,8 +6,9 @@ from contextlib import suppress
 from functools import partial
 
 import pytest
-from disturbed_runs import Subject, assert_all_dead, assert_equal, final_files
-from stage_table import STAGES
+
+from tests.faults.disturbed_runs import Subject, assert_all_dead, assert_equal, final_files
+from tests.faults.stage_table import STAGES
 
 pytestmark = pytest.mark.slow
 

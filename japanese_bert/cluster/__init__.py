@@ -1,0 +1,1 @@
+"""Shards of one command on the machines of a cluster."""

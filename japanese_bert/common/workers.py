@@ -1,0 +1,88 @@
+"""Ordered, bounded parallel map over forked processes: the output never depends on the number of workers."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
+from typing import Any
+
+from japanese_bert.common.command_line import default_signals
+
+PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+PENDING_PER_WORKER = 3
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+def map_in_order(
+    function: Callable[[Any], Any],
+    items: Iterable[Any],
+    num_workers: int,
+) -> Iterator[Any]:
+    """`map(function, items)` on `num_workers` processes, results in order, few items in memory at a time.
+
+    With one worker everything runs in this process. `function` is inherited by fork and need not be pickled;
+    items and results must be.
+
+    Raises:
+        concurrent.futures.BrokenExecutor: a worker process died.
+    """
+    if num_workers == 1:
+        yield from map(function, items)
+        return
+    context = multiprocessing.get_context("fork")
+    executor = ProcessPoolExecutor(num_workers, context, initializer=_start_worker, initargs=(function, os.getpid()))
+    remaining = iter(items)
+    try:
+        pending = deque(_submit(executor, item) for item in islice(remaining, PENDING_PER_WORKER * num_workers))
+        while pending:
+            result = pending.popleft().result()
+            pending.extend(_submit(executor, item) for item in islice(remaining, 1))
+            yield result
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _submit(executor: ProcessPoolExecutor, item: Any) -> Future:
+    """The first call forks the workers. A signal must not find one with this process's handlers: it would be lost."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+    try:
+        return executor.submit(_call, item)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def call_in_child(function: Callable, *arguments: Any) -> Any:
+    """The result of a call in a fresh process, which takes its memory with it: TensorFlow gives none back."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, initializer=_end_with_parent, initargs=(os.getpid(),)) as child:
+        return child.submit(function, *arguments).result()
+
+
+_function: Callable | None = None
+
+
+def _start_worker(function: Callable, parent: int) -> None:
+    """Ctrl-C is the parent's to handle; other signals end a worker."""
+    global _function
+    _function = function
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    default_signals()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
+    _end_with_parent(parent)
+
+
+def _end_with_parent(parent: int) -> None:
+    """No child outlives a parent that was killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # killed before that call
+            os._exit(1)
+
+
+def _call(item):
+    return _function(item)

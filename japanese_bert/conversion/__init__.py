@@ -1,0 +1,1 @@
+"""Checkpoints <-> Hugging Face directories, ONNX and SavedModels, each proven by its logits."""

@@ -1,0 +1,114 @@
+"""Weights of a Hugging Face BERT directory, by the names of `BertForPreTraining`, complete and checked.
+
+Accepts `model.safetensors` and `pytorch_model.bin`, in one file or several with an index, in any float type. Left out
+are buffers (`position_ids`) and the decoder of the masked language model, which must be tied to the word embeddings.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from japanese_bert.models.checkpoint_reading import weights_of
+from japanese_bert.models.config import BertConfig
+
+FILES = ("model.safetensors", "pytorch_model.bin")
+OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # of models before 2020
+DECODER = "cls.predictions.decoder."
+# What a model saved as BertForMaskedLM lacks.
+NEXT_SENTENCE = ("bert.pooler.dense.", "cls.seq_relationship.")
+
+Weights = dict[str, np.ndarray]
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The files to read; raises FileNotFoundError if there is no model."""
+    for name in FILES:
+        if (directory / name).is_file():
+            return [directory / name]
+        index = directory / f"{name}.index.json"
+        if index.is_file():
+            parts = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+            return [directory / part for part in sorted(set(parts))]
+    raise FileNotFoundError(
+        f"{directory}: no model.safetensors or pytorch_model.bin; download the model with: hf download NAME "
+        f"--local-dir {directory}"
+    )
+
+
+def read_weights(directory: Path, config: BertConfig) -> Weights:
+    """Raises ValueError naming what is missing, unexpected, or of another shape than `config.json` says."""
+    weights: Weights = {}
+    for path in weight_files(directory):
+        weights |= {_modern_name(name): array for name, array in _read_file(path).items()}
+    weights.pop("bert.embeddings.position_ids", None)
+    _check_decoder(directory, weights)
+    weights = {name: array for name, array in weights.items() if not name.startswith(DECODER)}
+    _check(directory, weights, config)
+    return weights
+
+
+def missing_next_sentence(weights: Weights, config: BertConfig) -> list[str]:
+    """Weights of pooler and next sentence output that the model was saved without."""
+    names = [row.hf_name for row in weights_of(config) if row.hf_name.startswith(NEXT_SENTENCE)]
+    return [name for name in names if name not in weights]
+
+
+def new_next_sentence(names: list[str], config: BertConfig, rng: np.random.Generator) -> Weights:
+    """Random kernels (normal, `initializer_range`) and zero biases."""
+    shapes = {row.hf_name: row.hf_shape(config) for row in weights_of(config)}
+    return {
+        name: np.zeros(shapes[name], np.float32)
+        if name.endswith(".bias")
+        else rng.normal(scale=config.initializer_range, size=shapes[name]).astype(np.float32)
+        for name in names
+    }
+
+
+def _read_file(path: Path) -> Weights:
+    """float16 and bfloat16 become float32, which loses nothing."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            tensors = load_file(path)
+        else:
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path}: cannot be read, cut short? {str(error).splitlines()[0]}") from None
+    return {name: tensor.float().numpy() for name, tensor in tensors.items() if tensor.is_floating_point()}
+
+
+def _modern_name(name: str) -> str:
+    for old, new in OLD_NAMES.items():
+        name = name.replace(old, new)
+    return name
+
+
+def _check_decoder(directory: Path, weights: Weights) -> None:
+    """Raise ValueError if the decoder has weights of its own, which the trainer's model has no place for."""
+    pairs = (("weight", "bert.embeddings.word_embeddings.weight"), ("bias", "cls.predictions.bias"))
+    for name, tied in pairs:
+        decoder = weights.get(DECODER + name)
+        if decoder is not None and not np.array_equal(decoder, weights.setdefault(tied, decoder)):
+            raise ValueError(f"{directory}: {DECODER}{name} is not tied to {tied}; the trainer's model ties them")
+
+
+def _check(directory: Path, weights: Weights, config: BertConfig) -> None:
+    shapes = {row.hf_name: row.hf_shape(config) for row in weights_of(config)}
+    missing = [name for name in shapes if name not in weights and not name.startswith(NEXT_SENTENCE)]
+    problems = [f"no weight {name}" for name in missing]
+    problems += [f"unexpected weight {name}" for name in weights if name not in shapes]
+    problems += [
+        f"{name} has shape {array.shape}, expected {shapes[name]}"
+        for name, array in weights.items()
+        if name in shapes and array.shape != shapes[name]
+    ]
+    if problems:
+        more = f" and {len(problems) - 1} more such" if len(problems) > 1 else ""
+        raise ValueError(
+            f"{directory}: {problems[0]}{more}; expected a BERT with its masked language model head, as "
+            "BertForPreTraining or BertForMaskedLM save it, and its config.json"
+        )

@@ -1,0 +1,1 @@
+"""Raw text -> clean documents, dealt to shards."""

@@ -1,0 +1,293 @@
+"""Lines of bytes -> documents as they stand in a shard: white space folded, what is no text dropped, lines chosen.
+
+White space is what `str.isspace` accepts; runs of it become one space and the ends of lines are stripped. NULs and
+bytes that are not UTF-8 (surrogates among them) are dropped before that. A line that has no more then is blank, and
+ends a document. The rule is written down once more, in plain Python, in tests/test_documents.py.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from japanese_bert.compiled.kernels import kernel
+
+HELD_BYTES = 1 << 22  # of finished documents, which are handed on at once
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+NEWLINE, SPACE = ord("\n"), ord(" ")
+PLAIN_FIRST, PLAIN_LAST, PLAIN_SIZE = 0xE3, 0xEC, 3  # first bytes of U+3000 to U+CFFF, and how many each has
+ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)  # numba asks signed positions whether they are negative
+SMALLEST_DOCUMENT = 3  # bytes: a character, the end of its line, a blank line
+
+DOCUMENT = np.dtype([(name, np.int64) for name in ("start", "end", "num_lines", "num_characters")])
+
+COUNTERS = (
+    "documents_in",
+    "lines_in",
+    "characters_in",
+    "documents_left_empty",
+    "blank_lines",
+    "short_lines",
+    "long_lines",
+    "characters_of_short_lines",
+    "characters_of_long_lines",
+    "white_space",
+    "nul_characters",
+    "invalid_utf8_bytes",
+    "byte_order_marks",
+)
+(
+    DOCUMENTS_IN,
+    LINES_IN,
+    CHARACTERS_IN,
+    LEFT_EMPTY,
+    BLANK_LINES,
+    SHORT_LINES,
+    LONG_LINES,
+    SHORT_CHARACTERS,
+    LONG_CHARACTERS,
+    WHITE_SPACE,
+    NULS,
+    INVALID_BYTES,
+    BYTE_ORDER_MARKS,
+) = range(len(COUNTERS))
+
+STATE_SIZE = 6
+# Finished documents and end of all text; of the unfinished document: where it starts, its lines, those kept.
+NUM_DOCUMENTS, TEXT_END, START, LINES_READ, LINES_KEPT, CHARACTERS_KEPT = range(STATE_SIZE)
+
+
+class LineLengths(NamedTuple):
+    """Characters of a line that is kept, after folding."""
+
+    shortest: int
+    longest: int
+
+
+class Batch(NamedTuple):
+    """Documents of dtype DOCUMENT; each is `text[start:end]` with the blank line that ends it.
+
+    Characters are those of the lines, without their ends.
+    """
+
+    text: np.ndarray
+    documents: np.ndarray
+
+
+def at_least(array: np.ndarray, size: int) -> np.ndarray:
+    """The array, or a larger one that begins like it."""
+    if len(array) >= size:
+        return array
+    larger = np.empty(max(int(size), 2 * len(array)), array.dtype)
+    larger[: len(array)] = array
+    return larger
+
+
+class DocumentReader:
+    """Collects the documents of whole lines; holds some megabytes of them, and at least the longest.
+
+    `counters` has one number for each name in COUNTERS. An invalid byte counts as a character.
+    """
+
+    def __init__(self, lengths: LineLengths) -> None:
+        self.counters = np.zeros(len(COUNTERS), np.int64)
+        self._lengths = lengths
+        self._text = np.empty(2 * HELD_BYTES, np.uint8)
+        self._documents = np.empty(0, DOCUMENT)
+        self._state = np.zeros(STATE_SIZE, np.int64)
+
+    def read_file(self, blocks: Iterable[bytes]) -> Iterator[Batch]:
+        """Batches of the documents of a file, as they get full; the file's end ends a document.
+
+        `blocks` are whole lines. A batch is gone when the next one is asked for.
+        """
+        is_first = True
+        for block in blocks:
+            self._add(self._without_byte_order_mark(block) if is_first else block)
+            is_first = False
+            if self._state[TEXT_END] >= HELD_BYTES:
+                yield from self.take()
+        self._make_room(0)
+        end_document(self._text, self._documents, self._state, self.counters)
+
+    def counts(self) -> dict[str, int]:
+        return dict(zip(COUNTERS, self.counters.tolist(), strict=True))
+
+    def take(self) -> Iterator[Batch]:
+        """The finished documents, if there are any."""
+        state = self._state
+        if state[NUM_DOCUMENTS]:
+            yield Batch(self._text, self._documents[: state[NUM_DOCUMENTS]])
+            unfinished = self._text[state[START] : state[TEXT_END]].copy()
+            self._text[: len(unfinished)] = unfinished
+            state[[NUM_DOCUMENTS, TEXT_END, START]] = 0, len(unfinished), 0
+
+    def _add(self, block: bytes) -> None:
+        self._make_room(len(block))
+        lines = np.frombuffer(block, np.uint8)
+        fold_lines(lines, self._lengths, self._text, self._documents, self._state, self.counters)
+
+    def _make_room(self, num_bytes: int) -> None:
+        """Folding never lengthens text, but the last document of a file may need a blank line."""
+        self._text = at_least(self._text, self._state[TEXT_END] + num_bytes + 1)
+        self._documents = at_least(self._documents, self._state[NUM_DOCUMENTS] + num_bytes // SMALLEST_DOCUMENT + 2)
+
+    def _without_byte_order_mark(self, block: bytes) -> bytes:
+        if not block.startswith(BYTE_ORDER_MARK):
+            return block
+        self.counters[[CHARACTERS_IN, BYTE_ORDER_MARKS]] += 1
+        return block[len(BYTE_ORDER_MARK) :]
+
+
+@kernel
+def fold_lines(lines, lengths, text, documents, state, counters):
+    """Append the text of whole lines to `text` and what documents end among them to `documents`."""
+    position = 0
+    while position < len(lines):
+        start = state[TEXT_END]
+        position, end, num_characters = fold_line(lines, position, text, start, counters)
+        counters[LINES_IN] += 1
+        if num_characters == 0:
+            counters[BLANK_LINES] += 1
+            end_document(text, documents, state, counters)
+            continue
+        state[LINES_READ] += 1
+        if num_characters < lengths.shortest:
+            counters[SHORT_LINES] += 1
+            counters[SHORT_CHARACTERS] += num_characters
+        elif num_characters > lengths.longest:
+            counters[LONG_LINES] += 1
+            counters[LONG_CHARACTERS] += num_characters
+        else:
+            end_line(text, end, num_characters, state)
+
+
+@kernel
+def fold_line(lines, position, text, end, counters):
+    """Append a line to text[:end] without its end; returns position of the next line, end of text, characters."""
+    num_read = num_kept = 0
+    is_after_space = False
+    while True:
+        size = end_of_plain_run(lines, position) - position
+        count = size // PLAIN_SIZE
+        if size == 0:
+            code, size = decode(lines, position)
+            count = 1
+            if code == NEWLINE:
+                break
+            if code <= 0 or is_white_space(code):
+                counters[INVALID_BYTES if code < 0 else NULS if code == 0 else WHITE_SPACE] += 1
+                is_after_space |= code > 0
+                num_read += 1
+                position += size
+                continue
+        if is_after_space and num_kept:
+            text[end] = SPACE
+            end += 1
+            num_kept += 1
+            counters[WHITE_SPACE] -= 1
+        is_after_space = False
+        copy(lines, position, size, text, end)
+        end += size
+        num_kept += count
+        num_read += count
+        position += size
+    counters[CHARACTERS_IN] += num_read
+    return position + 1, end, num_kept
+
+
+@kernel
+def end_of_plain_run(lines, position):
+    """End of the characters from `position` on that are three bytes long and no white space, as most of Japanese is.
+
+    This loop makes folding three times as fast, 2,300 MB/s (and half of that with a chained comparison in it).
+    """
+    at = np.uint64(position)
+    while (
+        lines[at] >= PLAIN_FIRST
+        and lines[at] <= PLAIN_LAST
+        and lines[at + ONE] & 0xC0 == 0x80
+        and lines[at + TWO] & 0xC0 == 0x80
+        and not (lines[at] == 0xE3 and lines[at + ONE] == 0x80 and lines[at + TWO] == 0x80)  # U+3000
+    ):
+        at += THREE
+    return np.int64(at)
+
+
+@kernel
+def copy(source, start, size, target, position):
+    for index in range(size):
+        target[np.uint64(position) + np.uint64(index)] = source[np.uint64(start) + np.uint64(index)]
+
+
+@kernel
+def end_line(text, end, num_characters, state):
+    """Take the line that ends at `end` into the unfinished document."""
+    text[end] = NEWLINE
+    state[TEXT_END] = end + 1
+    state[LINES_KEPT] += 1
+    state[CHARACTERS_KEPT] += num_characters
+
+
+@kernel
+def end_document(text, documents, state, counters):
+    """End the unfinished document, if a line of it was read, and begin another."""
+    if state[LINES_READ]:
+        counters[DOCUMENTS_IN] += 1
+        counters[LEFT_EMPTY] += state[LINES_KEPT] == 0
+    if state[LINES_KEPT]:
+        text[state[TEXT_END]] = NEWLINE
+        state[TEXT_END] += 1
+        document = documents[state[NUM_DOCUMENTS]]
+        document["start"], document["end"] = state[START], state[TEXT_END]
+        document["num_lines"], document["num_characters"] = state[LINES_KEPT], state[CHARACTERS_KEPT]
+        state[NUM_DOCUMENTS] += 1
+        state[START] = state[TEXT_END]
+    state[LINES_READ] = state[LINES_KEPT] = state[CHARACTERS_KEPT] = 0
+
+
+@kernel
+def decode(data, position):
+    """Code point and bytes of the character at `position`; -1 and 1 where none begins, as where it is a surrogate.
+
+    Never reads behind the next newline, which must follow.
+    """
+    first = np.int64(data[position])
+    if first < 0x80:
+        return first, 1
+    if first < 0xC2:
+        return -1, 1
+    second = np.int64(data[position + 1])
+    if second & 0xC0 != 0x80:
+        return -1, 1
+    if first < 0xE0:
+        return (first & 0x1F) << 6 | second & 0x3F, 2
+    third = np.int64(data[position + 2])
+    if third & 0xC0 != 0x80:
+        return -1, 1
+    if first < 0xF0:
+        code = (first & 0x0F) << 12 | (second & 0x3F) << 6 | third & 0x3F
+        return (code, 3) if code >= 0x800 and code >> 11 != 0xD800 >> 11 else (-1, 1)
+    fourth = np.int64(data[position + 3])
+    if fourth & 0xC0 != 0x80:
+        return -1, 1
+    code = (first & 0x0F) << 18 | (second & 0x3F) << 12 | (third & 0x3F) << 6 | fourth & 0x3F
+    return (code, 4) if 0x10000 <= code < 0x110000 else (-1, 1)
+
+
+@kernel
+def is_white_space(code):
+    """What `str.isspace` says of a character."""
+    if code <= SPACE:
+        return code == SPACE or 0x09 <= code <= 0x0D or code >= 0x1C
+    return (
+        code == 0x85
+        or code == 0xA0
+        or code == 0x1680
+        or 0x2000 <= code <= 0x200A
+        or code == 0x2028
+        or code == 0x2029
+        or code == 0x202F
+        or code == 0x205F
+        or code == 0x3000
+    )

@@ -1,0 +1,1 @@
+"""Rows of a Cirrussearch dump -> pages -> clean sentences."""

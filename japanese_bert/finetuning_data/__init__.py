@@ -1,0 +1,1 @@
+"""Texts with labels -> instances for fine-tuning."""

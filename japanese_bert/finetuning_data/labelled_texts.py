@@ -1,0 +1,123 @@
+"""Texts with labels, one example a line: JSON Lines or TSV -> `LabelledText`.
+
+A line of TSV has the columns that the first line names; nothing in it is quoted. Files that end in .tsv (.tsv.gz ...)
+are TSV, all others JSON Lines, as those of JGLUE, whose names end in .json.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from japanese_bert.common.text_files import read_line_blocks
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledText:
+    """One text, or a pair. `label` is the number of a class, or the score of a regression."""
+
+    texts: tuple[str, ...]
+    label: int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which fields are read. `labels` in the order of their numbers; empty for a regression."""
+
+    text_fields: Sequence[str]
+    label_field: str
+    labels: Sequence[str]
+
+
+def read_labelled_texts(path: Path, columns: Columns) -> Iterator[LabelledText]:
+    """All examples of a file in its order; blank lines are passed over.
+
+    Raises:
+        ValueError: a line is no such example; the message has file and line.
+    """
+    rows = _rows_of_tsv(path) if ".tsv" in path.suffixes else _rows_of_json(path)
+    for number, row in rows:
+        try:
+            yield LabelledText(tuple(_text(row, name) for name in columns.text_fields), _label(row, columns))
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: {error}") from None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines that are not blank, with their numbers."""
+    number = 0
+    for block in read_line_blocks(path):
+        for line in block[:-1].split(b"\n"):
+            number += 1
+            try:
+                text = line.decode("utf-8").removesuffix("\r")
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{path}:{number}: not UTF-8 text ({error.reason})") from None
+            if text.strip():
+                yield number, text
+
+
+def _rows_of_json(path: Path) -> Iterator[tuple[int, dict]]:
+    for number, line in _lines(path):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: not JSON ({error}); expected one object a line") from None
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}:{number}: is {_shown(row)}, expected an object")
+        yield number, row
+
+
+def _rows_of_tsv(path: Path) -> Iterator[tuple[int, dict]]:
+    lines = _lines(path)
+    _, header = next(lines, (1, ""))
+    names = header.removeprefix("\ufeff").split("\t")
+    for number, line in lines:
+        values = line.split("\t")
+        if len(values) != len(names):
+            raise ValueError(f"{path}:{number}: has {len(values)} columns, expected {len(names)} as in the first line")
+        yield number, dict(zip(names, values, strict=True))
+
+
+def _field(row: dict, name: str) -> object:
+    if name not in row:
+        raise ValueError(f"no field {name}; there are {', '.join(row)}; see --text_fields and --label_field")
+    return row[name]
+
+
+def _text(row: dict, name: str) -> str:
+    text = _field(row, name)
+    if not isinstance(text, str):
+        raise ValueError(f"{name} is {_shown(text)}, expected text")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} has half a character (a lone surrogate \\ud800 ... \\udfff)") from None
+    return text
+
+
+def _label(row: dict, columns: Columns) -> int | float:
+    value = _field(row, columns.label_field)
+    if not columns.labels:
+        return _score(value, columns.label_field)
+    label = value if isinstance(value, str) else _shown(value)
+    if label not in columns.labels:
+        raise ValueError(f"{columns.label_field} is {label!r}, expected one of --labels {' '.join(columns.labels)}")
+    return columns.labels.index(label)
+
+
+def _score(value: object, name: str) -> float:
+    """A number, or text that is one, as in the first version of JSTS."""
+    try:
+        score = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        score = math.nan
+    if not math.isfinite(score):
+        raise ValueError(f"{name} is {value!r}, expected a number")
+    return score
+
+
+def _shown(value: object) -> str:
+    """As JSON spells it, not Python."""
+    return json.dumps(value, ensure_ascii=False)

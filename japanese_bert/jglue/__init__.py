@@ -1,0 +1,1 @@
+"""Fine-tuning on JGLUE and its scores."""

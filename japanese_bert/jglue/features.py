@@ -1,0 +1,141 @@
+"""Examples of a JGLUE task -> inputs of a model; scores of the model -> predictions by id.
+
+One class for each head of Transformers: sequence classification (which is regression for JSTS), multiple choice and
+question answering. PyTorch is imported inside: it takes seconds.
+"""
+
+import inspect
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from japanese_bert.jglue import squad
+from japanese_bert.jglue.squad import Paragraphs
+from japanese_bert.jglue.tasks import Example, Gold, Task
+
+LABELS = ("labels", "start_positions", "end_positions")
+
+
+class Features(Protocol):
+    """`rows` are inputs for `collate`; a model for them is `model_class`, made with `model_settings`."""
+
+    model_class: str
+    rows: list[dict]
+
+    def model_settings(self) -> dict[str, object]: ...
+
+    def decode(self, scores) -> dict[str, Gold]: ...
+
+
+def make_features(task: Task, examples: Sequence[Example], tokenizer, max_seq_length: int, learn: bool) -> Features:
+    """With `learn` the rows have labels."""
+    kinds = {"jsquad": QuestionAnswering, "jcommonsenseqa": MultipleChoice}
+    return kinds.get(task.name, SequenceClassification)(task, examples, tokenizer, max_seq_length, learn)
+
+
+class SequenceClassification:
+    """One text or two; a label, or a number where the task has no labels."""
+
+    model_class = "AutoModelForSequenceClassification"
+
+    def __init__(self, task: Task, examples: Sequence[Example], tokenizer, max_seq_length: int, learn: bool) -> None:
+        self._task = task
+        self._ids = [example.id for example in examples]
+        self.rows = [_encode(tokenizer, example.texts, max_seq_length) for example in examples]
+        if learn:
+            for row, example in zip(self.rows, examples, strict=True):
+                row["labels"] = task.labels.index(example.gold) if task.labels else example.gold
+
+    def model_settings(self) -> dict[str, object]:
+        if not self._task.labels:
+            return {"num_labels": 1, "problem_type": "regression"}
+        return {"num_labels": len(self._task.labels), "problem_type": "single_label_classification"}
+
+    def decode(self, scores: np.ndarray) -> dict[str, Gold]:
+        if self._task.labels:
+            values = [self._task.labels[index] for index in scores.argmax(axis=1)]
+        else:
+            values = [float(value) for value in scores[:, 0]]
+        return dict(zip(self._ids, values, strict=True))
+
+
+class MultipleChoice:
+    """A question with each of its choices."""
+
+    model_class = "AutoModelForMultipleChoice"
+
+    def __init__(self, task: Task, examples: Sequence[Example], tokenizer, max_seq_length: int, learn: bool) -> None:
+        self._ids = [example.id for example in examples]
+        self.rows = []
+        for example in examples:
+            question, *choices = example.texts
+            self.rows.append({"choices": [_encode(tokenizer, (question, text), max_seq_length) for text in choices]})
+            if learn:
+                self.rows[-1]["labels"] = example.gold
+
+    def model_settings(self) -> dict[str, object]:
+        return {}
+
+    def decode(self, scores: np.ndarray) -> dict[str, Gold]:
+        return dict(zip(self._ids, map(int, scores.argmax(axis=1)), strict=True))
+
+
+class QuestionAnswering:
+    """Windows of a question and its paragraph."""
+
+    model_class = "AutoModelForQuestionAnswering"
+
+    def __init__(self, task: Task, examples: Sequence[Example], tokenizer, max_seq_length: int, learn: bool) -> None:
+        self._examples = examples
+        self._paragraphs = Paragraphs(tokenizer)
+        self._windows = squad.make_windows(examples, tokenizer, self._paragraphs, max_seq_length)
+        has_segments = "token_type_ids" in tokenizer.model_input_names
+        self.rows = []
+        for window in self._windows:
+            row = {"input_ids": window.input_ids, "attention_mask": [1] * len(window.input_ids)}
+            if has_segments:
+                row["token_type_ids"] = window.token_type_ids
+            if learn:
+                example = examples[window.example]
+                answer = squad.answer_of(example, self._paragraphs.tokens(example.texts[1]))
+                row["start_positions"], row["end_positions"] = squad.positions_to_learn(window, answer)
+            self.rows.append(row)
+
+    def model_settings(self) -> dict[str, object]:
+        return {}
+
+    def counts(self) -> dict[str, int]:
+        """Answers that a token span can give back, and why others cannot."""
+        return squad.count_answers(self._examples, self._windows, self._paragraphs)
+
+    def decode(self, scores: tuple[np.ndarray, np.ndarray]) -> dict[str, Gold]:
+        return squad.decode_answers(self._examples, self._windows, self._paragraphs, *scores)
+
+
+def _encode(tokenizer, texts: Sequence[str], max_seq_length: int) -> dict[str, list[int]]:
+    return dict(tokenizer(*texts, truncation=True, max_length=max_seq_length))
+
+
+def takes_segments(model) -> bool:
+    """Whether it tells two segments apart: DistilBERT does not, RoBERTa has one type only; their tokenizer may."""
+    parameters = inspect.signature(model.forward).parameters
+    return "token_type_ids" in parameters and getattr(model.config, "type_vocab_size", 2) > 1
+
+
+def collate(tokenizer, with_segments: bool, rows: Sequence[dict]) -> dict:
+    """A batch, padded to its longest row; choices become a dimension of their own."""
+    import torch
+
+    inputs = [choice for row in rows for choice in row.get("choices", [_without_labels(row)])]
+    batch = dict(tokenizer.pad(inputs, padding=True, return_tensors="pt"))
+    if not with_segments:
+        batch.pop("token_type_ids", None)
+    if "choices" in rows[0]:
+        batch = {name: tensor.view(len(rows), -1, tensor.shape[-1]) for name, tensor in batch.items()}
+    labels = {name: torch.tensor([row[name] for row in rows]) for name in LABELS if name in rows[0]}
+    return batch | labels
+
+
+def _without_labels(row: dict) -> dict:
+    return {name: value for name, value in row.items() if name not in LABELS}

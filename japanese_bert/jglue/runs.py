@@ -1,0 +1,174 @@
+"""The runs of a task: which are finished, training of the others, scores of all.
+
+A run is a file of predictions with its record, written when it is complete. Scores are always computed from that file.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from japanese_bert.common.command_line import Stopwatch
+from japanese_bert.common.provenance import Provenance, open_outputs
+from japanese_bert.jglue.fine_tuning import Devices, FineTuning, Settings, is_main_process
+from japanese_bert.jglue.predictions import predictions_bytes, read_predictions
+from japanese_bert.jglue.scoring import score
+from japanese_bert.jglue.tasks import TASKS, Example, Task, find_file, load_examples
+
+STAGE = "evaluate_jglue"
+PACKAGES = ("torch", "transformers", "accelerate")
+MODEL_FILE_TYPES = (".json", ".txt", ".safetensors", ".bin", ".model", ".py")
+NOT_OF_THE_MODEL = ("provenance.json", "vocab.txt.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """`file` is relative to the output directory; `is_kept` if it was finished before."""
+
+    settings: Settings
+    scores: Mapping[str, float]
+    file: str
+    is_kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model directory; `files` are names, sizes and hashes of all that decides what it computes."""
+
+    directory: Path
+    trust_remote_code: bool
+    files: list[dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """What all runs of a command share."""
+
+    model: Model
+    output_dir: Path
+    eval_split: str
+    max_train_samples: int | None
+    devices: Devices
+    overwrite: bool
+    arguments: Mapping[str, object]
+
+
+def describe_model(directory: Path, trust_remote_code: bool) -> Model:
+    if not directory.is_dir():
+        raise FileNotFoundError(
+            f"{directory}: no such directory; make it with convert_tf2_checkpoint_to_all_frameworks.py"
+        )
+    paths = [
+        path
+        for path in sorted(directory.iterdir())
+        if path.is_file() and path.suffix in MODEL_FILE_TYPES and path.name not in NOT_OF_THE_MODEL
+    ]
+    files = Provenance(stage=STAGE, method={}, inputs=paths, arguments={}).recipe()["inputs"]
+    return Model(directory, trust_remote_code, files)
+
+
+def find_files(data_dir: Path, tasks: Iterable[str], split: str) -> tuple[dict[str, tuple[Path, Path]], dict[str, str]]:
+    """Training and evaluation file of each task that has both, and what the others lack.
+
+    Raises:
+        FileNotFoundError: no task has both.
+    """
+    files, skipped = {}, {}
+    for name in dict.fromkeys(tasks):
+        try:
+            files[name] = find_file(data_dir, TASKS[name], "train"), find_file(data_dir, TASKS[name], split)
+        except FileNotFoundError as error:
+            skipped[name] = str(error)
+    if not files:
+        raise FileNotFoundError("; ".join(skipped.values()))
+    return files, skipped
+
+
+def list_settings(learning_rates: Sequence[float], epochs: Sequence[int], seeds: Sequence[int]) -> list[Settings]:
+    return [Settings(*values) for values in itertools.product(learning_rates, epochs, seeds)]
+
+
+def run_task(
+    experiment: Experiment, task: Task, files: tuple[Path, Path], settings: Sequence[Settings]
+) -> Iterator[Run]:
+    """All runs in order, after training those that are not finished. Only the main process gets them."""
+    provenances = dict(_plan(experiment, task, files, settings))
+    train, evaluation = (load_examples(path, task) for path in files)
+    is_kept = {path: provenance.is_complete([path]) for path, provenance in provenances.items()}
+    model = experiment.model
+    tuning = None
+    for path, chosen in zip(provenances, settings, strict=True):
+        if not is_kept[path]:
+            tuning = tuning or FineTuning(
+                task,
+                model.directory,
+                train[: experiment.max_train_samples],
+                evaluation,
+                experiment.devices,
+                model.trust_remote_code,
+            )
+            _train_and_predict(tuning, chosen, path, provenances[path], experiment.overwrite)
+        if is_main_process():
+            scores = score_file(task, evaluation, path)
+            yield Run(chosen, scores, str(path.relative_to(experiment.output_dir)), is_kept[path])
+
+
+def _plan(
+    experiment: Experiment, task: Task, files: tuple[Path, Path], settings: Sequence[Settings]
+) -> Iterator[tuple[Path, Provenance]]:
+    """The file of each run and what makes it."""
+    for chosen in settings:
+        method = {
+            "task": task.name,
+            "learning_rate": chosen.learning_rate,
+            "num_train_epochs": chosen.num_train_epochs,
+            "seed": chosen.seed,
+            "batch_size": task.batch_size,
+            "max_seq_length": task.max_seq_length,
+            "max_train_samples": experiment.max_train_samples,
+            "mixed_precision": experiment.devices.mixed_precision,
+            "trust_remote_code": experiment.model.trust_remote_code,
+            "model": experiment.model.files,
+        }
+        yield (
+            experiment.output_dir / task.name / predictions_name(experiment, chosen),
+            Provenance(STAGE, method, list(files), experiment.arguments, packages=PACKAGES),
+        )
+
+
+def predictions_name(experiment: Experiment, settings: Settings) -> str:
+    """`lr5e-05_epochs4_seed42.jsonl`; a trial, and another split than valid, are named too."""
+    parts = [f"lr{settings.learning_rate:g}", f"epochs{settings.num_train_epochs}", f"seed{settings.seed}"]
+    if experiment.max_train_samples is not None:
+        parts.append(f"samples{experiment.max_train_samples}")
+    if experiment.eval_split != "valid":
+        parts.append(experiment.eval_split)
+    return f"{'_'.join(parts)}.jsonl"
+
+
+def _train_and_predict(
+    tuning: FineTuning, settings: Settings, path: Path, provenance: Provenance, overwrite: bool
+) -> None:
+    """Of several processes, all of which train, the main one writes."""
+    if not is_main_process():
+        tuning.run(settings, path.parent)
+        return
+    watch = Stopwatch()
+    with open_outputs([path], provenance, overwrite) as (file,):
+        predictions, loss = tuning.run(settings, path.parent)
+        file.write(predictions_bytes(predictions))
+        seconds = watch.measurements()["seconds"]  # CPU time and memory are the process's, of all its runs
+        provenance.report.update({**tuning.counts(), "training_loss": loss, "seconds": seconds})
+
+
+def score_file(task: Task, examples: list[Example], predictions_file: Path) -> dict[str, float]:
+    """Scores of a file of predictions.
+
+    Raises:
+        ValueError: it does not hold just one fitting prediction for each example.
+    """
+    predictions = read_predictions(predictions_file)
+    try:
+        return score(task, examples, predictions)
+    except ValueError as error:
+        raise ValueError(f"{predictions_file}: {error}; expected one for each example of {task.title}") from None

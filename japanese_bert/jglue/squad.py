@@ -1,0 +1,223 @@
+"""JSQuAD: questions and paragraphs -> windows of tokens; scores of tokens -> answers as text of the paragraph.
+
+Windows are those of the benchmark (SQuAD's script): the question's first 64 tokens and as much of the paragraph as
+fits, every 128 tokens. Where windows overlap a token counts in the one in which it has most context. An answer is the
+span of at most 30 tokens with the highest sum of scores; the script looks among the 20 best beginnings and ends only.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from japanese_bert.jglue.tasks import Example
+from japanese_bert.tokenization.offsets import Token, tokenize_with_offsets
+
+MAX_QUERY_LENGTH = 64
+DOC_STRIDE = 128
+MAX_ANSWER_LENGTH = 30
+
+
+class Span(NamedTuple):
+    """Half-open, of tokens of a paragraph or of characters."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class PairTemplate:
+    """What a tokenizer puts around two texts: ids and their segments."""
+
+    before: tuple[list[int], list[int]]
+    between: tuple[list[int], list[int]]
+    after: tuple[list[int], list[int]]
+    segments: tuple[int, int]
+
+    def num_special_tokens(self) -> int:
+        return len(self.before[0]) + len(self.between[0]) + len(self.after[0])
+
+    def join(self, first: list[int], second: list[int]) -> tuple[list[int], list[int]]:
+        """Ids and segments of the pair."""
+        segments = [[self.segments[0]] * len(first), [self.segments[1]] * len(second)]
+        return (
+            [*self.before[0], *first, *self.between[0], *second, *self.after[0]],
+            [*self.before[1], *segments[0], *self.between[1], *segments[1], *self.after[1]],
+        )
+
+
+def pair_template(tokenizer) -> PairTemplate:
+    """Learnt from an example, for slow and fast tokenizers have no call in common that tells it."""
+    pair = tokenizer("山", "海")
+    ids, segments = pair["input_ids"], pair.get("token_type_ids") or [0] * len(pair["input_ids"])
+    first, second = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("山", "海"))
+    start = _find(first, ids, 0)
+    middle = start + len(first)
+    next_start = _find(second, ids, middle)
+    end = next_start + len(second)
+    parts = ((ids[at:to], segments[at:to]) for at, to in ((0, start), (middle, next_start), (end, len(ids))))
+    return PairTemplate(*parts, (segments[start], segments[next_start]))
+
+
+def _find(part: list[int], ids: list[int], position: int) -> int:
+    for start in range(position, len(ids) - len(part) + 1):
+        if part and ids[start : start + len(part)] == part:
+            return start
+    raise ValueError(f"{ids}: the tokenizer changes the tokens of a text, {part}, when another one stands beside it")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Tokens `tokens` of an example's paragraph, at `offset` in the input."""
+
+    example: int
+    tokens: Span
+    offset: int
+    input_ids: list[int]
+    token_type_ids: list[int]
+
+
+class Paragraphs:
+    """Tokens of paragraphs, each of which has several questions."""
+
+    def __init__(self, tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._tokens: dict[str, list[Token]] = {}
+
+    def tokens(self, context: str) -> list[Token]:
+        if context not in self._tokens:
+            self._tokens[context] = tokenize_with_offsets(self._tokenizer, context)
+        return self._tokens[context]
+
+
+def make_windows(examples: Sequence[Example], tokenizer, paragraphs: Paragraphs, max_seq_length: int) -> list[Window]:
+    """All windows of all examples, in order.
+
+    Raises:
+        ValueError: a paragraph has no token.
+    """
+    template = pair_template(tokenizer)
+    windows = []
+    for index, example in enumerate(examples):
+        question, context = example.texts
+        query = tokenizer(question, add_special_tokens=False)["input_ids"][:MAX_QUERY_LENGTH]
+        ids = [token.id for token in paragraphs.tokens(context)]
+        room = max_seq_length - len(query) - template.num_special_tokens()
+        if not ids or room < 1:
+            raise ValueError(f"question {example.id}: no token of its paragraph fits into {max_seq_length} tokens")
+        offset = len(template.before[0]) + len(query) + len(template.between[0])
+        for tokens in window_spans(len(ids), room):
+            inputs = template.join(query, ids[tokens.start : tokens.end])
+            windows.append(Window(index, tokens, offset, *inputs))
+    return windows
+
+
+def window_spans(num_tokens: int, room: int) -> list[Span]:
+    """
+    >>> window_spans(500, 300)
+    [Span(start=0, end=300), Span(start=128, end=428), Span(start=256, end=500)]
+    """
+    spans = [Span(0, min(room, num_tokens))]
+    while spans[-1].end < num_tokens:
+        start = spans[-1].start + min(DOC_STRIDE, room)
+        spans.append(Span(start, min(start + room, num_tokens)))
+    return spans
+
+
+def answer_span(tokens: Sequence[Token], start: int, end: int) -> Span | None:
+    """The fewest tokens that hold the characters from `start` to `end`; None if no token does."""
+    touching = [index for index, token in enumerate(tokens) if token.end > start and token.start < end]
+    return Span(touching[0], touching[-1] + 1) if touching else None
+
+
+def text_of_span(context: str, tokens: Sequence[Token], span: Span) -> str:
+    return context[tokens[span.start].start : tokens[span.end - 1].end]
+
+
+def answer_of(example: Example, tokens: Sequence[Token]) -> Span | None:
+    """Tokens of the first right answer."""
+    return answer_span(tokens, example.answer_start, example.answer_start + len(example.gold[0]))
+
+
+def positions_to_learn(window: Window, answer: Span | None) -> tuple[int, int]:
+    """First and last token of the answer in the input; the first token of all if the window does not hold it."""
+    if answer is None or answer.start < window.tokens.start or answer.end > window.tokens.end:
+        return 0, 0
+    shift = window.offset - window.tokens.start
+    return answer.start + shift, answer.end - 1 + shift
+
+
+def max_context_windows(windows: Sequence[Span]) -> np.ndarray:
+    """For each token the index of the window that has most tokens on the side where it has fewest.
+
+    >>> max_context_windows([Span(0, 5), Span(2, 6)]).tolist()
+    [0, 0, 0, 0, 1, 1]
+    """
+    positions = np.arange(windows[-1].end)
+    context = [np.minimum(positions - start, end - 1 - positions) for start, end in windows]  # negative outside
+    return np.argmax(context, axis=0)  # of equal ones the first: the script's bonus for length, for the last is shorter
+
+
+def best_span(start_scores: np.ndarray, end_scores: np.ndarray, may_start: np.ndarray) -> tuple[float, Span]:
+    """The highest sum of a start and an end at most MAX_ANSWER_LENGTH tokens on."""
+    best, found = -np.inf, Span(0, 1)
+    starts = np.where(may_start, start_scores, -np.inf)
+    for length in range(min(MAX_ANSWER_LENGTH, len(starts))):
+        sums = starts[: len(starts) - length] + end_scores[length:]
+        at = int(np.argmax(sums))
+        if sums[at] > best:
+            best, found = float(sums[at]), Span(at, at + length + 1)
+    return best, found
+
+
+def decode_answers(
+    examples: Sequence[Example],
+    windows: Sequence[Window],
+    paragraphs: Paragraphs,
+    start_scores: np.ndarray,
+    end_scores: np.ndarray,
+) -> dict[str, str]:
+    """Answers by id; scores are [windows, positions of the input]."""
+    answers = {}
+    for rows in _rows_of_examples(windows):
+        example = examples[windows[rows[0]].example]
+        chosen = max_context_windows([windows[row].tokens for row in rows])
+        candidates = []
+        for number, row in enumerate(rows):
+            first, last = windows[row].tokens
+            inputs = slice(windows[row].offset, windows[row].offset + last - first)
+            score, span = best_span(start_scores[row, inputs], end_scores[row, inputs], chosen[first:last] == number)
+            candidates.append((score, Span(first + span.start, first + span.end)))
+        context = example.texts[1]
+        answers[example.id] = text_of_span(context, paragraphs.tokens(context), max(candidates)[1])
+    return answers
+
+
+def _rows_of_examples(windows: Sequence[Window]) -> Iterator[list[int]]:
+    rows: list[int] = []
+    for row, window in enumerate(windows):
+        if rows and windows[rows[0]].example != window.example:
+            yield rows
+            rows = []
+        rows.append(row)
+    if rows:
+        yield rows
+
+
+def count_answers(examples: Sequence[Example], windows: Sequence[Window], paragraphs: Paragraphs) -> dict[str, int]:
+    """What becomes of the first right answers: how many a token span gives back exactly, and what keeps the others."""
+    counts = dict.fromkeys(("recovered", "cut_inside_a_token", "in_no_window", "longer_than_an_answer_may_be"), 0)
+    for rows in _rows_of_examples(windows):
+        example = examples[windows[rows[0]].example]
+        tokens = paragraphs.tokens(example.texts[1])
+        span = answer_of(example, tokens)
+        spans = [windows[row].tokens for row in rows]
+        if span is None or not any(start <= span.start and span.end <= end for start, end in spans):
+            counts["in_no_window"] += 1
+        elif text_of_span(example.texts[1], tokens, span) != example.gold[0]:
+            counts["cut_inside_a_token"] += 1
+        else:
+            counts["recovered"] += 1
+            counts["longer_than_an_answer_may_be"] += span.end - span.start > MAX_ANSWER_LENGTH
+    return counts

@@ -1,0 +1,1 @@
+"""What a model is: its config.json, the names of its weights, its checkpoint, its training history."""

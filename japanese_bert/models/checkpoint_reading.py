@@ -1,0 +1,245 @@
+"""TF2 checkpoints of Model Garden's trainer: found, compared with a configuration, read under Hugging Face's names.
+
+`weight_tables.py` has the rule. Every variable of a checkpoint is used exactly once or is of a kind that is left out
+on purpose; anything missing, unexpected or of another shape is an error naming it.
+"""
+
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from japanese_bert.models.architectures import ARCHITECTURES, architectures_of
+from japanese_bert.models.config import BertConfig
+from japanese_bert.models.weight_names import (
+    BOOKKEEPING,
+    PROJECTION,
+    Weight,
+    find_word_embeddings,
+    is_next_sentence,
+    reason_to_leave_out,
+    weights_of,
+    word_embeddings_of,
+)
+
+VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+LAYER = re.compile(r"encoder/layer_with_weights-(\d+)/_attention_layer/")
+# Part of a variable's name -> what has no class in Transformers.
+WITHOUT_CLASS = {"/pre_softmax_weight": "talking heads", "/_gate_dense/": "gated GELU"}
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The checkpoint prefix that `path` names: `.../ckpt-1000000` itself, or the latest of a `--model_dir`."""
+    if path.is_dir():
+        return _latest_checkpoint(path)
+    prefix = path.with_name(path.name.removesuffix(".index"))
+    if not _with_suffix(prefix, ".index").is_file():
+        raise FileNotFoundError(
+            f"{path}: no such checkpoint; expected the name of its .index file without .index, or the trainer's "
+            "--model_dir"
+        )
+    return prefix
+
+
+def checkpoint_files(prefix: Path) -> list[Path]:
+    """The index and the data files of a checkpoint."""
+    data_name = re.compile(re.escape(prefix.name) + r"\.data-\d{5}-of-\d{5}")
+    data = sorted(path for path in prefix.parent.iterdir() if data_name.fullmatch(path.name))
+    if not data:
+        raise FileNotFoundError(f"{prefix}: only the index is there; copy {prefix.name}.data-* beside it")
+    return [_with_suffix(prefix, ".index"), *data]
+
+
+def read_weights(prefix: Path, config: BertConfig) -> dict[str, np.ndarray]:
+    """All weights of a checkpoint, float32, under the names of the class of Transformers that `config` names.
+
+    Raises:
+        ValueError: variables are missing, unexpected or of another shape than `config` says, or cannot be read.
+    """
+    with _readable(str(prefix)) as reader:
+        shapes = reader.get_variable_to_shape_map()
+        _check_family(prefix, _names(shapes, config), config)
+        variables, rows = _variables(shapes, config), weights_of(config)
+        _check_variables(prefix, rows, variables, config)
+        return {row.hf_name: _read(reader, variables[row.tf_name].key, row, config) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Variables of a checkpoint that do not fit a configuration, with their shapes: found, expected."""
+
+    missing: list[str]
+    unexpected: list[tuple[str, tuple[int, ...]]]
+    of_other_shape: list[tuple[str, tuple[int, ...], tuple[int, ...]]]
+
+    def lines(self) -> list[str]:
+        return (
+            [f"no variable {name}" for name in self.missing]
+            + [f"unexpected variable {name} {shape}" for name, shape in self.unexpected]
+            + [f"{name} has shape {found}, expected {expected}" for name, found, expected in self.of_other_shape]
+        )
+
+
+def left_out(prefix: Path, config: BertConfig) -> Mapping[str, list[str]]:
+    """Variables of the model that are not used, by reason."""
+    with _readable(str(prefix)) as reader:
+        names = _names(reader.get_variable_to_shape_map(), config)
+    used = {row.tf_name for row in weights_of(config)}
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        reason = None if name in used else reason_to_leave_out(name, config)
+        if reason and reason not in BOOKKEEPING.values():
+            found.setdefault(reason, []).append(name)
+    return found
+
+
+def compare_with_config(prefix: str, config: BertConfig) -> Mismatch:
+    """What in a checkpoint does not fit `config`. `prefix` may be `gs://...`.
+
+    Raises:
+        ValueError: the checkpoint cannot be read.
+    """
+    with _readable(prefix) as reader:
+        return _find_mismatch(weights_of(config), _variables(reader.get_variable_to_shape_map(), config), config)
+
+
+def read_whole(prefix: str, config: BertConfig) -> None:
+    """Read every weight once, so that TensorFlow checks its checksum; raises ValueError if one is damaged."""
+    with _readable(prefix) as reader:
+        for variable in _variables(reader.get_variable_to_shape_map(), config).values():
+            reader.get_tensor(variable.key)
+
+
+def read_step(prefix: str) -> int | None:
+    """The trainer's `global_step` of a checkpoint."""
+    with _readable(prefix) as reader:
+        key = f"global_step{VALUE_SUFFIX}"
+        return int(reader.get_tensor(key)) if reader.has_tensor(key) else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Variable:
+    key: str
+    shape: tuple[int, ...]
+
+
+def _names(keys: Iterable[str], config: BertConfig) -> dict[str, str]:
+    """Names as in `weight_tables.py` -> keys of a checkpoint."""
+    names = {key.removesuffix(VALUE_SUFFIX): key for key in sorted(keys)}
+    found = find_word_embeddings(names.keys(), config)
+    if found in names:
+        names[word_embeddings_of(config)] = names.pop(found)
+    return names
+
+
+def _variables(shapes: Mapping[str, list[int]], config: BertConfig) -> dict[str, _Variable]:
+    """The variables of a checkpoint that must be used, by the names of `weights_of`."""
+    used = {row.tf_name for row in weights_of(config)}
+    return {
+        name: _Variable(key, tuple(shapes[key]))
+        for name, key in _names(shapes, config).items()
+        if name in used or reason_to_leave_out(name, config) is None
+    }
+
+
+def _check_variables(prefix: Path, rows: list[Weight], variables: dict[str, _Variable], config: BertConfig) -> None:
+    mismatch = _find_mismatch(rows, variables, config)
+    problems = mismatch.lines()
+    if problems:
+        more = f" and {len(problems) - 1} more such" if len(problems) > 1 else ""
+        raise ValueError(f"{prefix}: {problems[0]}{more}; {_advice(mismatch, config)}")
+
+
+def _check_family(prefix: Path, names: Collection[str], config: BertConfig) -> None:
+    """Raise ValueError if a checkpoint is that of another kind of model, or of one that cannot be converted."""
+    without_class = [kind for part, kind in WITHOUT_CLASS.items() if any(part in name for name in names)]
+    if without_class:
+        raise ValueError(
+            f"{prefix}: a BERT with {' and '.join(without_class)}, for which Transformers has no class; it cannot be "
+            "converted"
+        )
+    found = _family(names)
+    if found not in (None, config.model_type):
+        raise ValueError(
+            f"{prefix}: looks like the checkpoint of a model of type {found}, but model_type is {config.model_type} in "
+            "--tf_config_file; give the configuration of the trained model"
+        )
+
+
+def _family(names: Collection[str]) -> str | None:
+    """None if nothing can be told."""
+    if any(name.startswith("model/discriminator_") for name in names):
+        return "electra"
+    layers = {match[1] for name in names if (match := LAYER.match(name))}
+    if len(layers) > 1:
+        return "bert"
+    return "albert" if f"encoder/layer_with_weights-{PROJECTION}/kernel" in names else None
+
+
+def _advice(mismatch: Mismatch, config: BertConfig) -> str:
+    """Where the next sentence head alone, all of it, is missing or too much, the class that fits."""
+    names = [*mismatch.missing, *(name for name, _ in mismatch.unexpected)]
+    is_head = len(names) == len(mismatch.lines()) == 4 and all(map(is_next_sentence, names))
+    if not is_head:
+        return "does --tf_config_file describe the model that was trained?"
+    (other,) = (name for name in architectures_of(config.model_type) if name != config.architecture)
+    return (
+        f'this is a checkpoint of {ARCHITECTURES[other].describe()}: write "architectures": ["{other}"] into '
+        "--tf_config_file"
+    )
+
+
+def _find_mismatch(rows: list[Weight], variables: dict[str, _Variable], config: BertConfig) -> Mismatch:
+    expected = {row.tf_name: row.tf_shape(config) for row in rows}
+    found = {name: variable.shape for name, variable in variables.items()}
+    return Mismatch(
+        missing=[name for name in expected if name not in found],
+        unexpected=[(name, shape) for name, shape in sorted(found.items()) if name not in expected],
+        of_other_shape=[
+            (name, found[name], shape) for name, shape in expected.items() if found.get(name, shape) != shape
+        ],
+    )
+
+
+def _read(reader, key: str, row: Weight, config: BertConfig) -> np.ndarray:
+    array = reader.get_tensor(key)
+    if array.dtype != np.float32:
+        raise ValueError(f"{key}: has type {array.dtype}, expected float32")
+    return row.to_hf(array, config)
+
+
+def _latest_checkpoint(directory: Path) -> Path:
+    """The checkpoint that the trainer's state file `checkpoint` names."""
+    latest = _tensorflow().train.latest_checkpoint(str(directory))
+    if latest is None:
+        raise FileNotFoundError(f"{directory}: no checkpoint in this directory; expected the trainer's --model_dir")
+    return Path(latest)
+
+
+@contextmanager
+def _readable(prefix: str) -> Iterator:
+    """TensorFlow's reader of a checkpoint; what goes wrong with it inside is one ValueError."""
+    tensorflow = _tensorflow()
+    try:
+        yield tensorflow.train.load_checkpoint(prefix)
+    except (tensorflow.errors.OpError, RuntimeError, IndexError) as error:  # IndexError: past the end of the data
+        raise ValueError(f"{prefix}: cannot be read, cut short or damaged? {_first_line(error)}") from None
+
+
+def _tensorflow():
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # no start-up messages
+    import tensorflow
+
+    return tensorflow
+
+
+def _with_suffix(prefix: Path, suffix: str) -> Path:
+    return prefix.with_name(prefix.name + suffix)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]

@@ -1,0 +1,1 @@
+"""Shard + vocabulary -> instances for masked LM and next sentence prediction."""

@@ -1,0 +1,294 @@
+"""Render planned instances: gather tokens, mask, encode; the last step of creating pretraining data."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from japanese_bert.common.workers import map_in_order
+from japanese_bert.compiled.kernels import kernel
+from japanese_bert.compiled.mapped_arrays import release_pages, take, window_slices
+from japanese_bert.compiled.random_streams import MASK, start_stream
+from japanese_bert.pretraining_data.instances import NUM_SPECIAL_PAIR, NUM_SPECIAL_SINGLE
+from japanese_bert.pretraining_data.masking import choose_groups, find_groups, mask_tokens, num_predictions
+from japanese_bert.pretraining_data.token_store import TokenStore
+from japanese_bert.tfrecord import crc32c
+from japanese_bert.tfrecord.writing import (
+    EXAMPLE_FEATURES,
+    compress_member,
+    encode_names,
+    feature_names,
+    frame_record,
+    max_record_bytes,
+    varint_size,
+    write_field_start,
+    write_int64s,
+    write_run,
+    write_weights,
+)
+from japanese_bert.tokenization.subwords import MAX_VOCAB_SIZE
+from japanese_bert.tokenization.vocab import CLS, SEP, Vocab
+from japanese_bert.tokenization.vocab import MASK as MASK_TOKEN
+
+RECORDS_PER_MEMBER = 1024  # of a gzip file, which fit into the processor's cache; another number alters the bytes
+RECORDS_PER_JOB = 8 * RECORDS_PER_MEMBER  # gathered at once, so that a large store is swept seldom; alters no byte
+
+COUNTERS = ("instances", "tokens", "masked_tokens", "mask_tokens", "kept_tokens", "random_next", "without_predictions")
+(NUM_INSTANCES, NUM_TOKENS, NUM_MASKED, NUM_MASK_TOKENS, NUM_KEPT, NUM_RANDOM_NEXT, NUM_EMPTY) = range(len(COUNTERS))
+
+
+@dataclass(frozen=True, slots=True)
+class RenderSettings:
+    """Shape and masking of the records. Lengths are in tokens."""
+
+    max_seq_length: int
+    max_predictions_per_seq: int
+    masked_lm_prob: float
+    do_whole_word_mask: bool
+    use_v2_feature_names: bool
+    next_sentence: bool
+    gzip_compress: bool
+    random_seed: int
+
+
+class Batch(NamedTuple):
+    """Token ranges of instances, their tokens (see `gather_segments`) and their numbers, which seed the masks."""
+
+    segments: np.ndarray
+    planned: np.ndarray
+    numbers: np.ndarray
+
+
+class Layout(NamedTuple):
+    """How an instance becomes a sequence of ids."""
+
+    cls_id: int
+    sep_id: int
+    next_sentence: bool
+    word_start_bit: int
+
+
+class Masking(NamedTuple):
+    """How many tokens are masked, and what takes their places."""
+
+    max_predictions_per_seq: int
+    masked_lm_prob: float
+    do_whole_word_mask: bool
+    mask_id: int
+    replacement_ids: np.ndarray
+    random_seed: int
+
+
+class Encoding(NamedTuple):
+    """Feature names (`encode_names`) and checksum tables."""
+
+    names: np.ndarray
+    tables: np.ndarray
+
+
+@dataclass(slots=True)
+class Renderer:
+    """Numbers of instances -> bytes of their records. One object serves one process and its forks."""
+
+    store: TokenStore
+    instances: np.ndarray
+    order: np.ndarray
+    vocab: Vocab
+    settings: RenderSettings
+    num_outputs: int = 1
+    _names: np.ndarray = field(init=False)
+    _replacement_ids: np.ndarray = field(init=False)
+    _tables: np.ndarray = field(init=False)
+    _out: np.ndarray = field(init=False)
+    _segments: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._names = encode_names(feature_names(self.settings.use_v2_feature_names))
+        self._replacement_ids = np.array(self.vocab.real_token_ids(), np.int64)
+        self._tables = crc32c.make_tables()
+        # Used again for every member and job: fresh memory would be zeroed page by page each time.
+        lengths = self.settings.max_seq_length, self.settings.max_predictions_per_seq
+        self._out = np.empty(RECORDS_PER_MEMBER * max_record_bytes(*lengths, len(self.vocab)), np.uint8)
+        num_records = min(RECORDS_PER_JOB, len(self.order))
+        self._segments = np.empty((num_records, self.settings.max_seq_length), self.store.tokens.dtype)
+
+    def jobs(self) -> Iterable[tuple[int, int]]:
+        """(output, first number) of all jobs in the order in which they are written; see `__call__`."""
+        stride = RECORDS_PER_JOB * self.num_outputs
+        for start in range(0, len(self.order), stride):
+            for output in range(min(self.num_outputs, len(self.order) - start)):
+                yield output, start + output
+
+    def __call__(self, job: tuple[int, int]) -> tuple[bytes, np.ndarray]:
+        """Records of some gzip members, and their counts. Records are dealt to the outputs in turn."""
+        _, first = job
+        numbers = self.order[first :: self.num_outputs][:RECORDS_PER_JOB].copy()
+        release_pages(self.order)
+        planned = take(self.instances, numbers)
+        gather_segments(self.store.tokens, planned, self._segments[: len(planned)])
+        counters = np.zeros(len(COUNTERS), np.int64)
+        members = []
+        for start in range(0, len(numbers), RECORDS_PER_MEMBER):
+            member = slice(start, min(start + RECORDS_PER_MEMBER, len(numbers)))
+            end = self._render(Batch(self._segments[member], planned[member], numbers[member]), counters)
+            records = self._out[:end].data
+            members.append(compress_member(records) if self.settings.gzip_compress else bytes(records))
+        return b"".join(members), counters
+
+    def _render(self, batch: Batch, counters: np.ndarray) -> int:
+        settings, ids = self.settings, self.vocab.ids
+        return render(
+            batch,
+            Layout(ids[CLS], ids[SEP], settings.next_sentence, self.store.word_start_bit),
+            Masking(
+                settings.max_predictions_per_seq,
+                settings.masked_lm_prob,
+                settings.do_whole_word_mask,
+                ids[MASK_TOKEN],
+                self._replacement_ids,
+                settings.random_seed,
+            ),
+            Encoding(self._names, self._tables),
+            self._out,
+            counters,
+        )
+
+
+def render_instances(
+    renderer: Renderer,
+    outputs: list[BinaryIO],
+    num_workers: int = 1,
+    progress: Callable[[int], object] | None = None,
+) -> dict[str, int]:
+    """Write every instance to its output; returns the totals of COUNTERS. `progress` gets instance counts."""
+    totals = np.zeros(len(COUNTERS), np.int64)
+    results = map_in_order(renderer, renderer.jobs(), num_workers)
+    for (output, _), (records, counters) in zip(renderer.jobs(), results, strict=True):
+        outputs[output].write(records)
+        totals += counters
+        if progress is not None:
+            progress(int(counters[NUM_INSTANCES]))
+    return dict(zip(COUNTERS, totals.tolist(), strict=True))
+
+
+def gather_segments(tokens: np.ndarray, planned: np.ndarray, segments: np.ndarray) -> None:
+    """Fill `segments`, shape [len(planned), max_seq_length]: A from column 1, B behind a free column, as stored.
+
+    Tokens are copied in the order of the store, so that a store larger than memory is read in sweeps.
+    """
+    a_length = planned["a_length"].astype(np.int64)
+    starts = np.concatenate([planned["a_start"], planned["b_start"]])
+    lengths = np.concatenate([a_length, planned["b_length"]])
+    columns = np.concatenate([np.ones_like(a_length), a_length + 2])
+    by_place = np.argsort(starts, kind="stable")
+    runs = window_slices(tokens, starts[by_place])
+    for run in runs:
+        copy_segments(tokens, by_place[run], starts, lengths, columns, segments)
+        if len(runs) > 1:
+            release_pages(tokens)
+
+
+@kernel
+def copy_segments(tokens, chosen, starts, lengths, columns, segments):
+    for number in chosen:
+        row, column, start = number % len(segments), columns[number], starts[number]
+        for index in range(lengths[number]):
+            segments[row, column + index] = tokens[start + index]
+
+
+@kernel
+def render(batch, layout, masking, encoding, out, counters):
+    """Mask and encode a batch into `out`; returns the number of bytes."""
+    max_seq_length = batch.segments.shape[1]
+    state = np.zeros(1, np.uint64)
+    ids = np.zeros(max_seq_length, np.int64)
+    starts_word = np.zeros(max_seq_length, np.bool_)
+    is_masked = np.zeros(max_seq_length, np.bool_)
+    groups = np.zeros((2, max_seq_length + 1), np.int64)
+    predictions = np.zeros((2, max_seq_length + 1), np.int64)
+    end = 0
+    for row in range(len(batch.planned)):
+        a_length, b_length = np.int64(batch.planned[row]["a_length"]), np.int64(batch.planned[row]["b_length"])
+        is_random_next = np.int64(batch.planned[row]["is_random_next"])
+        length = lay_out(batch.segments[row], a_length, b_length, layout, ids, starts_word)
+        start_stream(state, masking.random_seed, MASK, batch.numbers[row])
+        count = mask_instance(
+            ids, starts_word, (length, a_length, b_length), masking, state, is_masked, groups, predictions
+        )
+        count_instance(counters, ids, length, predictions, count, masking.mask_id, is_random_next)
+        body = write_example(
+            out,
+            end + 12,
+            encoding.names,
+            (ids, length, a_length + 2, b_length + 1 if layout.next_sentence else 0),
+            (predictions, count, masking.max_predictions_per_seq),
+            (layout.next_sentence, is_random_next),
+        )
+        end = frame_record(out, end, body, encoding.tables)
+    return end
+
+
+@kernel
+def lay_out(segments, a_length, b_length, layout, ids, starts_word):
+    """Fill `ids` with [CLS] A [SEP] B [SEP], or [CLS] A [SEP], and `starts_word`; returns the length."""
+    length = a_length + b_length + (NUM_SPECIAL_PAIR if layout.next_sentence else NUM_SPECIAL_SINGLE)
+    for position in range(length):
+        token = np.int64(segments[position])
+        ids[position] = token & (layout.word_start_bit - 1)
+        starts_word[position] = token & layout.word_start_bit != 0
+    ids[0] = layout.cls_id
+    ids[a_length + 1] = layout.sep_id
+    ids[length - 1] = layout.sep_id
+    return length
+
+
+@kernel
+def mask_instance(ids, starts_word, lengths, masking, state, is_masked, groups, predictions):
+    """Mask whole words of one instance in place; returns the number of predictions. The last three are scratch."""
+    length, a_length, b_length = lengths
+    quota = num_predictions(length, masking.masked_lm_prob, masking.max_predictions_per_seq)
+    num_groups = find_groups(starts_word, a_length, b_length, masking.do_whole_word_mask, groups[0], groups[1])
+    choose_groups(num_groups, groups[0], groups[1], quota, state, is_masked)
+    return mask_tokens(
+        ids, length, is_masked, masking.mask_id, masking.replacement_ids, state, predictions[0], predictions[1]
+    )
+
+
+@kernel
+def write_example(out, start, names, segments, predictions, next_sentence):
+    """One serialized tf.train.Example at `start`; returns its end."""
+    ids, length, segment_a, segment_b = segments
+    (positions, labels), count, max_predictions_per_seq = predictions
+    has_label, is_random_next = next_sentence
+    padded = len(ids)
+    # The features are written behind room for their own tag and length, then moved up if that is shorter.
+    room = 1 + varint_size(max_record_bytes(padded, max_predictions_per_seq, MAX_VOCAB_SIZE))
+    end = start + room
+    end = write_int64s(out, end, names[0], ids, length, padded)
+    end = write_run(out, end, names[1], 0, length, padded)
+    end = write_run(out, end, names[2], segment_a, segment_b, padded)
+    end = write_int64s(out, end, names[3], positions, count, max_predictions_per_seq)
+    end = write_int64s(out, end, names[4], labels, count, max_predictions_per_seq)
+    end = write_weights(out, end, names[5], count, max_predictions_per_seq)
+    if has_label:
+        end = write_run(out, end, names[6], 0, is_random_next, 1)
+    size = end - start - room
+    head = write_field_start(out, start, EXAMPLE_FEATURES, size)
+    if head < start + room:
+        for index in range(size):
+            out[head + index] = out[start + room + index]
+    return head + size
+
+
+@kernel
+def count_instance(counters, ids, length, predictions, count, mask_id, is_random_next):
+    positions, labels = predictions
+    counters[NUM_INSTANCES] += 1
+    counters[NUM_TOKENS] += length
+    counters[NUM_MASKED] += count
+    counters[NUM_RANDOM_NEXT] += is_random_next
+    counters[NUM_EMPTY] += count == 0
+    for index in range(count):
+        counters[NUM_MASK_TOKENS] += ids[positions[index]] == mask_id
+        counters[NUM_KEPT] += ids[positions[index]] == labels[index]

@@ -1,0 +1,246 @@
+"""Tokenize once: corpus text -> flat files of token ids, from which any number of instances is cut.
+
+Three arrays hold a corpus: the ids of all tokens (`uint16` while the vocabulary has at most 32,768 entries, else
+`uint32`; the highest bit marks the first piece of a word), the token offset of every sentence and the sentence
+offset of every document (`int64`, one more entry than there are items). They are files mapped into memory: a
+corpus larger than memory works, and a store written to named files can serve another run.
+"""
+
+import codecs
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from japanese_bert.common.text_files import read_line_blocks
+from japanese_bert.common.workers import map_in_order
+from japanese_bert.compiled.kernels import kernel
+from japanese_bert.compiled.mapped_arrays import append_array, map_array
+from japanese_bert.pretraining_data.word_table import WordTable
+from japanese_bert.tokenization.vocab import UNK, Vocab
+from japanese_bert.tokenization.words import WordSplitter
+
+TOKENIZE_BLOCK_BYTES = 1 << 17
+MAX_INVALID_SHARE = 0.1  # of the first block's bytes; a file beyond it is no text
+
+
+@dataclass(slots=True)
+class CorpusCounts:
+    """What was read, and what could not be taken."""
+
+    documents: int = 0
+    sentences: int = 0
+    tokens: int = 0
+    unknown_tokens: int = 0
+    words: int = 0
+    invalid_utf8_bytes: int = 0
+    nul_characters: int = 0
+    sentences_without_tokens: int = 0
+
+    def add(self, other: "CorpusCounts") -> None:
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBlock:
+    """The tokens of some lines: `document_ends` are sentence numbers in the block after which a document ends."""
+
+    tokens: np.ndarray
+    sentence_lengths: np.ndarray
+    document_ends: np.ndarray
+    counts: CorpusCounts
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStore:
+    """A tokenized corpus. `word_start_bit` is the bit of a token that marks the first piece of a word."""
+
+    tokens: np.ndarray
+    sentence_offsets: np.ndarray
+    document_offsets: np.ndarray
+    counts: CorpusCounts
+
+    @property
+    def word_start_bit(self) -> int:
+        return 1 << (8 * self.tokens.dtype.itemsize - 1)
+
+    def sentence(self, index: int) -> np.ndarray:
+        """Tokens of one sentence, word start bits included."""
+        return self.tokens[self.sentence_offsets[index] : self.sentence_offsets[index + 1]]
+
+
+class BlockTokenizer:
+    """Blocks of corpus lines -> ids, one MeCab call a sentence: several sentences in one call change the words."""
+
+    def __init__(self, splitter: WordSplitter, encode_word: Callable[[str], list[int]], vocab: Vocab) -> None:
+        self._splitter = splitter
+        self._unknown = vocab.ids[UNK]
+        self.dtype = np.dtype(np.uint16 if len(vocab) <= 1 << 15 else np.uint32)
+        self._word_start = self.dtype.type(1 << (8 * self.dtype.itemsize - 1))
+        self._pieces = _Pieces(encode_word)
+        self._table = WordTable(self._pieces.add, self._pieces.clear)
+
+    def __call__(self, block: bytes) -> TokenBlock:
+        counts = CorpusCounts()
+        sentences: list[str] = []
+        document_ends: list[int] = []
+        for line in _decode(block, counts).split("\n")[:-1]:
+            if sentence := line.strip():
+                sentences.append(sentence.replace("\0", ""))
+            else:
+                document_ends.append(len(sentences))
+        rows, sentence_ends = self._table.rows(self._splitter.mark(sentences))
+        tokens, sentence_lengths = self._pieces.expand(rows, sentence_ends, self.dtype)
+        kept = sentence_lengths > 0
+        counts.words = len(rows)
+        counts.tokens = len(tokens)
+        counts.unknown_tokens = int(np.count_nonzero(tokens & (self._word_start - 1) == self._unknown))
+        counts.sentences = int(np.count_nonzero(kept))
+        counts.sentences_without_tokens = len(kept) - counts.sentences
+        kept_before = np.concatenate([[0], np.cumsum(kept)])
+        return TokenBlock(tokens, sentence_lengths[kept], kept_before[document_ends], counts)
+
+
+class _Pieces:
+    """The ids of each row of a word table; each distinct word is cut into pieces once."""
+
+    def __init__(self, encode_word: Callable[[str], list[int]]) -> None:
+        self._encode_word = encode_word
+        self.clear()
+
+    def clear(self) -> None:
+        self._ids = array("q")
+        self._ends = array("q", [0])
+
+    def add(self, word: str) -> None:
+        self._ids.extend(self._encode_word(word))
+        self._ends.append(len(self._ids))
+
+    def expand(self, rows: np.ndarray, sentence_ends: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """Tokens of all words on end, word start bits set, and the number of tokens of each sentence."""
+        ends = np.frombuffer(self._ends, np.int64)
+        tokens = np.empty(count_pieces(rows, ends), dtype)
+        sentence_lengths = np.zeros(len(sentence_ends), np.int64)
+        if len(tokens):
+            expand_words(rows, sentence_ends, ends, np.frombuffer(self._ids, np.int64), tokens, sentence_lengths)
+        return tokens, sentence_lengths
+
+
+@kernel
+def count_pieces(rows, piece_ends):
+    count = 0
+    for row in rows:
+        count += piece_ends[row + 1] - piece_ends[row]
+    return count
+
+
+@kernel
+def expand_words(rows, sentence_ends, piece_ends, pieces, tokens, sentence_lengths):
+    """Fill `tokens` with the pieces of the words in `rows`, and count them by sentence."""
+    word_start = 1 << (8 * tokens.itemsize - 1)
+    position = 0
+    word = 0
+    for sentence in range(len(sentence_ends)):
+        sentence_start = position
+        while word < sentence_ends[sentence]:
+            bit = word_start
+            for index in range(piece_ends[rows[word]], piece_ends[rows[word] + 1]):
+                tokens[position] = pieces[index] | bit
+                bit = 0
+                position += 1
+            word += 1
+        sentence_lengths[sentence] = position - sentence_start
+
+
+class TokenStoreWriter:
+    """Appends token blocks to three open files; `close` ends the last document and maps them."""
+
+    def __init__(self, dtype: np.dtype, new_file: Callable[[], BinaryIO]) -> None:
+        self._dtype = dtype
+        self._tokens, self._sentences, self._documents = new_file(), new_file(), new_file()
+        self.counts = CorpusCounts()
+        self._document_start = 0
+        append_array(self._sentences, np.zeros(1, np.int64))
+        append_array(self._documents, np.zeros(1, np.int64))
+
+    def append(self, block: TokenBlock) -> None:
+        append_array(self._tokens, block.tokens)
+        append_array(self._sentences, self.counts.tokens + np.cumsum(block.sentence_lengths))
+        self._end_documents(self.counts.sentences + block.document_ends)
+        self.counts.add(block.counts)
+
+    def end_document(self) -> None:
+        self._end_documents(np.array([self.counts.sentences], np.int64))
+
+    def close(self) -> TokenStore:
+        self.end_document()
+        return TokenStore(
+            tokens=map_array(self._tokens, self._dtype),
+            sentence_offsets=map_array(self._sentences, np.dtype(np.int64)),
+            document_offsets=map_array(self._documents, np.dtype(np.int64)),
+            counts=self.counts,
+        )
+
+    def _end_documents(self, ends: np.ndarray) -> None:
+        """A boundary with no sentence since the last one ends nothing."""
+        ends = np.unique(ends)
+        ends = ends[ends > self._document_start]
+        if len(ends):
+            self._document_start = int(ends[-1])
+            self.counts.documents += len(ends)
+            append_array(self._documents, ends)
+
+
+def build_token_store(
+    paths: list[Path],
+    tokenizer: BlockTokenizer,
+    new_file: Callable[[], BinaryIO],
+    num_workers: int = 1,
+    progress: Callable[[int], object] | None = None,
+    block_bytes: int = TOKENIZE_BLOCK_BYTES,
+) -> TokenStore:
+    """Tokenize shards into files that `new_file` opens; the end of a shard ends a document.
+
+    Raises:
+        ValueError: a shard is no text.
+    """
+    writer = TokenStoreWriter(tokenizer.dtype, new_file)
+
+    def blocks() -> Iterator[bytes]:
+        for path in paths:
+            for number, block in enumerate(read_line_blocks(path, progress, block_bytes)):
+                if number == 0:
+                    check_is_text(path, block)
+                    block = block.removeprefix(codecs.BOM_UTF8)
+                yield block
+            yield b"\n"
+
+    tokenizer(b"\n")  # load compiled code before processes are forked
+    for block in map_in_order(tokenizer, blocks(), num_workers):
+        writer.append(block)
+    return writer.close()
+
+
+def check_is_text(path: Path, block: bytes) -> None:
+    """Raise ValueError if the first block of a file is no UTF-8 text, as of a compressed file without its suffix."""
+    invalid = len(block) - len(block.decode("utf-8", errors="ignore").encode("utf-8"))
+    if invalid > MAX_INVALID_SHARE * len(block):
+        raise ValueError(
+            f"{path}: {invalid:,} of its first {len(block):,} bytes are not UTF-8; expected text, or a name that "
+            "ends in .gz, .bz2 or .xz if it is compressed"
+        )
+
+
+def _decode(block: bytes, counts: CorpusCounts) -> str:
+    """Text of a block; invalid bytes are dropped, and they and NULs (which end MeCab's strings) are counted."""
+    try:
+        text = block.decode("utf-8")
+    except UnicodeDecodeError:
+        text = block.decode("utf-8", errors="ignore")
+        counts.invalid_utf8_bytes = len(block) - len(text.encode("utf-8"))
+    counts.nul_characters = text.count("\0")
+    return text

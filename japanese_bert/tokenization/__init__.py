@@ -1,0 +1,1 @@
+"""MeCab words, subwords and vocabularies, and the tokenizer of the finished model."""

@@ -1,0 +1,181 @@
+"""The tokenizer of a model directory: its settings, its vocabulary, and the dictionary that its data was made with.
+
+The dictionary's identity is in `provenance.json`, which conversion writes, or in `vocab.txt.json`, the record of
+`train_tokenizer.py`, where that was copied along. Transformers reads neither: it takes what is installed.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from japanese_bert.common.output_directories import read_directory_record
+from japanese_bert.common.provenance import read_provenance
+from japanese_bert.tokenization.mecab import Dictionary, dictionary_of_option, find_dictionary
+from japanese_bert.tokenization.subwords import make_subword_encoder
+from japanese_bert.tokenization.vocab import CLS, PAD, SEP, SPECIAL_TOKENS, Vocab, load_vocab
+from japanese_bert.tokenization.words import make_word_splitter
+
+CONFIG_FILE = "tokenizer_config.json"
+VOCAB_FILE = "vocab.txt"
+FAST_TOKENIZER_FILE = "tokenization_bert_japanese_fast.py"  # a copy of fast_tokenizer.py
+MODEL_INPUT_NAMES = ["input_ids", "token_type_ids", "attention_mask"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerSettings:
+    """The part of `tokenizer_config.json` that decides tokens; names are those of `BertJapaneseTokenizer`."""
+
+    word_tokenizer_type: str
+    subword_tokenizer_type: str
+    do_lower_case: bool
+    mecab_dic: str | None
+    mecab_option: str
+    model_input_names: list[str]
+
+    def dictionary(self) -> Dictionary | None:
+        """The installed dictionary that these settings name; None if they need none.
+
+        Raises:
+            ImportError, FileNotFoundError: it is not installed.
+        """
+        if self.word_tokenizer_type != "mecab":
+            return None
+        return find_dictionary(self.mecab_dic) if self.mecab_dic else dictionary_of_option(self.mecab_option)
+
+
+def load_settings(path: Path) -> TokenizerSettings:
+    """Read a `tokenizer_config.json`.
+
+    Raises:
+        ValueError: it describes a tokenizer that data creation has no equal of.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; copy it from hf_model_configs/<name>")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON ({error})") from None
+    mecab_kwargs = values.get("mecab_kwargs") or {}
+    settings = TokenizerSettings(
+        word_tokenizer_type=values.get("word_tokenizer_type", "basic"),
+        subword_tokenizer_type=values.get("subword_tokenizer_type", "wordpiece"),
+        do_lower_case=values.get("do_lower_case", False),
+        mecab_dic=mecab_kwargs.get("mecab_dic", "unidic_lite"),
+        mecab_option=mecab_kwargs.get("mecab_option") or "",
+        model_input_names=values.get("model_input_names", []),
+    )
+    _check_settings(path, settings, mecab_kwargs)
+    return settings
+
+
+def _check_settings(path: Path, settings: TokenizerSettings, mecab_kwargs: Mapping[str, object]) -> None:
+    choices = {"word_tokenizer_type": ("mecab", "basic"), "subword_tokenizer_type": ("wordpiece", "character")}
+    for name, expected in choices.items():
+        if getattr(settings, name) not in expected:
+            raise ValueError(f"{path}: {name} is {getattr(settings, name)!r}, expected one of {', '.join(expected)}")
+    if mecab_kwargs.get("normalize_text", True) is not True:
+        raise ValueError(f"{path}: normalize_text is off, but data is made of text normalized by NFKC")
+
+
+def check_model_input_names(path: Path, settings: TokenizerSettings) -> None:
+    """Raise ValueError if Transformers 5 would leave `token_type_ids` out."""
+    if settings.model_input_names != MODEL_INPUT_NAMES:
+        raise ValueError(
+            f"{path}: model_input_names is {settings.model_input_names}, expected {MODEL_INPUT_NAMES}; "
+            "copy tokenizer_config.json from hf_model_configs/<name>"
+        )
+
+
+def load_checked_vocab(directory: Path) -> Vocab:
+    """The vocabulary, after comparing it with `config.json` where that is.
+
+    Raises:
+        ValueError: special tokens are not where they belong, or `config.json` describes another vocabulary.
+    """
+    path = directory / VOCAB_FILE
+    vocab = load_vocab(path)
+    if vocab.tokens[: len(SPECIAL_TOKENS)] != SPECIAL_TOKENS:
+        first = " ".join(vocab.tokens[: len(SPECIAL_TOKENS)])
+        raise ValueError(f"{path}:1: begins with {first}, expected {' '.join(SPECIAL_TOKENS)}")
+    config_file = directory / "config.json"
+    if config_file.is_file():
+        expected = {"vocab_size": len(vocab), "pad_token_id": vocab.ids[PAD]}
+        config = json.loads(config_file.read_text(encoding="utf-8"))
+        for name, value in expected.items():
+            if config.get(name, value) != value:
+                raise ValueError(
+                    f"{config_file}: {name} is {config[name]}, but {value} in {path}; copy the vocabulary that the "
+                    "model was trained with"
+                )
+    return vocab
+
+
+def make_encoder(settings: TokenizerSettings, vocab: Vocab) -> Callable[[str], list[int]]:
+    """A sentence -> its ids as data creation makes them, between `[CLS]` and `[SEP]`."""
+    splitter = make_word_splitter(
+        settings.word_tokenizer_type, settings.mecab_dic, settings.do_lower_case, settings.mecab_option
+    )
+    encode_word = make_subword_encoder(
+        settings.subword_tokenizer_type, vocab, has_subword_prefix=settings.subword_tokenizer_type == "wordpiece"
+    )
+
+    def encode(sentence: str) -> list[int]:
+        pieces = [piece for word in splitter.split(sentence) for piece in encode_word(word)]
+        return [vocab.ids[CLS], *pieces, vocab.ids[SEP]]
+
+    return encode
+
+
+def recorded_dictionary(directory: Path) -> Mapping[str, object] | None:
+    """The identity of the dictionary that the directory's data was made with; None if nothing tells."""
+    for record in (read_directory_record(directory), read_provenance(directory / VOCAB_FILE)):
+        if record and record.get("dictionary"):
+            return record["dictionary"]
+    return None
+
+
+def dictionary_of_data(settings: TokenizerSettings | None, data: list[Path]) -> Mapping[str, object] | None:
+    """The identity that the records of `data` (vocabulary, TFRecords) tell; else that of the installed dictionary.
+
+    Raises:
+        ValueError: two files were made with different dictionaries, or with another one than `settings` name.
+    """
+    found: dict[Path, Mapping[str, object]] = {}
+    for path in data:
+        identity = (read_provenance(path) or {}).get("dictionary")
+        if identity:
+            found[path] = identity
+            check_same_dictionary(identity, next(iter(found.values())), str(path), str(next(iter(found))))
+    recorded = next(iter(found.values()), None)
+    if settings is None or settings.word_tokenizer_type != "mecab":
+        return recorded
+    if recorded and settings.mecab_dic and Path(settings.mecab_dic).name != recorded["name"]:
+        raise ValueError(
+            f"{next(iter(found))}: made with the dictionary {describe(recorded)}, but {CONFIG_FILE} names "
+            f"{settings.mecab_dic}; give the --hf_config_dir of the trained model"
+        )
+    return recorded or _installed_identity(settings)
+
+
+def check_same_dictionary(found: Mapping[str, object], expected: Mapping[str, object], here: str, there: str) -> None:
+    """Raise ValueError naming both dictionaries if they differ."""
+    if found != expected:
+        raise ValueError(
+            f"{here}: dictionary {describe(found)}, but {describe(expected)} in {there}; "
+            "another dictionary changes tokens without a word of warning: install the same one"
+        )
+
+
+def describe(identity: Mapping[str, object]) -> str:
+    """`unidic_lite 1.0.8 (157,384,948 bytes)`"""
+    version = identity.get("version") or f"sha256 {str(identity.get('sha256'))[:12]}"
+    return f"{identity['name']} {version} ({identity['size']:,} bytes)"
+
+
+def _installed_identity(settings: TokenizerSettings) -> Mapping[str, object] | None:
+    try:
+        dictionary = settings.dictionary()
+    except (ImportError, FileNotFoundError):
+        return None
+    return dictionary.identity() if dictionary else None

@@ -1,0 +1,84 @@
+"""Reading and writing corpus text, compressed or not."""
+
+import bz2
+import gzip
+import io
+import lzma
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from japanese_bert.common.text_files import (
+    compressed_writer,
+    expand_paths,
+    read_blocks,
+    read_line_blocks,
+)
+
+COMPRESSORS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+AWKWARD = st.text(st.sampled_from("あ。A \n\n\r\t\u3000\u2028\x85\xa0\x0b\x1c\ufeff𠮷ﾞ"), max_size=60)
+
+
+@given(st.lists(AWKWARD.filter(lambda text: text), max_size=8))
+def test_line_blocks_are_whole_lines(tmp_path_factory, parts):
+    path = tmp_path_factory.getbasetemp() / "lines.txt"
+    content = "".join(parts).encode("utf-8")
+    path.write_bytes(content)
+    blocks = list(read_line_blocks(path, block_bytes=5))
+    assert all(block.endswith(b"\n") for block in blocks)
+    assert b"".join(blocks) == (content if content.endswith(b"\n") or not content else content + b"\n")
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2", ".xz"])
+def test_compressed_input_and_its_progress(tmp_path, suffix):
+    text = "吾輩は猫である。\n" * 1000
+    path = tmp_path / f"a.txt{suffix}"
+    path.write_bytes(COMPRESSORS.get(suffix, bytes)(text.encode()))
+    seen = []
+    assert b"".join(read_blocks(path, seen.append, 777)).decode() == text
+    assert sum(seen) == path.stat().st_size
+
+
+@pytest.mark.parametrize("program", [True, False])
+@pytest.mark.parametrize("suffix", COMPRESSORS)
+@pytest.mark.parametrize("damage", ["truncated", "corrupt"])
+def test_damaged_input_is_an_error_that_names_it(tmp_path, monkeypatch, suffix, damage, program):
+    if not program:
+        monkeypatch.setattr("japanese_bert.common.text_files.DECOMPRESSORS", {})
+    whole = bytearray(COMPRESSORS[suffix](bytes(range(256)) * 3000))
+    if damage == "corrupt":
+        whole[len(whole) // 2] ^= 0xFF
+    path = tmp_path / f"a.txt{suffix}"
+    path.write_bytes(whole if damage == "corrupt" else whole[: len(whole) - 9])
+    with pytest.raises(ValueError, match=rf"a\.txt{suffix}: truncated or corrupt"):
+        list(read_blocks(path))
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".gz", ".bz2", ".xz"])
+def test_writes_of_any_size_give_the_same_bytes(tmp_path, suffix):
+    text = "".join(f"{number * 7919 % 1013}番の文である。\n" for number in range(40000)).encode()
+    outputs = []
+    for size in (1 << 30, 100_003, 999):
+        raw = io.BytesIO()
+        with compressed_writer(Path(f"a{suffix}"), raw) as stream:
+            for start in range(0, len(text), size):
+                stream.write(text[start : start + size])
+        outputs.append(raw.getvalue())
+    assert outputs[0] == outputs[1] == outputs[2]
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(outputs[0])
+    assert b"".join(read_blocks(path)) == text
+
+
+def test_inputs_are_checked_before_work(tmp_path):
+    (tmp_path / "a.txt").write_text("あ\n", encoding="utf-8")
+    with pytest.raises(FileNotFoundError, match=r"b\*\.txt: no file matches"):
+        expand_paths(f"{tmp_path}/a.txt,{tmp_path}/b*.txt")
+    with pytest.raises(ValueError, match="is a directory"):
+        expand_paths(str(tmp_path))
+    with pytest.raises(ValueError, match="named twice"):
+        expand_paths([f"{tmp_path}/a.txt", f"{tmp_path}/*.txt"])
+    with pytest.raises(FileNotFoundError, match="no input file given"):
+        expand_paths(",")

@@ -1,0 +1,165 @@
+"""The model card from configurations and from records as the other stages write them."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from japanese_bert.conversion.model_card import UNKNOWN, CardFacts, make_card
+from japanese_bert.models.config import load_bert_config
+from japanese_bert.models.training_history import read_stages
+from japanese_bert.tokenization.tokenizer_directory import load_settings
+from tests.helpers.places import ROOT
+
+MODEL = "bert_base_wordpiece"
+DICTIONARY = {"name": "unidic_lite", "version": "1.0.8", "size": 1234}
+
+
+def write_yaml(path: Path, values: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(values), encoding="utf-8")
+
+
+def write_data(directory: Path, corpus: str, number: int) -> None:
+    """A TFRecord's record; the file itself is not read."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"pretraining_data_{number:02}.tfrecord.gz"
+    path.touch()
+    record = {
+        "method": {"do_whole_word_mask": True, "masked_lm_prob": 0.15, "dupe_factor": 5},
+        "inputs": [
+            {"name": f"corpus_{number:02}.txt", "size": 1_500_000, "sha256": f"{corpus}{number}"},
+            {"name": "vocab.txt", "size": 99, "sha256": "v"},
+        ],
+        "counts": {"documents": 1_000, "sentences": 20_000, "tokens": 300_000, "words": 250_000},
+        "arguments": {"input_file": f"/home/me/{corpus}/corpus_{number:02}.txt", "vocab_file": "/home/me/vocab.txt"},
+    }
+    path.with_name(path.name + ".json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def params(input_path: Path, seq_length: int, batch_size: int, init_checkpoint: str = "") -> dict:
+    polynomial = {"initial_learning_rate": 1e-4, "decay_steps": 1_000_000}
+    return {
+        "task": {
+            "init_checkpoint": init_checkpoint,
+            "train_data": {
+                "input_path": str(input_path),
+                "seq_length": seq_length,
+                "max_predictions_per_seq": seq_length * 15 // 100,
+                "global_batch_size": batch_size,
+            },
+        },
+        "trainer": {
+            "train_steps": 1_000_000,
+            "optimizer_config": {
+                "learning_rate": {"type": "polynomial", "polynomial": polynomial},
+                "optimizer": {"type": "adamw", "adamw": {"weight_decay_rate": 0.01}},
+                "warmup": {"type": "polynomial", "polynomial": {"warmup_steps": 10_000}},
+            },
+        },
+    }
+
+
+@pytest.fixture
+def two_stages(tmp_path) -> Path:
+    """The second stage's last checkpoint; its data are two shards, those of the first stage one."""
+    data, model = tmp_path / "data", tmp_path / "model"
+    write_data(data / "cc-100", "cc-100", 1)
+    for number in (1, 2):
+        write_data(data / "wikipedia", "wikipedia", number)
+    first, second = model / "cc-100", model / "wikipedia"
+    write_yaml(first / "params.yaml", params(data / "cc-100" / "*.tfrecord.gz", 128, 2048))
+    write_yaml(
+        second / "params.yaml", params(data / "wikipedia" / "*.tfrecord.gz", 512, 512, str(first / "ckpt-1000000"))
+    )
+    return second / "ckpt-900000"
+
+
+def card(stages: list, **changes) -> str:
+    directory = ROOT / "hf_model_configs" / MODEL
+    facts = {
+        "name": "bert-base-japanese",
+        "license": "apache-2.0",
+        "config": load_bert_config(directory / "config.json"),
+        "settings": load_settings(directory / "tokenizer_config.json"),
+        "dictionary": DICTIONARY,
+        "vocab_record": {"counts": {"sentences": 10_000_000, "alphabet": 7_012}},
+        "stages": stages,
+        "files": ["config.json", "model.onnx"],
+    }
+    return make_card(CardFacts(**{**facts, **changes}))
+
+
+def metadata(text: str) -> dict:
+    return yaml.safe_load(text.split("---\n")[1])
+
+
+def test_card_of_the_recipe(two_stages, tmp_path):
+    text = card(read_stages(two_stages))
+    assert metadata(text) == {
+        "language": ["ja"],
+        "license": "apache-2.0",
+        "library_name": "transformers",
+        "pipeline_tag": "fill-mask",
+        "mask_token": "[MASK]",
+        "tags": ["bert", "onnx"],
+        "datasets": ["cc100", "wikipedia"],
+        "widget": [{"text": "東北大学で[MASK]の研究をしています。"}],
+    }
+    for line in (
+        "# bert-base-japanese",
+        "- `cc-100`: 1 file, 1.5 MB of text, 1,000 documents, 20,000 sentences, 300,000 tokens",
+        "- `wikipedia`: 2 files, 3.0 MB of text, 2,000 documents, 40,000 sentences, 600,000 tokens",
+        "| | stage 1 | stage 2 |",
+        "| initial weights | random | stage 1 |",
+        "| corpus | cc-100 | wikipedia |",
+        "| sequence length, tokens | 128 | 512 |",
+        "| predictions a sequence | 19 | 76 |",
+        "| batch size | 2,048 | 512 |",
+        "| steps | 1,000,000 | 900,000 |",
+        "| learning rate | 0.0001 | 0.0001 |",
+        "| steps of warm-up | 10,000 | 10,000 |",
+        "| weight decay | 0.01 | 0.01 |",
+    ):
+        assert f"\n{line}\n" in text, line
+    assert "111,833,602 parameters" in text
+    assert "masked language modelling of whole words and next sentence prediction" in text
+    assert "MeCab with the dictionary unidic_lite 1.0.8 (1,234 bytes)" in text
+    assert "WordPiece, 32,768 entries" in text
+    assert "was trained on 10,000,000 sentences" in text
+    assert UNKNOWN not in text
+    assert str(tmp_path) not in text
+    assert "/home/me" not in text
+
+
+def test_what_is_not_recorded_is_marked():
+    text = card([], settings=None, dictionary=None, vocab_record=None, files=[])
+    assert "datasets" not in metadata(text)
+    assert metadata(text)["tags"] == ["bert"]
+    assert f"## Training data\n\n- {UNKNOWN}\n" in text
+    assert f"## Training\n\n{UNKNOWN}\n" in text
+    assert f"Words: {UNKNOWN}." in text
+    assert "onnx" not in text.lower()
+    assert "trust_remote_code" not in text
+
+
+def test_data_that_is_gone_and_a_foreign_start(two_stages, tmp_path):
+    write_yaml(two_stages.parent / "params.yaml", params(tmp_path / "gone" / "*", 512, 512, "/gone/continued/ckpt-0"))
+    (stage,) = read_stages(two_stages)
+    text = card([stage])
+    assert "| initial weights | continued/ckpt-0 |" in text
+    assert f"| corpus | {UNKNOWN} |" in text
+    assert "| sequence length, tokens | 512 |" in text
+
+
+def test_checkpoints_in_a_circle_end(two_stages):
+    """A stage that names itself as its start."""
+    write_yaml(two_stages.parent / "params.yaml", params(Path("none"), 512, 512, str(two_stages)))
+    assert len(read_stages(two_stages)) == 1
+
+
+def test_damaged_parameters_are_refused(two_stages):
+    (two_stages.parent / "params.yaml").write_text("task: [", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"params\.yaml: not YAML"):
+        read_stages(two_stages)

@@ -1,0 +1,136 @@
+"""A tiny pretrained model and labelled texts, for the tests of fine-tuning. Nothing here is a test."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from japanese_bert.models.config import BertConfig, load_bert_config
+from tests.helpers import small_pretraining as small
+from tools import create_classification_data
+
+LABELS = ("short", "long", "other")
+SEQ_LENGTH = 32
+
+
+def write_rows(path: Path, first: int) -> Path:
+    """Pairs whose label their second text tells; `first` makes another file."""
+    rows = []
+    for number in range(first, first + 60):
+        subject, verb = small.SUBJECTS[number % 10], small.VERBS[number % 7]
+        row = {"a": f"{subject}{verb}", "b": ["の話。", "長い説明。長い説明。", "とは何か？"][number % 3]}
+        rows.append({**row, "label": LABELS[number % 3], "score": number % 3 / 2})
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def make_data(rows: Path, vocab: Path, output: Path, *flags: str) -> Path:
+    """Flags that come later win; of a classification unless there is `--regression`."""
+    what = ["--label_field", "score"] if "--regression" in flags else ["--labels", *LABELS]
+    common = ["--text_fields", "a", "b", "--max_seq_length", str(SEQ_LENGTH), "--gzip_compress", *what]
+    files = ["--input_file", str(rows), "--vocab_file", str(vocab), "--output_file", str(output)]
+    parser = create_classification_data.get_parser()
+    create_classification_data.main(parser.parse_args([*files, *common, *flags]))
+    return output
+
+
+def write_trained(directory: Path, config: BertConfig) -> Path:
+    """A checkpoint as the trainer writes it: the pooler of its encoder is not that of its next sentence head."""
+    import tensorflow as tf
+
+    from japanese_bert.models.model_garden import build_model, model_params
+
+    model = build_model(model_params(config))
+    rng = np.random.default_rng(0)
+    for variable in model.variables:
+        variable.assign(rng.normal(scale=0.3, size=variable.shape))
+    checkpoint = tf.train.Checkpoint(model=model, global_step=tf.Variable(5, dtype=tf.int64), **model.checkpoint_items)
+    tf.train.CheckpointManager(checkpoint, directory, max_to_keep=1).save(checkpoint_number=5)
+    (directory / "config.json").write_text(config.to_json(), encoding="utf-8")
+    return directory
+
+
+def write_yaml(path: Path, steps: int = 10, **task) -> Path:
+    data = {"global_batch_size": 8, "seq_length": SEQ_LENGTH, "file_type": "tfrecord_compressed"}
+    rate = {"type": "polynomial", "polynomial": {"initial_learning_rate": 0.01, "decay_steps": steps}}
+    trainer = {
+        "train_steps": steps,
+        "steps_per_loop": 5,
+        "summary_interval": 5,
+        "checkpoint_interval": 5,
+        "validation_interval": 5,
+        "optimizer_config": {
+            "learning_rate": rate,
+            "warmup": {"type": "polynomial", "polynomial": {"warmup_steps": 2}},
+        },
+    }
+    task = {
+        "model": {"num_classes": 3},
+        "init_cls_pooler": True,
+        "train_data": {**data, "is_training": True},
+        "validation_data": {**data, "is_training": False, "drop_remainder": False},
+        **task,
+    }
+    path.write_text(yaml.safe_dump({"task": task, "trainer": trainer}), encoding="utf-8")
+    return path
+
+
+def write_all(place: Path) -> Path:
+    """`train` and `valid` of both kinds (`.tfrecord.gz`, `.score.gz`), `vocab.txt`, `trained/ckpt-5`, `task.yaml`."""
+    vocab = small.write_vocab(place / "vocab.txt")
+    for name, first in (("train", 0), ("valid", 60)):
+        rows = write_rows(place / f"{name}.jsonl", first)
+        make_data(rows, vocab, place / f"{name}.tfrecord.gz")
+        make_data(rows, vocab, place / f"{name}.score.gz", "--regression")
+    (place / "trained").mkdir()
+    write_trained(place / "trained", small.make_config(small.num_tokens(vocab)))
+    write_yaml(place / "task.yaml")
+    return place
+
+
+def write_fake_saved_model(place: Path, directory: Path, **sizes: int) -> Path:
+    """What the checks look at in a SavedModel of `export_saved_model.py`."""
+    directory.mkdir()
+    (directory / "saved_model.pb").touch()
+    config = json.loads((place / "trained" / "config.json").read_text(encoding="utf-8"))
+    (directory / "config.json").write_text(json.dumps({**config, **sizes}), encoding="utf-8")
+    record = json.loads((place / "train.tfrecord.gz.json").read_text(encoding="utf-8"))
+    values = {"stage": "export_saved_model", "inputs": record["inputs"]}
+    (directory / "provenance.json").write_text(json.dumps(values), encoding="utf-8")
+    return directory
+
+
+def overrides(place: Path, more: str = "", ending: str = "tfrecord.gz") -> str:
+    paths = f"task.train_data.input_path={place}/train.{ending},task.validation_data.input_path={place}/valid.{ending}"
+    return f"{paths},{more}" if more else paths
+
+
+def command(place: Path, model_dir: Path, more: str, *flags: str, ending: str = "tfrecord.gz") -> list[str]:
+    """A subprocess's arguments: the trainer's flags can be defined only once in a process."""
+    return [
+        sys.executable,
+        "-m",
+        "tools.run_finetuning",
+        "--experiment=bert/sentence_prediction",
+        "--mode=train_and_eval",
+        f"--model_dir={model_dir}",
+        f"--config_file={place}/task.yaml",
+        f"--config_file={small.ROOT}/configs/runtime/cpu.yaml",
+        f"--params_override={overrides(place, more, ending)}",
+        *flags,
+    ]
+
+
+def train(place: Path, model_dir: Path, more: str, *flags: str, ending: str = "tfrecord.gz") -> str:
+    """Run to the end; returns what was printed."""
+    arguments = command(place, model_dir, more, *flags, ending=ending)
+    process = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
+    assert process.returncode == 0, process.stdout[-4000:]
+    return process.stdout
+
+
+def trained_config(place: Path) -> BertConfig:
+    return load_bert_config(place / "trained" / "config.json")

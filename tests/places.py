@@ -1,6 +1,0 @@
-"""Where tests find what they read."""
-
-from pathlib import Path
-
-ROOT = Path(__file__).resolve().parents[1]
-SHARED_DATA = ROOT.parent / "shared" / "data"

@@ -1,0 +1,344 @@
+"""Hugging Face directories -> checkpoints of the trainer and back: the same bits, the same losses."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import convert_hf_checkpoint_to_tf2 as convert
+from japanese_bert.common import command_line
+from japanese_bert.conversion.added_vocab import new_tokens, pieces_of
+from japanese_bert.models.checkpoint_reading import read_weights
+from japanese_bert.models.config import load_bert_config
+from japanese_bert.models.model_garden import read_instances
+from japanese_bert.tokenization.vocab import Vocab, load_vocab
+from tests.helpers import small_pretraining as small
+from tests.test_configs import with_tensorflow
+
+pytestmark = with_tensorflow
+NEXT_SENTENCE = "cls.seq_relationship.weight"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """Pretraining data, and `hf`: a random model as transformers saves it, no weight initial, with its vocabulary."""
+    import torch
+    from transformers import BertConfig, BertForPreTraining
+
+    place = small.write_all(tmp_path_factory.mktemp("hf"))
+    config = small.make_config(small.num_tokens(place / "vocab.txt"))
+    torch.manual_seed(0)
+    model = BertForPreTraining(BertConfig(**json.loads(config.to_json())))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    model.save_pretrained(place / "hf")
+    shutil.copy(place / "vocab.txt", place / "hf")
+    (place / "hf" / "tokenizer_config.json").write_text("{}", encoding="utf-8")
+    return place
+
+
+@pytest.fixture(scope="module")
+def converted(place) -> Path:
+    run(place / "hf", place / "tf2")
+    return place / "tf2"
+
+
+def run(hf: Path, output: Path, *flags: str) -> None:
+    arguments = ["--hf_model_dir", str(hf), "--output_dir", str(output), *flags]
+    command_line.run_stage(convert.get_parser(), convert.main, arguments)
+
+
+def assert_refused(capsys, message: str, hf: Path, output: Path, *flags: str) -> None:
+    with pytest.raises(SystemExit) as error:
+        run(hf, output, *flags)
+    lines = capsys.readouterr().err.splitlines()
+    assert error.value.code == 1
+    assert len(lines) == 1, lines
+    assert message in lines[0]
+    assert not output.exists()
+
+
+def tensors_of(hf: Path) -> dict:
+    from safetensors.torch import load_file
+
+    return load_file(hf / "model.safetensors")
+
+
+def copy_with(place: Path, target: Path, tensors: dict, **config) -> Path:
+    """The model's directory with other weights and other values in `config.json`."""
+    from safetensors.torch import save_file
+
+    shutil.copytree(place / "hf", target)
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, target / "model.safetensors")
+    values = json.loads((target / "config.json").read_text(encoding="utf-8"))
+    (target / "config.json").write_text(json.dumps({**values, **config}), encoding="utf-8")
+    return target
+
+
+def assert_same_weights(directory: Path, hf: Path) -> None:
+    found = read_weights(directory / "ckpt-0", load_bert_config(directory / "config.json"))
+    expected = {name: tensor.float().numpy() for name, tensor in tensors_of(hf).items()}
+    assert sorted(found) == sorted(expected)
+    for name, array in expected.items():
+        assert found[name].tobytes() == np.ascontiguousarray(array).tobytes(), name
+
+
+def test_there_and_back_again_gives_the_same_bits(place, converted):
+    assert_same_weights(converted, place / "hf")
+    names = ["checkpoint", "ckpt-0.data-00000-of-00001", "ckpt-0.index", "config.json", "model.yaml"]
+    names += ["provenance.json", "tokenizer_config.json", "vocab.txt"]
+    assert sorted(path.name for path in converted.iterdir()) == names
+    tokenizer = json.loads((converted / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert tokenizer == {"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]}
+
+
+def test_the_other_converter_accepts_it(place, converted, tmp_path):
+    import convert_tf2_checkpoint_to_all_frameworks as convert_back
+
+    flags = ["--tf_checkpoint_path", str(converted), "--tf_config_file", str(converted / "config.json")]
+    arguments = convert_back.get_parser().parse_args([*flags, "--output_path", str(tmp_path / "hf")])
+    convert_back.main(arguments)
+    found, expected = tensors_of(tmp_path / "hf"), tensors_of(place / "hf")
+    assert sorted(found) == sorted(expected)
+    assert all(found[name].numpy().tobytes() == expected[name].numpy().tobytes() for name in expected)
+
+
+def trainer_model(directory: Path):
+    """The trainer's model, initialized as training does it."""
+    import yaml
+
+    from japanese_bert.models.model_garden import build_model
+    from japanese_bert.training.trainer import initialize
+
+    model = build_model(yaml.safe_load((directory / "model.yaml").read_text(encoding="utf-8"))["task"]["model"])
+    initialize(model, str(directory))
+    return model
+
+
+def test_losses_at_the_start_are_those_of_pytorch(place, converted):
+    from official.nlp.tasks import masked_lm
+
+    config = load_bert_config(converted / "config.json")
+    batch = read_instances(place / "held_out" / "valid.tfrecord.gz", config, 64)
+    task = masked_lm.MaskedLMTask(masked_lm.MaskedLMConfig())
+    task.task_config.train_data = masked_lm.cfg.DataConfig()
+    model = trainer_model(converted)
+    outputs = task.inference_step(batch, model)
+    metrics = {name: Recorder(name) for name in ("lm_example_loss", "next_sentence_loss")}
+    task.build_losses(batch, outputs, list(metrics.values()))
+    expected = losses_of_pytorch(place / "hf", batch)
+    assert float(metrics["lm_example_loss"].value) == pytest.approx(expected[0], abs=1e-4)
+    assert float(metrics["next_sentence_loss"].value) == pytest.approx(expected[1], abs=1e-4)
+    assert min(expected) > 0.3
+
+
+class Recorder:
+    """A metric that keeps its last value."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def update_state(self, value) -> None:
+        self.value = value
+
+
+def losses_of_pytorch(hf: Path, batch: dict[str, np.ndarray]) -> tuple[float, float]:
+    """Masked language model and next sentence loss of a batch, by transformers."""
+    import torch
+    from transformers import BertForPreTraining
+
+    model = BertForPreTraining.from_pretrained(hf).eval()
+    labels = np.full(batch["input_word_ids"].shape, -100, np.int64)
+    rows, columns = np.nonzero(batch["masked_lm_weights"])
+    labels[rows, batch["masked_lm_positions"][rows, columns]] = batch["masked_lm_ids"][rows, columns]
+    tensors = {name: torch.from_numpy(array).long() for name, array in batch.items() if array.dtype != np.float32}
+    inputs = {"input_ids": "input_word_ids", "attention_mask": "input_mask", "token_type_ids": "input_type_ids"}
+    inputs = {name: tensors[source] for name, source in inputs.items()}
+    with torch.inference_mode():
+        next_sentence = tensors["next_sentence_labels"].flatten()
+        both = model(**inputs, labels=torch.from_numpy(labels), next_sentence_label=next_sentence).loss
+        logits = model(**inputs).seq_relationship_logits
+        alone = torch.nn.functional.cross_entropy(logits, next_sentence)
+    return float(both - alone), float(alone)
+
+
+def test_the_untrained_pooler_of_the_encoder_is_a_copy(converted):
+    model = trainer_model(converted)
+    pooler, head = model.encoder_network.layers[-1], model.classification_heads[0].dense
+    assert np.array_equal(pooler.kernel, head.kernel)
+    assert np.array_equal(pooler.bias, head.bias)
+
+
+def test_the_trainer_accepts_it(place, converted):
+    from tests.training.checks.test_pretraining import check
+
+    shutil.copy(converted / "model.yaml", place / "converted.yaml")
+    for path in (converted, converted / "ckpt-0"):
+        found = check(place, f"task.init_checkpoint={path}", model="converted.yaml")
+        assert (found.problems, found.remarks) == ([], [])
+
+
+def test_rerun_skips_what_is_complete(place, converted, capsys):
+    before = (converted / "provenance.json").stat().st_mtime_ns
+    run(place / "hf", converted)
+    assert "skipped" in capsys.readouterr().out
+    assert (converted / "provenance.json").stat().st_mtime_ns == before
+
+
+def test_files_of_older_transformers(place, tmp_path):
+    """pytorch_model.bin with the decoder, a buffer, and TensorFlow's names of layer norms."""
+    import torch
+
+    tensors = tensors_of(place / "hf")
+    table = tensors["bert.embeddings.word_embeddings.weight"]
+    old = {name.replace("LayerNorm.weight", "LayerNorm.gamma"): tensor for name, tensor in tensors.items()}
+    old = {name.replace("LayerNorm.bias", "LayerNorm.beta"): tensor for name, tensor in old.items()}
+    old |= {"cls.predictions.decoder.weight": table, "cls.predictions.decoder.bias": old["cls.predictions.bias"]}
+    old["bert.embeddings.position_ids"] = torch.arange(48)[None]
+    directory = shutil.copytree(place / "hf", tmp_path / "hf")
+    (directory / "model.safetensors").unlink()
+    torch.save(old, directory / "pytorch_model.bin")
+    run(directory, tmp_path / "tf2")
+    assert_same_weights(tmp_path / "tf2", place / "hf")
+
+
+def test_half_precision_loses_nothing_more(place, tmp_path):
+    import torch
+
+    directory = copy_with(
+        place, tmp_path / "hf", {name: tensor.to(torch.bfloat16) for name, tensor in tensors_of(place / "hf").items()}
+    )
+    run(directory, tmp_path / "tf2")
+    assert_same_weights(tmp_path / "tf2", directory)
+
+
+def test_model_without_next_sentence_head_gets_one(place, tmp_path, capsys):
+    kept = {name: tensor for name, tensor in tensors_of(place / "hf").items() if "seq_rel" not in name}
+    directory = copy_with(place, tmp_path / "hf", kept, architectures=["BertForMaskedLM"])
+    run(directory, tmp_path / "tf2")
+    assert "the next sentence head is new, random" in capsys.readouterr().err
+    weights = read_weights(tmp_path / "tf2" / "ckpt-0", load_bert_config(tmp_path / "tf2" / "config.json"))
+    assert 0.01 < weights[NEXT_SENTENCE].std() < 0.03
+    assert not weights["cls.seq_relationship.bias"].any()
+    name = "bert.pooler.dense.weight"
+    assert np.array_equal(weights[name], kept[name].numpy())
+
+
+def test_gelu_is_remarked(place, tmp_path, capsys):
+    directory = copy_with(place, tmp_path / "hf", tensors_of(place / "hf"), hidden_act="gelu")
+    run(directory, tmp_path / "tf2")
+    assert "NOTE hidden_act is gelu" in capsys.readouterr().out
+    config = json.loads((tmp_path / "tf2" / "config.json").read_text(encoding="utf-8"))
+    assert config["hidden_act"] == "gelu_new"
+
+
+def test_added_vocabulary(place, tmp_path):
+    """New rows are means of the rows of their pieces; nothing else changes."""
+    words = tmp_path / "words.txt"
+    words.write_text("図書館\n猫\n##書館\n[PAD]\n\n犬猫\n図書館\n駅前\n", encoding="utf-8")
+    run(place / "hf", tmp_path / "tf2", "--add_vocab_file", str(words), "--max_added_tokens", "3")
+    old, new = load_vocab(place / "vocab.txt"), load_vocab(tmp_path / "tf2" / "vocab.txt")
+    assert new.tokens == (*old.tokens, "図書館", "##書館", "犬猫")
+    config = load_bert_config(tmp_path / "tf2" / "config.json")
+    assert config.vocab_size == len(new)
+    before = read_weights(place / "tf2" / "ckpt-0", load_bert_config(place / "tf2" / "config.json"))
+    after = read_weights(tmp_path / "tf2" / "ckpt-0", config)
+    for name, array in before.items():
+        assert np.array_equal(after[name][: len(array)], array), name
+    pieces = [["図", "##書", "##館"], ["##書", "##館"], [old.tokens[index] for index in old.real_token_ids()]]
+    for name in ("bert.embeddings.word_embeddings.weight", "cls.predictions.bias"):
+        for row, tokens in zip(after[name][len(old) :], pieces, strict=True):
+            ids = [old.ids[token] for token in tokens]
+            assert np.allclose(row, before[name][ids].mean(axis=0), atol=1e-7)
+    assert f"vocab_size: {len(new)}" in (tmp_path / "tf2" / "model.yaml").read_text(encoding="utf-8")
+
+
+def test_entries_that_are_new_and_their_pieces(place):
+    vocab = load_vocab(place / "vocab.txt")
+    assert new_tokens(vocab, ["猫", "猫駅", "[MASK]", "[unused9]", "", " ", "##", "猫駅", "##駅猫"], None) == [
+        "猫駅",
+        "##駅猫",
+    ]
+    assert pieces_of("猫駅", vocab) == [vocab.ids["猫"], vocab.ids["##駅"]]
+    assert pieces_of("##駅猫", vocab) == [vocab.ids["##駅"], vocab.ids["##猫"]]
+    assert pieces_of("犬", vocab) == pieces_of("##犬", vocab) == []
+    signs = Vocab(("[UNK]", "#", "##", "犬"), {"[UNK]": 0, "#": 1, "##": 2, "犬": 3})
+    assert pieces_of("##犬", signs) == []  # the signs stand for themselves
+
+
+def test_vocabulary_without_anything_new_is_refused(place, tmp_path, capsys):
+    flags = ("--add_vocab_file", str(place / "vocab.txt"))
+    assert_refused(capsys, "has no entry that", place / "hf", tmp_path / "tf2", *flags)
+
+
+@pytest.mark.parametrize(
+    ("change", "config", "message"),
+    [
+        (lambda tensors: tensors.pop("cls.predictions.bias"), {}, "no weight cls.predictions.bias"),
+        (
+            lambda tensors: tensors.update({"classifier.weight": tensors["cls.predictions.bias"] + 1}),
+            {},
+            "unexpected weight",
+        ),
+        (
+            lambda tensors: tensors.update(
+                {"cls.predictions.decoder.weight": tensors["bert.embeddings.word_embeddings.weight"] + 1}
+            ),
+            {},
+            "is not tied to bert.embeddings.word_embeddings.weight",
+        ),
+        (lambda tensors: None, {"intermediate_size": 41}, "has shape (40,), expected (41,)"),
+        (lambda tensors: None, {"hidden_act": "relu"}, "hidden_act is 'relu'"),
+        (
+            lambda tensors: None,
+            {"model_type": "electra", "architectures": ["ElectraForMaskedLM"], "embedding_size": 24},
+            "model_type is electra; only a BERT can be trained on",
+        ),
+        (lambda tensors: None, {"vocab_size": 130}, "has 131 tokens, but vocab_size is 130"),
+    ],
+)
+def test_models_that_do_not_fit(place, tmp_path, capsys, change, config, message):
+    tensors = tensors_of(place / "hf")
+    change(tensors)
+    assert_refused(capsys, message, copy_with(place, tmp_path / "hf", tensors, **config), tmp_path / "tf2")
+
+
+def test_directories_without_whole_weights(place, tmp_path, capsys):
+    directory = shutil.copytree(place / "hf", tmp_path / "hf")
+    weights = directory / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-9])
+    assert_refused(capsys, "cannot be read, cut short?", directory, tmp_path / "tf2")
+    weights.unlink()
+    assert_refused(capsys, "no model.safetensors or pytorch_model.bin", directory, tmp_path / "tf2")
+
+
+@pytest.mark.slow
+def test_a_model_of_base_size_through_the_trainer(tmp_path):
+    """The released architecture and vocabulary size; both losses that the trainer reports before its first step."""
+    import torch
+    from transformers import BertConfig, BertForPreTraining
+
+    from japanese_bert.training.curves import read_run
+
+    values = json.loads((small.ROOT / "hf_model_configs/bert_base_wordpiece/config.json").read_text(encoding="utf-8"))
+    vocab = small.write_vocab(tmp_path / "vocab.txt")
+    missing = values["vocab_size"] - small.num_tokens(vocab)
+    vocab.write_bytes(vocab.read_bytes() + "".join(f"語{number}\n" for number in range(missing)).encode())
+    torch.manual_seed(0)
+    BertForPreTraining(BertConfig(**values)).save_pretrained(tmp_path / "hf")
+    shutil.copy(vocab, tmp_path / "hf")
+    run(tmp_path / "hf", tmp_path / "tf2")
+    assert_same_weights(tmp_path / "tf2", tmp_path / "hf")
+    data = small.make_data(small.write_corpus(tmp_path / "c.txt"), vocab, tmp_path / "held_out/valid.tfrecord.gz")
+    shutil.copy(tmp_path / "tf2" / "model.yaml", tmp_path)
+    small.write_data_yaml(tmp_path / "data.yaml", batch=16)
+    more = f"task.init_checkpoint={tmp_path}/tf2,trainer.validation_steps=1"
+    small.train(tmp_path, tmp_path / "model", more, mode="eval")
+    curves = read_run([tmp_path / "model"])
+    config = load_bert_config(tmp_path / "tf2" / "config.json")
+    expected = losses_of_pytorch(tmp_path / "hf", read_instances(data, config, 16))
+    for tag, loss in zip(("lm_example_loss", "next_sentence_loss"), expected, strict=True):
+        assert curves["validation", tag] == [(0, pytest.approx(loss, abs=1e-4))]
+        print(tag, curves["validation", tag][0][1], loss)

@@ -1,0 +1,193 @@
+"""export_saved_model.py: a SavedModel that computes what the checkpoint computes, or no output at all."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from japanese_bert.common import command_line
+from japanese_bert.conversion import saved_model, verification
+from japanese_bert.tokenization.vocab import load_vocab
+from tests.helpers import small_finetuning as finetuning
+from tests.helpers import small_pretraining as small
+from tests.test_configs import with_tensorflow
+from tools import export_saved_model as export
+
+pytestmark = with_tensorflow
+FILES = [
+    "assets/vocab.txt",
+    "config.json",
+    "fingerprint.pb",
+    "keras_metadata.pb",
+    "provenance.json",
+    "saved_model.pb",
+    "variables/variables.data-00000-of-00001",
+    "variables/variables.index",
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("export")
+    vocab = small.write_vocab(place / "vocab.txt")
+    (place / "trained").mkdir()
+    finetuning.write_trained(place / "trained", small.make_config(small.num_tokens(vocab)))
+    return place
+
+
+@pytest.fixture(scope="module")
+def exported(place) -> Path:
+    run(place, place / "saved_model")
+    return place / "saved_model"
+
+
+def flags(place: Path, output: Path, *more: str) -> list[str]:
+    """Flags that come later win."""
+    inputs = ["--tf_checkpoint_path", str(place / "trained"), "--vocab_file", str(place / "vocab.txt")]
+    inputs += ["--tf_config_file", str(place / "trained" / "config.json")]
+    return [*inputs, "--output_path", str(output), *more]
+
+
+def run(place: Path, output: Path, *more: str) -> None:
+    command_line.run_stage(export.get_parser(), export.main, flags(place, output, *more))
+
+
+def assert_refused(capsys, message: str, place: Path, output: Path, *more: str) -> None:
+    with pytest.raises(SystemExit) as error:
+        run(place, output, *more)
+    lines = capsys.readouterr().err.splitlines()
+    assert error.value.code == 1
+    assert len(lines) == 1, lines
+    assert message in lines[0]
+    assert not Path(f"{output}.tmp").exists()
+
+
+def test_files(exported):
+    assert sorted(str(path.relative_to(exported)) for path in exported.rglob("*") if path.is_file()) == FILES
+    assert (exported / "assets/vocab.txt").read_bytes() == (exported.parent / "vocab.txt").read_bytes()
+    record = json.loads((exported / "provenance.json").read_text(encoding="utf-8"))
+    assert record["differences"].keys() == set(saved_model.OUTPUTS)
+    assert max(record["differences"].values()) < 1e-5
+
+
+def test_outputs_are_those_of_the_trained_model(place, exported):
+    """The pooled output is of the pooler of the next sentence head, not of the encoder's own, which nothing trains."""
+    from japanese_bert.models.model_garden import MODEL_INPUTS, restore_model
+
+    config = finetuning.trained_config(place)
+    model, loaded = restore_model(place / "trained" / "ckpt-5", config), saved_model.load(exported)
+    instances = verification.make_instances(config, load_vocab(place / "vocab.txt"))
+    inputs = {name: instances[name] for name in MODEL_INPUTS}
+    expected = model(inputs, training=False)
+    encoded = loaded({name: inputs[name] for name in saved_model.ENCODER_INPUTS})
+    assert np.allclose(encoded["sequence_output"], expected["sequence_output"], atol=1e-5)
+    kernel, bias = (variable.numpy() for variable in model.classification_heads[0].dense.variables)
+    pooled = np.tanh(expected["sequence_output"][:, 0] @ kernel + bias)
+    assert np.allclose(encoded["pooled_output"], pooled, atol=1e-5)
+    assert np.array_equal(encoded["default"], encoded["pooled_output"])
+    assert not np.allclose(expected["pooled_output"], pooled, atol=0.1)
+    assert len(encoded["encoder_outputs"]) == config.num_hidden_layers
+    logits = loaded.mlm(inputs)["mlm_logits"]
+    assert np.allclose(logits, expected["mlm_logits"], atol=1e-5)
+    assert not loaded.do_lower_case.numpy()
+
+
+def test_fine_tuning_starts_from_the_same_outputs_both_ways(place, exported):
+    """The trainer's own tasks: `task.hub_module_url` and `task.init_checkpoint` with `task.init_cls_pooler`."""
+    from official.nlp.configs import encoders
+    from official.nlp.tasks import sentence_prediction
+
+    from japanese_bert.models.model_garden import encoder_params
+
+    config = finetuning.trained_config(place)
+    encoder_config = encoders.EncoderConfig()
+    encoder_config.override(encoder_params(config))
+
+    def build(**values):
+        model_config = sentence_prediction.ModelConfig(
+            num_classes=3, encoder=encoder_config, use_encoder_pooler="hub_module_url" in values
+        )
+        task = sentence_prediction.SentencePredictionTask(
+            sentence_prediction.SentencePredictionConfig(model=model_config, **values)
+        )
+        model = task.build_model()
+        task.initialize(model)
+        return model
+
+    of_checkpoint = build(init_checkpoint=str(place / "trained" / "ckpt-5"), init_cls_pooler=True)
+    of_saved_model = build(hub_module_url=str(exported))
+    instances = verification.make_instances(config, load_vocab(place / "vocab.txt"))
+    inputs = {name: instances[name] for name in saved_model.ENCODER_INPUTS}
+    first, second = (model.checkpoint_items["encoder"](inputs) for model in (of_checkpoint, of_saved_model))
+    assert np.abs(first["sequence_output"] - second["sequence_output"]).max() < 1e-5
+    pooled = of_checkpoint.classifier(first["sequence_output"], only_project=True)
+    assert np.abs(pooled - second["pooled_output"]).max() < 1e-5
+    assert np.abs(pooled).max() > 0.1
+    trained = {variable.shape for variable in of_saved_model.trainable_variables}
+    assert (config.vocab_size, config.hidden_size) in trained
+
+
+def test_rerun_skips_and_other_inputs_need_overwrite(place, exported, capsys):
+    before = (exported / "saved_model.pb").stat().st_mtime_ns
+    run(place, exported)
+    assert "skipped" in capsys.readouterr().out
+    assert_refused(capsys, "--overwrite", place, exported, "--do_lower_case")
+    assert (exported / "saved_model.pb").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"num_hidden_layers": 2}, "layer_with_weights-"),
+        ({"intermediate_size": 48}, "has shape"),
+        ({"vocab_size": 130}, "vocab.txt: has 131 tokens, but vocab_size is 130"),
+        ({"model_type": "electra", "architectures": ["ElectraForMaskedLM"], "embedding_size": 24}, "expected a BERT"),
+        ({"model_type": "albert", "architectures": ["AlbertForMaskedLM"], "embedding_size": 12}, "expected a BERT"),
+    ],
+)
+def test_another_model_is_refused(place, tmp_path, capsys, sizes, message):
+    config = json.loads((place / "trained" / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps({**config, **sizes}), encoding="utf-8")
+    other = ["--tf_config_file", str(tmp_path / "config.json")]
+    assert_refused(capsys, message, place, tmp_path / "out", *other)
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_inputs_are_refused(place, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert_refused(capsys, "no such checkpoint", place, out, "--tf_checkpoint_path", str(place / "trained" / "ckpt-6"))
+    assert_refused(capsys, "no such vocabulary", place, out, "--vocab_file", str(place / "other.txt"))
+    assert not out.exists()
+
+
+def test_other_outputs_are_refused(tmp_path):
+    for value in (1e-3, float("nan")):
+        with pytest.raises(ValueError, match="pooled_output differs from the trained model's by"):
+            saved_model.check_differences(tmp_path, {"sequence_output": 1e-6, "pooled_output": value})
+
+
+def test_only_understood_messages_are_left_out(caplog):
+    logger = logging.getLogger("tensorflow")
+    with caplog.at_level(logging.WARNING, logger="tensorflow"), saved_model.quiet():
+        logger.warning("Value in checkpoint could not be found in the restored object: (root).optimizer.iter")
+        logger.warning("Something else")
+    logger.warning("Value in checkpoint could not be found in the restored object: (root).encoder")
+    assert [record.getMessage()[:9] for record in caplog.records] == ["Something", "Value in "]
+
+
+@pytest.mark.slow
+def test_nothing_but_its_own_lines_is_printed(place, tmp_path):
+    """In a process of its own, to its end, when TensorFlow says what it did not restore."""
+    arguments = [sys.executable, "-m", "tools.export_saved_model", *flags(place, tmp_path / "out")]
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    process = subprocess.run(arguments, env=environment, capture_output=True, encoding="utf-8")
+    assert process.returncode == 0, process.stderr
+    assert process.stderr == ""
+    lines = [line for line in process.stdout.split("\n") if not line.startswith("  ")]
+    assert [line.partition(":")[0] for line in lines[:3]] == [f"largest difference of {n}" for n in saved_model.OUTPUTS]
+    assert lines[3:] == [f"{tmp_path}/out: done", ""]

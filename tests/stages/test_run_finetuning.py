@@ -1,0 +1,196 @@
+"""run_finetuning.py, with real training on the CPU, from a checkpoint and from a SavedModel; its mended regression."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import run_pretraining
+from japanese_bert.training.curves import read_run
+from tests.helpers import small_finetuning as small
+from tests.helpers import small_pretraining
+from tests.test_configs import with_tensorflow
+from tools import export_saved_model, predict_labels, run_finetuning
+
+FLAGS = ["--experiment=bert/sentence_prediction", "--mode=train", "--model_dir=m"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return small.write_all(tmp_path_factory.mktemp("run"))
+
+
+def test_the_parser_needs_no_framework():
+    code = "import sys, tools.run_finetuning as stage; stage.get_parser(); print('tensorflow' in sys.modules)"
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=small_pretraining.ROOT, capture_output=True, encoding="utf-8"
+    )
+    assert process.stdout == "False\n", process.stderr
+
+
+class TestStart:
+    """In this process, without training."""
+
+    pytestmark = with_tensorflow
+
+    def run(self, place: Path, model_dir: Path, more: str, *flags: str) -> None:
+        arguments = small.command(place, model_dir, more, *flags)[2:]
+        run_finetuning.main(run_finetuning.get_parser().parse_args(arguments))
+
+    def test_checks_alone(self, place, tmp_path, capsys):
+        config_file = f"--tf_config_file={place}/trained/config.json"
+        start = f"task.init_checkpoint={place}/trained"
+        self.run(place, tmp_path / "model", start, config_file, "--check_only")
+        output = capsys.readouterr().out
+        assert f"  start: from the weights of {place}/trained/ckpt-5" in output
+        assert "0 problem(s)" in output
+        assert not (tmp_path / "model").exists()
+
+    def test_problems_are_lines_and_nothing_starts(self, place, tmp_path, capsys):
+        with pytest.raises(SystemExit) as error:
+            more = "task.init_checkpoint=/nowhere/ckpt-1,trainer.train_steps=30"
+            self.run(place, tmp_path / "model", more, f"--tf_config_file={place}/trained/config.json")
+        lines = capsys.readouterr().err.splitlines()
+        assert error.value.code == 1
+        assert [line.split(": ")[:2] for line in lines] == [["run_finetuning.py", "error"]] * 2
+        assert not (tmp_path / "model").exists()
+
+    def test_other_experiments_and_parameters_are_one_line(self, place, tmp_path):
+        with pytest.raises(ValueError, match="--experiment bert/squad: expected bert/sentence_prediction"):
+            self.run(place, tmp_path / "model", "", "--experiment=bert/squad")
+        with pytest.raises(ValueError, match=r"--config_file or --params_override: .*train_stepz"):
+            self.run(place, tmp_path / "model", "trainer.train_stepz=30")
+
+
+class TestReadme:
+    pytestmark = with_tensorflow
+
+    @pytest.mark.parametrize(("number", "start"), [(0, "init_checkpoint"), (1, "hub_module_url")])
+    def test_command_loads(self, number, start, tmp_path):
+        from official.core import train_utils
+        from official.nlp.configs import finetuning_experiments  # noqa: F401
+
+        from tests.test_readme import script_calls, section
+
+        calls = script_calls(section("### 9. Fine-tuning with Model Garden"))
+        arguments = [call[1:] for call in calls if call[0] == "run_finetuning.py"][number]
+        flags = run_finetuning.get_parser().parse_args(arguments)
+        flags.config_file = [str(small_pretraining.ROOT / name) for name in flags.config_file]
+        if flags.tf_config_file:
+            encoder = run_finetuning.write_encoder(small_pretraining.ROOT / flags.tf_config_file, tmp_path)
+            flags.config_file.insert(0, encoder)
+        params = train_utils.parse_configuration(run_pretraining.parse_options(flags), print_return=False)
+        assert getattr(params.task, start)
+        assert params.task.model.use_encoder_pooler == (start == "hub_module_url")
+        assert params.task.model.encoder.bert.vocab_size == (32_768 if start == "init_checkpoint" else 30_522)
+        assert params.task.train_data.input_path == "finetuning_data/jnli/train.tfrecord.gz"
+
+
+class TestRegression:
+    pytestmark = with_tensorflow
+
+    def make_task(self, num_classes: int = 1):
+        from official.nlp.tasks import sentence_prediction as model_garden
+
+        from japanese_bert.training.finetuning import make_task_class
+
+        model = model_garden.ModelConfig(num_classes=num_classes)
+        return make_task_class()(model_garden.SentencePredictionConfig(model=model))
+
+    def test_loss_is_the_mean_of_squares(self):
+        """Model Garden's own is 8.4 here: of every output it subtracts every label."""
+        import tensorflow as tf
+
+        labels = {"label_ids": tf.constant([0.0, 5.0, 2.0])}
+        assert self.make_task().build_losses(labels, tf.constant([[0.0], [5.0], [2.0]])).numpy() == 0
+        loss = self.make_task().build_losses(labels, tf.constant([[1.0], [5.0], [4.0]]))
+        assert loss.numpy() == pytest.approx(5 / 3)
+
+    def test_metric_is_updated(self):
+        import tensorflow as tf
+
+        task = self.make_task()
+        metrics = task.build_metrics()
+        task.process_metrics(metrics, {"label_ids": tf.constant([0.0, 5.0])}, tf.constant([[1.0], [2.0]]))
+        assert {metric.name: metric.result().numpy() for metric in metrics} == {"mean_squared_error": 5.0}
+
+    def test_classes_are_left_as_they_are(self):
+        import tensorflow as tf
+
+        task = self.make_task(num_classes=2)
+        labels, logits = {"label_ids": tf.constant([0, 1])}, tf.constant([[2.0, 0.0], [2.0, 0.0]])
+        expected = (2 * np.log(1 + np.exp(-2)) + 2) / 2
+        assert task.build_losses(labels, logits).numpy() == pytest.approx(expected, rel=1e-6)
+        metrics = task.build_metrics()
+        task.process_metrics(metrics, labels, logits)
+        assert next(metric for metric in metrics if metric.name == "cls_accuracy").result().numpy() == 0.5
+
+    def test_the_trainer_makes_this_task(self):
+        from official.core import task_factory
+        from official.nlp.tasks import sentence_prediction as model_garden
+
+        from japanese_bert.training.finetuning import mend_regression
+
+        registry = task_factory._REGISTERED_TASK_CLS
+        before = registry[model_garden.SentencePredictionConfig]
+        try:
+            mend_regression()
+            task = task_factory.get_task(model_garden.SentencePredictionConfig())
+        finally:
+            registry[model_garden.SentencePredictionConfig] = before
+        assert isinstance(task, model_garden.SentencePredictionTask)
+        assert type(task) is not before
+
+
+def predict(model_dir: Path, data: Path, output: Path) -> list:
+    flags = ["--model_dir", str(model_dir), "--input_file", str(data), "--output_file", str(output)]
+    predict_labels.main(predict_labels.get_parser().parse_args([*flags, "--batch_size", "7"]))
+    rows = [json.loads(line) for line in output.read_text(encoding="utf-8").split("\n")[:-1]]
+    assert [row["id"] for row in rows] == [str(number) for number in range(len(rows))]
+    return [row["prediction"] for row in rows]
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+@pytest.mark.filterwarnings("ignore")
+class TestTraining:
+    def test_from_a_checkpoint_and_from_its_saved_model(self, place, tmp_path):
+        """That the two start from equal outputs is tested in test_export_saved_model.py."""
+        flags = ["--tf_checkpoint_path", f"{place}/trained", "--tf_config_file", f"{place}/trained/config.json"]
+        flags += ["--vocab_file", f"{place}/vocab.txt", "--output_path", str(tmp_path / "module")]
+        export_saved_model.main(export_saved_model.get_parser().parse_args(flags))
+        start, sizes = f"task.init_checkpoint={place}/trained/ckpt-5", f"--tf_config_file={place}/trained/config.json"
+        output = small.train(place, tmp_path / "first", start, sizes)
+        assert f"Finished loading pretrained checkpoint from {place}/trained/ckpt-5" in output
+        start_of_second = f"task.hub_module_url={tmp_path}/module,task.model.use_encoder_pooler=true"
+        small.train(place, tmp_path / "second", start_of_second)
+        for name in ("first", "second"):
+            curves = read_run([tmp_path / name])
+            assert [step for step, _ in curves["train", "training_loss"]] == [5, 10]
+            assert [step for step, _ in curves["validation", "cls_accuracy"]] == [5, 10]
+            assert (tmp_path / name / "ckpt-10.index").is_file()
+            predictions = predict(tmp_path / name, place / "valid.tfrecord.gz", tmp_path / f"{name}.jsonl")
+            rights = [label == small.LABELS[number % 3] for number, label in enumerate(predictions)]
+            assert len(rights) == 60
+            assert sum(rights) / 60 == pytest.approx(curves["validation", "cls_accuracy"][-1][1], abs=1e-6)
+        again = small.train(place, tmp_path / "first", start, sizes)
+        assert f"start: continues from {tmp_path}/first/ckpt-10" in again
+
+    def test_a_regression(self, place, tmp_path):
+        """Its metric, 0 with Model Garden's own task, is the mean over all examples, also of a last small batch."""
+        more = f"task.init_checkpoint={place}/trained/ckpt-5,task.model.num_classes=1"
+        more += ",task.metric_type=pearson_spearman_corr"
+        more += ",task.train_data.label_type=float,task.validation_data.label_type=float"
+        sizes = f"--tf_config_file={place}/trained/config.json"
+        small.train(place, tmp_path / "model", more, sizes, ending="score.gz")
+        curves = read_run([tmp_path / "model"])
+        assert len(curves["validation", "pearson_spearman_corr"]) == 2
+        errors = [value for _, value in curves["train", "mean_squared_error"]]
+        assert errors == pytest.approx([value for _, value in curves["train", "training_loss"]], rel=1e-4)
+        assert min(errors) > 0
+        scores = predict(tmp_path / "model", place / "valid.score.gz", tmp_path / "scores.jsonl")
+        mean = np.mean([(score - number % 3 / 2) ** 2 for number, score in enumerate(scores)])
+        assert mean == pytest.approx(curves["validation", "mean_squared_error"][-1][1], rel=1e-3)

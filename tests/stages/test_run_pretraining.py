@@ -1,0 +1,249 @@
+"""run_pretraining.py, with real training of a tiny model on the CPU: stages, kills, several workers, equal losses."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import run_pretraining
+from japanese_bert.training.curves import read_run
+from tests.helpers import small_pretraining as small
+from tests.test_configs import with_tensorflow
+
+STEPS, WARMUP, RATE = 20, 4, 1e-3
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return small.write_all(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def first_stage(place) -> Path:
+    small.train(place, place / "first")
+    return place / "first"
+
+
+def learning_rate(step: int, steps: int = STEPS) -> float:
+    """As the trainer reports it: of the step that comes next. The warm-up ends at the decayed rate."""
+    decayed = RATE * (1 - max(step, WARMUP) / steps)
+    return decayed * min(1, step / WARMUP)
+
+
+def validation(model_dir: Path) -> dict[str, float]:
+    """The last values, but the speed."""
+    curves = {tag: curve for (split, tag), curve in read_run([model_dir]).items() if split == "validation"}
+    return {tag: curve[-1][1] for tag, curve in curves.items() if tag != "steps_per_second"}
+
+
+def test_flags_are_passed_on_as_the_trainer_knows_them():
+    flags = ["--experiment=bert/pretraining", "--mode=train", "--model_dir=m", "--config_file=a", "--config_file=b"]
+    flags += ["--params_override=task.init_checkpoint=c", "--tpu=local", "--enable_async_checkpointing=false"]
+    own = ["--check_only", "--no-check_records"]
+    args = run_pretraining.get_parser().parse_args([*own, *flags, "--noenable_async_checkpointing"])
+    assert run_pretraining.trainer_arguments(args) == [*flags, "--noenable_async_checkpointing"]
+
+
+def test_the_parser_needs_no_framework():
+    code = "import sys, run_pretraining; run_pretraining.get_parser(); print('tensorflow' in sys.modules)"
+    output = subprocess.run([sys.executable, "-c", code], cwd=small.ROOT, capture_output=True, encoding="utf-8").stdout
+    assert output == "False\n"
+
+
+class TestStart:
+    """In this process, without training."""
+
+    pytestmark = with_tensorflow
+
+    def run(self, place: Path, model_dir: Path, *more: str) -> None:
+        command = small.train_command(place, model_dir)[2:]
+        run_pretraining.main(run_pretraining.get_parser().parse_args([*command, *more]))
+
+    def test_checks_alone(self, place, tmp_path, capsys):
+        self.run(place, tmp_path / "model", "--check_only")
+        output = capsys.readouterr()
+        assert "checks: " in output.out
+        assert "0 problem(s)" in output.out
+        assert not (tmp_path / "model").exists()
+
+    def test_problems_are_lines_and_nothing_starts(self, place, tmp_path, capsys):
+        wrong = "--params_override=task.init_checkpoint=/nowhere/ckpt-1,trainer.train_steps=30"
+        with pytest.raises(SystemExit) as error:
+            self.run(place, tmp_path / "model", wrong)
+        lines = capsys.readouterr().err.splitlines()
+        assert error.value.code == 1
+        assert [line.split(": ")[1] for line in lines] == ["error"] * 3
+        assert not (tmp_path / "model").exists()
+
+    def test_unknown_parameters_are_one_line(self, place, tmp_path):
+        with pytest.raises(ValueError, match=r"--config_file or --params_override: .*train_stepz"):
+            self.run(place, tmp_path / "model", "--params_override=trainer.train_stepz=30")
+
+    def test_all_heads_are_restored(self, place, tmp_path):
+        """Model Garden's own start leaves the output layer of the next sentence head at random."""
+        from japanese_bert.models.checkpoint_reading import weights_of
+        from japanese_bert.models.checkpoint_writing import write_checkpoint
+        from japanese_bert.models.model_garden import build_model, model_params
+        from japanese_bert.training.trainer import initialize
+
+        config = small.make_config(50)
+        rng = np.random.default_rng(0)
+        rows = weights_of(config)
+        weights = {row.hf_name: rng.normal(size=row.hf_shape(config)).astype(np.float32) for row in rows}
+        write_checkpoint(weights, config, tmp_path)
+        for start in (tmp_path, tmp_path / "ckpt-0"):
+            model = build_model(model_params(config))
+            initialize(model, str(start))
+            head = model.classification_heads[0]
+            assert np.array_equal(head.out_proj.kernel.numpy().T, weights["cls.seq_relationship.weight"])
+            assert np.array_equal(head.out_proj.bias, weights["cls.seq_relationship.bias"])
+            assert np.array_equal(model.masked_lm.bias, weights["cls.predictions.bias"])
+
+    def test_workers_share_a_seed_that_changes_when_a_run_continues(self, place, tmp_path, monkeypatch):
+        from japanese_bert.training.trainer import with_shared_seed
+        from tests.training.checks.test_pretraining import parse
+
+        params = parse(place)
+        assert with_shared_seed(params, str(tmp_path)).task.train_data.seed is None
+        monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}}')
+        assert with_shared_seed(params, str(tmp_path)).task.train_data.seed == 1
+        (tmp_path / "checkpoint").write_text('model_checkpoint_path: "ckpt-40"\n', encoding="utf-8")
+        (tmp_path / "ckpt-40.index").touch()
+        assert with_shared_seed(params, str(tmp_path)).task.train_data.seed == 41
+        chosen = parse(place, "task.train_data.seed=7")
+        assert with_shared_seed(chosen, str(tmp_path)).task.train_data.seed == 7
+
+
+@pytest.mark.slow
+@pytest.mark.tensorflow
+class TestTraining:
+    def test_every_step_has_its_rate_and_the_last_its_checkpoint(self, first_stage):
+        curves = read_run([first_stage])
+        rates = curves["train", "learning_rate"]
+        assert [step for step, _ in rates] == [5, 10, 15, 20]
+        assert [rate for _, rate in rates] == pytest.approx([learning_rate(step) for step, _ in rates], rel=1e-5)
+        assert [step for step, _ in curves["validation", "validation_loss"]] == [10, 20]
+        assert (first_stage / "ckpt-20.index").is_file()
+
+    def test_second_stage_starts_with_the_losses_at_which_the_first_ended(self, place, first_stage, tmp_path):
+        """Of both heads: with Model Garden's own start the next sentence loss is another one."""
+        start = f"task.init_checkpoint={first_stage}/ckpt-20"
+        small.train(place, tmp_path / "evaluated", start, mode="eval")
+        expected = validation(first_stage)
+        assert validation(tmp_path / "evaluated") == pytest.approx(expected, abs=1e-5)
+        assert len(expected) == 5
+        output = small.train(place, tmp_path / "second", start)
+        assert f"start: from the weights of {first_stage}/ckpt-20" in output
+        assert [step for step, _ in read_run([first_stage, tmp_path / "second"])["train", "training_loss"]] == [
+            *range(5, 45, 5)
+        ]
+
+    def test_finished_run_is_left_as_it_is(self, place, first_stage):
+        before = (first_stage / "ckpt-20.index").stat().st_mtime_ns
+        assert "nothing is left to train" in small.train(place, first_stage)
+        assert (first_stage / "ckpt-20.index").stat().st_mtime_ns == before
+
+    def test_killed_run_continues_with_step_and_rate(self, place, tmp_path):
+        from japanese_bert.models.checkpoint_reading import read_step
+
+        steps, model_dir = 400, tmp_path / "model"
+        more = f"trainer.train_steps={steps},trainer.optimizer_config.learning_rate.polynomial.decay_steps={steps}"
+        with open(tmp_path / "log", "wb") as log:
+            process = subprocess.Popen(small.train_command(place, model_dir, more), stdout=log, stderr=log)
+            wait_for(model_dir / "ckpt-25.index", process)  # being written: the one before is whole
+            process.send_signal(signal.SIGKILL)
+            assert process.wait() == -signal.SIGKILL
+        output = small.train(place, model_dir, more)
+        step = int(output.partition("start: continues from ")[2].partition(", step ")[2].split()[0])
+        assert 20 <= step < steps
+        assert f"restored model from {model_dir}/ckpt-{step}" in output
+        assert read_step(str(model_dir / f"ckpt-{steps}")) == steps
+        rates = read_run([model_dir])["train", "learning_rate"]
+        assert [step for step, _ in rates] == list(range(5, steps + 5, 5))
+        expected = [learning_rate(step, steps) for step, _ in rates]
+        assert [rate for _, rate in rates] == pytest.approx(expected, rel=1e-5, abs=1e-9)
+
+    def test_two_workers_reach_the_losses_of_one_process(self, place, tmp_path):
+        """Also after both were stopped and continued, which Model Garden alone cannot do.
+
+        Made exactly comparable: one order of the data, no dropout, gradients neither clipped per worker nor summed,
+        and as many predictions in each instance, for a worker's loss is a mean over its own predictions.
+        """
+        even = write_even_data(place, tmp_path)
+        small.train(
+            even,
+            tmp_path / "start",
+            "trainer.train_steps=1,trainer.validation_interval=1,trainer.steps_per_loop=1,trainer.summary_interval=1,trainer.checkpoint_interval=1",
+        )
+        exact = (
+            f"task.init_checkpoint={tmp_path}/start/ckpt-1,task.train_data.seed=1,task.train_data.shuffle_buffer_size=1"
+        )
+        exact += ",task.scale_loss=true,trainer.optimizer_config.optimizer.adamw.gradient_clip_norm=0.0"
+        for steps in (10, 20):
+            more = f"{exact},trainer.train_steps={steps}"
+            small.train(even, tmp_path / "one", more)
+            train_with_two_workers(even, tmp_path, more)
+        one, two = read_run([tmp_path / "one"]), read_run([tmp_path / "two"])
+        for split, tag, count in (
+            ("train", "training_loss", 4),
+            ("train", "lm_example_loss", 4),
+            ("train", "next_sentence_loss", 4),
+            ("train", "learning_rate", 4),
+            ("validation", "validation_loss", 2),
+        ):
+            assert len(one[split, tag]) == count
+            assert [step for step, _ in two[split, tag]] == [step for step, _ in one[split, tag]]
+            values = [value for _, value in one[split, tag]]
+            assert [value for _, value in two[split, tag]] == pytest.approx(values, rel=1e-4), (split, tag)
+            assert values[0] != values[-1]
+
+
+def wait_for(path: Path, process: subprocess.Popen) -> None:
+    while not path.exists():
+        assert process.poll() is None, "the training ended before it could be killed"
+        time.sleep(0.01)
+
+
+def write_even_data(place: Path, tmp_path: Path) -> Path:
+    """Data of four predictions in each instance, in one file, and a model without dropout."""
+    even = tmp_path / "even"
+    flags = ["--masked_lm_prob", "0.9", "--short_seq_prob", "0"]
+    for name, corpus in (("data/train", "corpus_0.txt"), ("held_out/valid", "corpus_4.txt")):
+        path = small.make_data(place / corpus, place / "vocab.txt", even / f"{name}.tfrecord.gz", *flags)
+        counts = json.loads(Path(f"{path}.json").read_text(encoding="utf-8"))["counts"]
+        assert counts["masked_tokens"] == small.PREDICTIONS * counts["instances"]
+    config = small.make_config(131, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    small.write_model_yaml(even / "model.yaml", config)
+    shutil.copy(place / "data.yaml", even)
+    return even
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for item in sockets:
+        item.bind(("127.0.0.1", 0))
+    ports = [item.getsockname()[1] for item in sockets]
+    for item in sockets:
+        item.close()
+    return ports
+
+
+def train_with_two_workers(even: Path, tmp_path: Path, more: str) -> None:
+    workers = [f"localhost:{port}" for port in free_ports(2)]
+    processes = []
+    for index in range(2):
+        config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+        command = small.train_command(even, tmp_path / "two", more, runtime="multi_worker")
+        with open(tmp_path / f"worker_{index}.log", "ab") as log:
+            environment = os.environ | {"TF_CONFIG": json.dumps(config)}
+            processes.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
+    for index, process in enumerate(processes):
+        assert process.wait() == 0, (tmp_path / f"worker_{index}.log").read_text(encoding="utf-8")[-3000:]

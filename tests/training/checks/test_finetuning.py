@@ -1,0 +1,268 @@
+"""What would make a fine-tuning fail late, or fail silently, is found before it starts; each with what to do."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from japanese_bert.training.checks import finetuning
+from japanese_bert.training.checks.finetuning_files import read_file
+from tests.helpers import small_finetuning as small
+from tests.helpers import small_pretraining
+from tests.test_configs import with_tensorflow
+from tools import run_finetuning
+
+pytestmark = with_tensorflow
+START = "task.init_checkpoint={place}/trained/ckpt-5"
+REGRESSION = "task.model.num_classes=1,task.metric_type=pearson_spearman_corr"
+REGRESSION += ",task.train_data.label_type=float,task.validation_data.label_type=float"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """Data, configuration and a checkpoint; other data to be mistaken, in `other`; SavedModels as far as is looked."""
+    place = small.write_all(tmp_path_factory.mktemp("checks"))
+    vocab, other = place / "vocab.txt", place / "other"
+    rows = small.write_rows(place / "others.jsonl", 120)
+    for name, flags in {
+        "plain": ["--no-gzip_compress"],
+        "long": ["--max_seq_length", "40"],
+        "order": ["--labels", "long", "short", "other"],
+        "four": ["--labels", *small.LABELS, "fourth"],
+        "score": ["--regression"],
+    }.items():
+        small.make_data(rows, vocab, other / name, *flags)
+    larger, swapped = place / "larger.txt", place / "swapped.txt"
+    larger.write_bytes(vocab.read_bytes() + "犬\n".encode())
+    lines = vocab.read_bytes().split(b"\n")
+    swapped.write_bytes(b"\n".join([*lines[:6], lines[7], lines[6], *lines[8:]]))
+    small.make_data(rows, larger, other / "vocab")
+    small.make_data(rows, swapped, other / "swapped")
+    small.make_data(place / "train.jsonl", vocab, other / "copy")
+    shutil.copy(other / "four", other / "no_record")
+    corpus = small_pretraining.write_corpus(place / "corpus.txt")
+    small_pretraining.make_data(corpus, vocab, other / "pretraining")
+    (other / "text").write_text("text", encoding="utf-8")
+    small.write_fake_saved_model(place, place / "module")
+    write_without_next_sentence(place)
+    return place
+
+
+def write_without_next_sentence(place: Path) -> None:
+    import tensorflow as tf
+
+    from japanese_bert.models.model_garden import build_model, model_params
+
+    params = {**model_params(small.trained_config(place)), "cls_heads": []}
+    model = build_model(params)
+    tf.train.Checkpoint(model=model, **model.checkpoint_items).write(str(place / "masked_lm" / "ckpt-1"))
+
+
+def parse(place: Path, more: str = "", with_encoder: bool = True, ending: str = "tfrecord.gz"):
+    from official.core import train_utils
+    from official.nlp.configs import finetuning_experiments  # noqa: F401
+
+    files = [place / "task.yaml", small_pretraining.ROOT / "configs/runtime/cpu.yaml"]
+    if with_encoder:
+        files = [run_finetuning.write_encoder(place / "trained" / "config.json", place), *files]
+    options = train_utils.ParseConfigOptions(
+        experiment="bert/sentence_prediction",
+        config_file=[str(path) for path in files],
+        params_override=small.overrides(place, more.format(place=place), ending),
+    )
+    return train_utils.parse_configuration(options, print_return=False)
+
+
+def check(place: Path, more: str = START, mode: str = "train_and_eval", check_records: bool = True, **kwargs):
+    params = parse(place, more, **kwargs)
+    return finetuning.check_all(params, mode, str(place / "new"), check_records)
+
+
+def assert_problem(found, *messages: str) -> None:
+    """One line, with all of this in it."""
+    assert len(found.problems) == 1, found.problems
+    assert "\n" not in found.problems[0]
+    for message in messages:
+        assert message in found.problems[0]
+
+
+def test_what_fits_is_accepted_and_told(place):
+    for path in ("trained/ckpt-5", "trained"):
+        found = check(place, f"task.init_checkpoint={place}/{path}")
+        assert (found.problems, found.remarks) == ([], [])
+        assert "task: 3 classes, accuracy" in found.facts
+        assert "train_data: 1 file(s) with 60 examples, 1.3 epochs; validation_data: 1 file(s) with 60 examples" in (
+            found.facts
+        )
+        assert f"start: from the weights of {place}/trained/ckpt-5" in found.facts
+    assert not (place / "new").exists()
+
+
+def test_a_checkpoint_without_next_sentence_head_is_accepted(place):
+    found = check(place, "task.init_checkpoint={place}/masked_lm/ckpt-1,task.init_cls_pooler=false")
+    assert found.problems == []
+    assert len(found.remarks) == 1
+
+
+def test_a_regression_is_accepted(place):
+    found = check(place, f"{START},{REGRESSION}", ending="score.gz")
+    assert (found.problems, found.remarks) == ([], [])
+    assert "task: regression, pearson_spearman_corr" in found.facts
+
+
+@pytest.mark.parametrize("prefix", ["", "file://"])
+@pytest.mark.parametrize("with_encoder", [False, True])
+def test_a_saved_model_is_accepted(place, prefix, with_encoder):
+    """The same encoder may be in the configuration, too."""
+    more = f"task.hub_module_url={prefix}{place}/module,task.model.use_encoder_pooler=true"
+    found = check(place, more, with_encoder=with_encoder)
+    assert (found.problems, found.remarks) == ([], [])
+    assert f"start: from the SavedModel {prefix}{place}/module" in found.facts
+
+
+@pytest.mark.parametrize(
+    ("name", "messages"),
+    [
+        ("plain", ["is not compressed", "set task.train_data.file_type=tfrecord"]),
+        ("long", ["--max_seq_length 40, but task.train_data.seq_length is 32"]),
+        ("order", ["its --labels are other ones than those of", "order"]),
+        ("four", ["has 4 labels (short, long, other, fourth), but task.model.num_classes is 3"]),
+        ("score", ["its labels are scores of a regression, but task.train_data.label_type is int"]),
+        ("vocab", ["a vocabulary of 132 tokens, but the model's vocab_size is 131"]),
+        ("swapped", ["made with another vocabulary than", "swapped"]),
+        ("no_record", ["there is no no_record.json", "--no-check_records"]),
+        ("pretraining", ["no classification data", "(pretraining data?)"]),
+        ("text", ["no classification data, expected TFRecords of create_classification_data.py"]),
+        ("nothing", ["nothing", "no such file"]),
+        ("nothing*", ["does not match any files", "create_classification_data.py"]),
+    ],
+)
+def test_data_that_does_not_fit(place, name, messages):
+    assert_problem(check(place, f"{START},task.train_data.input_path={place}/other/{name}"), *messages)
+
+
+def test_data_that_was_cut(place, tmp_path):
+    for name in ("train.tfrecord.gz", "train.tfrecord.gz.json"):
+        shutil.copy(place / name, tmp_path)
+    data = tmp_path / "train.tfrecord.gz"
+    data.write_bytes(data.read_bytes()[:-1])
+    assert_problem(check(place, f"{START},task.train_data.input_path={data}"), "but its record says")
+
+
+def test_labels_of_data_without_record_are_looked_through(place, tmp_path):
+    path = small.make_data(place / "others.jsonl", place / "vocab.txt", tmp_path / "data")
+    Path(f"{path}.json").unlink()
+    more = f"{START},task.train_data.input_path={path},task.model.num_classes="
+    assert check(place, f"{more}3", check_records=False).problems == []
+    assert_problem(check(place, f"{more}2", mode="train", check_records=False), "has the label 2, but")
+    same = check(place, f"{more}3,task.validation_data.input_path={path}", check_records=False)
+    assert_problem(same, "has the text of the training file")
+
+
+def test_validation_on_the_text_of_training(place):
+    for path in (f"{place}/train.tfrecord.gz", f"{place}/other/copy"):
+        found = check(place, f"{START},task.validation_data.input_path={path}")
+        assert_problem(found, f"{path} has the text of the training file", "hold some examples out")
+
+
+@pytest.mark.parametrize(
+    ("more", "messages"),
+    [
+        ("task.model.num_classes=0", ["num_classes is 0, expected the number of labels"]),
+        ("task.model.num_classes=1", ["num_classes is 1, but task.train_data.label_type int"]),
+        ("task.train_data.label_type=float", ["num_classes is 3, but task.train_data.label_type float"]),
+        ("task.metric_type=f1", ["metric_type is f1, which fails at the first validation", "metric_type=accuracy"]),
+        ("task.metric_type=pearson_spearman_corr", ["metric_type=accuracy"]),
+        ("task.validation_data.seq_length=64", ["seq_length is 64, but max_position_embeddings of the model is 48"]),
+        ("trainer.train_steps=20", ["decay_steps is 10"]),
+        ("runtime.num_gpus=99", ["runtime.num_gpus is 99"]),
+    ],
+)
+def test_settings_that_cannot_work(place, more, messages):
+    assert_problem(check(place, f"{START},{more}"), *messages)
+
+
+@pytest.mark.parametrize(
+    ("more", "messages"),
+    [
+        ("task.init_checkpoint={place}/nothing/ckpt-1", ["no such checkpoint"]),
+        ("task.init_checkpoint={place}/other", ["without a file 'checkpoint'", "start from scratch"]),
+        ("task.init_checkpoint={place}/trained/ckpt-5.index", ["one file of a checkpoint"]),
+        ("task.hub_module_url={place}/trained", ["saved_model.pb is not there", "export_saved_model.py"]),
+        (START + ",task.hub_module_url={place}/module", ["are both set"]),
+        (START + ",task.model.use_encoder_pooler=true", ["was never trained", "task.init_cls_pooler=true"]),
+        (START + ",task.model.encoder.bert.num_layers=4", ["does not fit", "layer_with_weights-7", "--tf_config_file"]),
+        (START + ",task.model.encoder.bert.num_layers=2", ["does not fit", "unexpected variable encoder/"]),
+        (START + ",task.model.encoder.bert.intermediate_size=48", ["has shape", "--tf_config_file"]),
+        ("task.init_checkpoint={place}/masked_lm/ckpt-1", ["has no next sentence head", "set it to false"]),
+        ("task.hub_module_url={place}/module,task.model.encoder.bert.num_layers=4", ["num_layers 4", "with 3"]),
+    ],
+)
+def test_starts_that_cannot_work(place, more, messages):
+    assert_problem(check(place, more), *messages)
+
+
+def test_an_encoder_without_sizes(place):
+    for start in (START, "task.init_checkpoint=''"):
+        assert_problem(check(place, start, with_encoder=False), "task.model.encoder is not set; give --tf_config_file")
+
+
+def test_sizes_and_vocabulary_of_a_saved_model_count(place, tmp_path):
+    module = small.write_fake_saved_model(place, tmp_path / "module", max_position_embeddings=16)
+    more = f"task.model.use_encoder_pooler=true,task.hub_module_url={module}"
+    assert_problem(check(place, more, with_encoder=False), "seq_length is 32, but max_position_embeddings of the model")
+    module = small.write_fake_saved_model(place, tmp_path / "other")
+    record = json.loads((module / "provenance.json").read_text(encoding="utf-8"))
+    record["inputs"][-1]["sha256"] = "0"
+    (module / "provenance.json").write_text(json.dumps(record), encoding="utf-8")
+    more = f"task.model.use_encoder_pooler=true,task.hub_module_url={module}"
+    assert_problem(check(place, more, with_encoder=False), "made with another vocabulary than", "in its assets")
+
+
+@pytest.mark.parametrize(
+    ("more", "remark"),
+    [
+        (START + ",task.init_cls_pooler=false", "the pooler starts at random; set task.init_cls_pooler=true"),
+        ("task.hub_module_url={place}/module", "the pooler starts at random; set task.model.use_encoder_pooler=true"),
+        ("task.init_checkpoint=''", "no pretrained weights are used"),
+    ],
+)
+def test_what_may_be_meant_is_told(place, more, remark):
+    found = check(place, more)
+    assert found.problems == []
+    assert len(found.remarks) == 1
+    assert remark in found.remarks[0]
+
+
+def test_a_saved_model_of_others_is_not_checked_which_is_told(place, tmp_path):
+    (tmp_path / "saved_model.pb").touch()
+    found = check(place, f"task.hub_module_url={tmp_path},task.model.use_encoder_pooler=true", with_encoder=False)
+    assert found.problems == []
+    assert "was not made by export_saved_model.py" in found.remarks[0]
+
+
+def test_a_run_is_continued_or_evaluated(place, tmp_path):
+    params = parse(place, START)
+    found = finetuning.check_all(params, "eval", str(tmp_path))
+    assert_problem(found, "no checkpoint to evaluate")
+    shutil.copytree(place / "trained", tmp_path / "model")
+    found = finetuning.check_all(params, "train_and_eval", str(tmp_path / "model"))
+    assert found.problems == []
+    assert any("start: continues from" in fact and "ckpt-5" in fact for fact in found.facts)
+    (tmp_path / "model" / "checkpoint").unlink()
+    found = finetuning.check_all(params, "train_and_eval", str(tmp_path / "model"))
+    assert_problem(found, "training would start from scratch")
+
+
+def test_every_feature_of_the_trainers_loader_is_written(place):
+    from official.nlp.data import sentence_prediction_dataloader as loaders
+
+    data = parse(place).task.train_data
+    data = data.replace(include_example_id=True)
+    features = loaders.SentencePredictionDataLoader(data).name_to_features_spec()
+    assert sorted(features) == sorted(read_file(str(place / "train.tfrecord.gz")).lengths)
+    batch = next(iter(loaders.SentencePredictionDataLoader(data.replace(is_training=False)).load()))
+    assert batch["label_ids"].numpy().tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
+    assert batch["example_id"].numpy().tolist() == list(range(8))
+    assert batch["input_word_ids"].shape == (8, small.SEQ_LENGTH)

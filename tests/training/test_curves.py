@@ -1,0 +1,115 @@
+"""Curves from event files: overlapping, cut short, joined; and the picture of them."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from japanese_bert.common import command_line
+from japanese_bert.training.curves import panels_of, read_run
+from tools import plot_training_curves
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def write_events(path: Path, start: float, points: list[tuple[int, float]], tag: str = "training_loss") -> Path:
+    """Scalars as the trainer writes them, a second apart from `start` on."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.util.tensor_util import make_tensor_proto
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    events = [Event(wall_time=start, file_version="brain.Event:2")]
+    for number, (step, value) in enumerate(points):
+        event = Event(wall_time=start + number, step=step)
+        event.summary.value.add(tag=tag, tensor=make_tensor_proto(np.float32(value)))
+        events.append(event)
+    records = [event.SerializeToString() for event in events]
+    path.write_bytes(b"".join(struct.pack("<QI", len(record), 0) + record + bytes(4) for record in records))
+    return path
+
+
+def run(*flags: str) -> None:
+    command_line.run_stage(plot_training_curves.get_parser(), plot_training_curves.main, list(flags))
+
+
+def test_what_a_continued_run_wrote_later_counts(tmp_path):
+    """Killed at step 30, continued from step 20; the first file's points at 30 and 40 are of lost training."""
+    write_events(tmp_path / "train/events.out.tfevents.1.v2", 100, [(10, 7.0), (20, 6.0), (30, 5.0), (40, 4.0)])
+    write_events(tmp_path / "train/events.out.tfevents.2.v2", 200, [(30, 5.5), (50, 4.5)])
+    write_events(tmp_path / "validation/events.out.tfevents.3.v2", 100, [(20, 6.5)], "validation_loss")
+    curves = read_run([tmp_path])
+    assert curves["train", "training_loss"] == [(10, 7.0), (20, 6.0), (30, 5.5), (50, 4.5)]
+    assert curves["validation", "validation_loss"] == [(20, 6.5)]
+
+
+def test_workers_that_write_the_same_count_once(tmp_path):
+    for worker in range(2):
+        path = tmp_path / f"train/events.out.tfevents.{worker}.v2"
+        write_events(path, 100 + worker / 10, [(10, 7.0), (20, 6.0)])
+    assert read_run([tmp_path])["train", "training_loss"] == [(10, 7.0), (20, 6.0)]
+
+
+def test_stages_are_joined(tmp_path):
+    """The second goes on where the first, whose last point is a validation, ended."""
+    write_events(tmp_path / "a/train/events.out.tfevents.1.v2", 100, [(10, 7.0), (20, 6.0)])
+    write_events(tmp_path / "a/validation/events.out.tfevents.1.v2", 100, [(25, 6.5)], "validation_loss")
+    write_events(tmp_path / "b/train/events.out.tfevents.1.v2", 50, [(10, 5.0)])
+    curves = read_run([tmp_path / "a", tmp_path / "b"])
+    assert curves["train", "training_loss"] == [(10, 7.0), (20, 6.0), (35, 5.0)]
+
+
+@pytest.mark.parametrize("missing", [1, 5, 20])
+def test_file_that_a_kill_cut_short(tmp_path, missing):
+    path = write_events(tmp_path / "train/events.out.tfevents.1.v2", 100, [(10, 7.0), (20, 6.0)])
+    path.write_bytes(path.read_bytes()[:-missing])
+    assert read_run([tmp_path])["train", "training_loss"] == [(10, 7.0)]
+
+
+def test_picture_of_two_runs(tmp_path, capsys):
+    for name in ("a", "b"):
+        write_events(tmp_path / f"{name}/train/events.out.tfevents.1.v2", 100, [(10, 7.0), (20, 6.0)])
+    output = tmp_path / "pictures" / "curves.png"
+    run(f"--run=ours={tmp_path}/a,{tmp_path}/b", f"--run={tmp_path}/b", f"--output_file={output}")
+    assert output.read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in output.parent.iterdir()] == ["curves.png"]
+    printed = capsys.readouterr().out
+    assert "ours: 40 steps" in printed
+    assert f"{tmp_path}/b: 20 steps" in printed
+    assert printed.count("loss (train): 6") == 2
+
+
+def test_panels_are_those_with_curves(tmp_path):
+    """Of a run without next sentences, of an ELECTRA, of both."""
+    tags = {
+        "masked": ["lm_example_loss"],
+        "electra": ["lm_example_loss", "discriminator_loss", "discriminator_accuracy"],
+    }
+    for name, names in tags.items():
+        for tag in names:
+            write_events(tmp_path / f"{name}/validation/events.out.tfevents.{tag}.v2", 100, [(10, 0.5)], tag)
+    runs = {name: read_run([tmp_path / name]) for name in tags}
+    assert list(panels_of({"masked": runs["masked"]})) == ["masked LM loss"]
+    panels = ["masked LM loss", "replaced token loss", "replaced token accuracy"]
+    assert list(panels_of({"electra": runs["electra"]})) == list(panels_of(runs)) == panels
+    output = tmp_path / "curves.png"
+    run(f"--run={tmp_path}/electra", f"--run={tmp_path}/masked", f"--output_file={output}")
+    assert output.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [
+        (["{place}/a"], "a: no train/events.out.tfevents.*; expected a --model_dir"),
+        (["={place}"], "expected NAME=DIR"),
+        (["x={place}/b", "x={place}/b"], "expected a different name for each"),
+    ],
+)
+def test_runs_that_are_none(tmp_path, capsys, runs, message):
+    write_events(tmp_path / "b/train/events.out.tfevents.1.v2", 100, [(10, 7.0)])
+    with pytest.raises(SystemExit):
+        run(*(f"--run={name.format(place=tmp_path)}" for name in runs), f"--output_file={tmp_path}/curves.png")
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "curves.png").exists()

@@ -1,0 +1,178 @@
+"""Check that a model directory tokenizes as its training data was made, on this machine.
+
+Compares dictionary, vocabulary and, on every sentence, the ids that Transformers gives (the slow tokenizer, and the
+fast one if the directory has it) with those of create_pretraining_data.py. The first difference ends it with exit
+code 1. Sentences that spell a special token are left out: there it is that token, in data it is text.
+"""
+
+import argparse
+import itertools
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from japanese_bert.common import command_line, text_files
+from japanese_bert.tokenization import tokenizer_directory
+from japanese_bert.tokenization.tokenizer_directory import FAST_TOKENIZER_FILE, TokenizerSettings
+from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, Vocab
+
+SENTENCES_AT_ONCE = 500
+# Where tokenizers tend to differ: forms that NFKC changes, white space, symbols, unknown characters, long words.
+SENTENCES = (
+    "吾輩は猫である。名前はまだ無い。",
+    "NHKのＴＶでPythonのiPhone12をCO₂とABC㎏で２０２４年３月に見た！？",
+    "ｶﾞﾗｽとﾊﾟﾝと㈱と㍻と①とⅧと～と—と―",
+    "　　全角の　空白　　と\tタブ  ",
+    "がぎぐ は゛ぱ゜ か\u3099 e\u0301 ﷺ ẞ ı İ 𠮷野家 😀 々",
+    "U+2028\u2028とU+0085\u0085とU+00A0\u00a0とU+200B\u200bとBOM\ufeff",
+    "## ### #タグ ##A a##b [unused0] （笑）www ＾＾；；；",
+    "https://example.com/?q=日本語&x=1 foo.bar@example.jp",
+    "ー" * 120,
+)
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n")[0], epilog=__doc__.split("\n\n")[1], formatter_class=command_line.HelpFormatter
+    )
+    group = parser.add_argument_group("input")
+    group.add_argument("--model_dir", type=Path, required=True, help="directory with tokenizer_config.json, vocab.txt")
+    group.add_argument(
+        "--input_file", nargs="+", help="sentences, one a line, plain or compressed; left out: some built-in ones"
+    )
+    group.add_argument("--num_sentences", type=int, help="only this many of the first sentences")
+    group = parser.add_argument_group("run")
+    group.add_argument(
+        "--trust_remote_code",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help=f"run the directory's {FAST_TOKENIZER_FILE} even if it is not the one of this project",
+    )
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    watch = command_line.Stopwatch()
+    if args.num_sentences is not None:
+        command_line.check_positive({"num_sentences": args.num_sentences})
+    config_file = args.model_dir / tokenizer_directory.CONFIG_FILE
+    settings = tokenizer_directory.load_settings(config_file)
+    tokenizer_directory.check_model_input_names(config_file, settings)
+    vocab = tokenizer_directory.load_checked_vocab(args.model_dir)
+    print(f"dictionary: {check_dictionary(args.model_dir, settings)}")
+    paths = text_files.expand_paths(args.input_file) if args.input_file else []
+    tokenizers = load_tokenizers(args.model_dir, settings, args.trust_remote_code)
+    for name, tokenizer in tokenizers.items():
+        check_special_tokens(name, tokenizer, vocab)
+        print(f"{name}: {type(tokenizer).__name__}, special tokens and token_type_ids as expected")
+    encode = tokenizer_directory.make_encoder(settings, vocab)
+    counts = Counter()
+    for chunk in chunks(read_sentences(paths, args.num_sentences, counts)):
+        compare(chunk, encode, tokenizers, vocab, counts)
+    if not counts["compared"]:
+        raise ValueError(f"{', '.join(map(str, paths))}: no sentence to compare; expected text, one sentence a line")
+    command_line.print_summary(f"{args.model_dir}: same ids on every sentence", counts | watch.measurements())
+
+
+def check_dictionary(directory: Path, settings: TokenizerSettings) -> str:
+    """What is installed, in words, after comparing it with what the directory records."""
+    dictionary = settings.dictionary()
+    if dictionary is None:
+        return "none is used"
+    installed = dictionary.identity()
+    recorded = tokenizer_directory.recorded_dictionary(directory)
+    if recorded is None:
+        return f"{tokenizer_directory.describe(installed)} installed; the directory does not record its own"
+    tokenizer_directory.check_same_dictionary(installed, recorded, "installed here", f"the record of {directory}")
+    return f"{tokenizer_directory.describe(installed)}, as recorded"
+
+
+def load_tokenizers(directory: Path, settings: TokenizerSettings, trust_remote_code: bool) -> dict[str, Callable]:
+    """The slow tokenizer, and the fast one where the directory has it."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # MeCab runs in Python: threads only wait for each other
+    import transformers
+
+    load = transformers.AutoTokenizer.from_pretrained
+    version = f"transformers {transformers.__version__}"
+    tokenizers = {f"slow tokenizer ({version})": load(directory, trust_remote_code=False)}
+    module = directory / FAST_TOKENIZER_FILE
+    if not module.is_file() or settings.word_tokenizer_type != "mecab":
+        print("fast tokenizer: the directory has none")
+        return tokenizers
+    ours = Path(tokenizer_directory.__file__).with_name(FAST_TOKENIZER_FILE)
+    if not trust_remote_code and module.read_bytes() != ours.read_bytes():
+        raise ValueError(
+            f"{module}: not this project's {ours.name}; copy that there, or run the directory's own code with "
+            "--trust_remote_code"
+        )
+    tokenizers[f"fast tokenizer ({version})"] = load(directory, trust_remote_code=True)
+    return tokenizers
+
+
+def check_special_tokens(name: str, tokenizer: Callable, vocab: Vocab) -> None:
+    """Raise ValueError unless every id is its line in vocab.txt and a pair of sentences gets its segments."""
+    ids = tokenizer.convert_tokens_to_ids(list(vocab.tokens))
+    if ids != list(range(len(vocab))):
+        line = next(index for index, found in enumerate(ids) if found != index)
+        raise ValueError(f"{name}: {vocab.tokens[line]!r} has id {ids[line]}, but is on line {line + 1} of vocab.txt")
+    encoded = tokenizer("日本", "語")
+    pad, _, cls, sep, _ = (vocab.ids[token] for token in SPECIAL_TOKENS)
+    first, second = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("日本", "語"))
+    expected = {
+        "input_ids": [cls, *first, sep, *second, sep],
+        "token_type_ids": [0] * (len(first) + 2) + [1] * (len(second) + 1),
+        "attention_mask": [1] * (len(first) + len(second) + 3),
+    }
+    if dict(encoded) != expected or tokenizer.pad_token_id != pad:
+        raise ValueError(f"{name}: a pair of sentences becomes {dict(encoded)}, expected {expected}")
+
+
+def read_sentences(paths: list[Path], limit: int | None, counts: Counter) -> Iterator[str]:
+    """Sentences of all files, or the built-in ones, without what data creation drops from a line."""
+    lines = itertools.chain.from_iterable(map(_lines, paths)) if paths else iter(SENTENCES)
+    for sentence in itertools.islice(filter(None, lines), limit):
+        counts["sentences"] += 1
+        if any(token in sentence for token in SPECIAL_TOKENS):
+            counts["left_out_with_special_tokens"] += 1
+        else:
+            yield sentence
+
+
+def _lines(path: Path) -> Iterator[str]:
+    for block in text_files.read_line_blocks(path):
+        for line in block.split(b"\n"):
+            yield line.decode("utf-8", errors="ignore").replace("\0", "").strip()
+
+
+def chunks(sentences: Iterator[str]) -> Iterator[list[str]]:
+    while chunk := list(itertools.islice(sentences, SENTENCES_AT_ONCE)):
+        yield chunk
+
+
+def compare(
+    sentences: Sequence[str],
+    encode: Callable[[str], list[int]],
+    tokenizers: dict[str, Callable],
+    vocab: Vocab,
+    counts: Counter,
+) -> None:
+    """Raise ValueError at the first sentence whose ids differ, after printing both token lists."""
+    expected = [encode(sentence) for sentence in sentences]
+    for name, tokenizer in tokenizers.items():
+        found = tokenizer(list(sentences))["input_ids"]
+        for sentence, ours, theirs in zip(sentences, expected, found, strict=True):
+            if ours != theirs:
+                print(f"sentence: {sentence}")
+                for label, ids in (("data creation", ours), (name, theirs)):
+                    print(f"{label}: {' '.join(vocab.tokens[index] for index in ids)}")
+                raise ValueError(f"{name}: another tokenization than that of the training data; see above")
+    counts["compared"] += len(sentences)
+    counts["changed_by_nfkc"] += sum(not unicodedata.is_normalized("NFKC", sentence) for sentence in sentences)
+    counts["tokens"] += sum(map(len, expected))
+
+
+if __name__ == "__main__":
+    command_line.run_stage(get_parser(), main)

@@ -1,0 +1,126 @@
+"""Create data for fine-tuning on classification or regression: texts with labels + vocab.txt -> TFRecords.
+
+The input is JSON Lines (JGLUE's files) or TSV with a first line of names, one text or a pair of texts in each line.
+The records are those of Model Garden's bert/sentence_prediction; ids are those of the model's tokenizer in
+Transformers.
+"""
+
+import argparse
+from pathlib import Path
+
+from japanese_bert.common import command_line
+
+# Arguments that decide no byte of the output, or that the provenance holds by content: hashes and dictionary.
+RUN_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type", "overwrite")
+MIN_SEQ_LENGTH = 5  # [CLS] A [SEP] B [SEP]
+
+
+def get_parser() -> argparse.ArgumentParser:
+    switch = argparse.BooleanOptionalAction
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=command_line.HelpFormatter)
+    files = parser.add_argument_group("input and output")
+    files.add_argument(
+        "--input_file", type=Path, required=True, help="JSON Lines, or TSV if it ends in .tsv (.gz, .bz2, .xz too)"
+    )
+    files.add_argument("--output_file", type=Path, required=True, help="TFRecord file")
+    files.add_argument("--vocab_file", type=Path, required=True, help="vocab.txt of the pretrained model")
+
+    fields = parser.add_argument_group("fields")
+    fields.add_argument("--text_fields", nargs="+", required=True, help="names of one text, or of two, a pair")
+    fields.add_argument("--label_field", default="label", help="name of the label")
+    what = fields.add_mutually_exclusive_group(required=True)
+    what.add_argument("--labels", nargs="+", default=[], help="classes in the order of their numbers, which begin at 0")
+    what.add_argument("--regression", action=switch, default=False, help="labels are numbers, as in JSTS")
+
+    command_line.add_tokenization_arguments(parser)
+
+    form = parser.add_argument_group("form of the records")
+    form.add_argument("--max_seq_length", type=int, default=128, help="tokens, [CLS] and [SEP] included")
+    form.add_argument("--gzip_compress", action=switch, default=False, help="file_type: tfrecord_compressed")
+    command_line.add_run_arguments(parser, num_workers=False)
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    check_arguments(args)
+    from japanese_bert.common.provenance import Provenance, open_outputs
+    from japanese_bert.finetuning_data.encoding import Encoder
+    from japanese_bert.tokenization.subwords import make_subword_encoder
+    from japanese_bert.tokenization.vocab import load_vocab
+    from japanese_bert.tokenization.words import make_word_splitter
+
+    stopwatch = command_line.Stopwatch()
+    splitter = make_word_splitter(args.word_tokenizer_type, args.mecab_dic_type, args.do_lower_case)
+    provenance = Provenance(
+        stage="create_classification_data",
+        method={name: value for name, value in vars(args).items() if name not in RUN_ARGUMENTS}
+        | {"outputs": [args.output_file.name]},
+        inputs=[args.input_file, args.vocab_file],
+        arguments=vars(args),
+        dictionary=splitter.dictionary.identity() if splitter.dictionary else None,
+        packages=("fugashi", "isal"),
+    )
+    vocab = load_vocab(args.vocab_file)
+    provenance.method["vocab_size"] = len(vocab)
+    encode_word = make_subword_encoder(args.subword_tokenizer_type, vocab, not args.vocab_has_no_subword_prefix)
+    if provenance.is_complete([args.output_file]):
+        print(f"complete already: {args.output_file}")
+        return
+    with open_outputs([args.output_file], provenance, args.overwrite) as [file]:
+        encoder = Encoder(splitter, encode_word, vocab, args.max_seq_length)
+        labels = write(file, args, encoder)
+        provenance.report.update(summarize(encoder.counts, labels), **stopwatch.measurements())
+    command_line.print_summary("created classification data", provenance.report)
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Raise ValueError for the first setting that cannot work."""
+    if args.max_seq_length < MIN_SEQ_LENGTH:
+        raise ValueError(f"--max_seq_length {args.max_seq_length}: expected {MIN_SEQ_LENGTH} or more")
+    if len(args.text_fields) > 2:
+        raise ValueError(f"--text_fields {' '.join(args.text_fields)}: expected one text, or two, a pair")
+    if not args.regression and len(set(args.labels)) < max(2, len(args.labels)):
+        raise ValueError(f"--labels {' '.join(args.labels)}: expected two or more different ones")
+    if args.word_tokenizer_type == "mecab" and not args.mecab_dic_type:
+        raise ValueError("--mecab_dic_type: is empty, expected unidic_lite, unidic, ipadic or a directory")
+    command_line.check_files_exist([args.input_file], "the data set's own download")
+
+
+def write(file, args: argparse.Namespace, encoder) -> dict[str, object]:
+    """Write all examples; returns how many there are of each label, or what the scores are like."""
+    import numpy as np
+
+    from japanese_bert.finetuning_data.encoding import render_examples
+    from japanese_bert.finetuning_data.labelled_texts import Columns, read_labelled_texts
+
+    columns = Columns(args.text_fields, args.label_field, args.labels)
+    found: list[int | float] = []
+
+    def examples():
+        for example in read_labelled_texts(args.input_file, columns):
+            found.append(example.label)
+            yield example
+
+    for piece in render_examples(examples(), encoder, args.gzip_compress):
+        file.write(piece)
+    if not found:
+        raise ValueError(f"{args.input_file}: no example; expected one a line")
+    if args.regression:
+        return {"mean": float(np.mean(found)), "min": min(found), "max": max(found)}
+    return {label: found.count(number) for number, label in enumerate(args.labels)}
+
+
+def summarize(counts, labels: dict[str, object]) -> dict[str, object]:
+    return {
+        "counts": {name: counts[name] for name in ("instances", "tokens", "instances_cut", "texts_without_tokens")},
+        "labels": labels,
+        "rates": {
+            "unknown_tokens": counts["unknown_tokens"] / counts["tokens"],
+            "mean_length": counts["tokens"] / counts["instances"],
+        },
+        "dropped": {"nul_characters": counts["nul_characters"]},
+    }
+
+
+if __name__ == "__main__":
+    command_line.run_stage(get_parser(), main)

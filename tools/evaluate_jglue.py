@@ -1,0 +1,165 @@
+"""Model directory -> JGLUE scores: fine-tuning on each task, mean and spread over seeds, beside the released models.
+
+Every finished run is kept in --output_dir as a file of predictions and skipped by a rerun; results.json, results.md
+and results.png are made anew from these files each time. Devices: all GPUs, `accelerate launch`, or the CPU.
+"""
+
+import argparse
+import importlib.util
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from japanese_bert.common import command_line
+from japanese_bert.common.provenance import replace_file
+from japanese_bert.jglue import report, runs
+from japanese_bert.jglue.fine_tuning import Devices, Settings, is_main_process
+from japanese_bert.jglue.runs import Experiment, Run
+from japanese_bert.jglue.tasks import SEARCHED_EPOCHS, SEARCHED_LEARNING_RATES, TASKS, Task, find_file, load_examples
+
+DEFAULT_LEARNING_RATE = 5e-5
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=command_line.HelpFormatter)
+    inputs = parser.add_argument_group("input")
+    inputs.add_argument("--model_dir", type=Path, help="a model for PyTorch and its tokenizer")
+    inputs.add_argument("--data_dir", type=Path, required=True, help="JGLUE's datasets folder")
+    inputs.add_argument(
+        "--tasks", nargs="+", choices=list(TASKS), default=list(TASKS), help="one whose files are missing is skipped"
+    )
+    inputs.add_argument("--eval_split", choices=("valid", "test"), default="valid", help="quoted scores are of valid")
+    inputs.add_argument(
+        "--predictions_file",
+        type=Path,
+        help='only score this file for the one task of --tasks: lines of {"id": ..., "prediction": ...}',
+    )
+    inputs.add_argument(
+        "--trust_remote_code",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="run Python code of the model directory, such as its fast tokenizer",
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("--output_dir", type=Path, help="predictions and results of this one model")
+    method = parser.add_argument_group("method")
+    method.add_argument("--learning_rate", type=float, help="peak; left out: 5e-5")
+    method.add_argument("--num_train_epochs", type=int, help="left out: 4, JSQuAD 3")
+    method.add_argument(
+        "--search",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="try learning rates 5e-5, 3e-5, 2e-5 with 3 and 4 epochs and report the best, as the benchmark does",
+    )
+    method.add_argument("--seeds", type=int, nargs="+", default=[42], help="one run for each")
+    method.add_argument("--max_train_samples", type=int, help="for a trial: only this many of the first examples")
+    devices = parser.add_argument_group("devices")
+    devices.add_argument(
+        "--gradient_accumulation_steps", type=int, default=1, help="parts in which a device takes its share of a batch"
+    )
+    devices.add_argument("--mixed_precision", choices=("no", "bf16", "fp16"), default="no", help="for GPUs")
+    devices.add_argument("--use_cpu", action=argparse.BooleanOptionalAction, default=False, help="even with GPUs")
+    command_line.add_run_arguments(parser, num_workers=False)
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    check_arguments(args)
+    if args.predictions_file is not None:
+        score_predictions(args.predictions_file, TASKS[args.tasks[0]], args.data_dir, args.eval_split)
+        return
+    watch = command_line.Stopwatch()
+    files, skipped = runs.find_files(args.data_dir, args.tasks, args.eval_split)
+    for name, reason in skipped.items():
+        print(f"{TASKS[name].title}: skipped: {reason}")
+    experiment = make_experiment(args)
+    finished: dict[str, list[Run]] = {name: [] for name in files}
+    for name, paths in files.items():
+        for run in runs.run_task(experiment, TASKS[name], paths, list_settings(args, TASKS[name])):
+            finished[name].append(run)
+            print(report.describe_run(TASKS[name], run), flush=True)
+    if is_main_process():
+        write_results(args, files, finished, skipped)
+        command_line.print_summary(f"{args.output_dir}: done", watch.measurements())
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    if args.predictions_file is not None:
+        if len(args.tasks) != 1:
+            raise ValueError(f"--predictions_file: name its task, --tasks with one of {', '.join(TASKS)}")
+        command_line.check_files_exist([args.predictions_file], "evaluate_jglue.py --output_dir")
+        return
+    for name in ("model_dir", "output_dir"):
+        if getattr(args, name) is None:
+            raise ValueError(f"--{name}: is missing; only with --predictions_file it is not needed")
+    if args.search and (args.learning_rate is not None or args.num_train_epochs is not None):
+        raise ValueError(
+            "--search: has its own learning rates and epochs; leave out --search or what is given of these"
+        )
+    if args.search and args.eval_split != "valid":
+        raise ValueError("--search: chooses on the valid files; then evaluate what was chosen with --eval_split test")
+    numbers = ("learning_rate", "num_train_epochs", "max_train_samples", "gradient_accumulation_steps")
+    command_line.check_positive({name: getattr(args, name) for name in numbers if getattr(args, name) is not None})
+    if len(set(args.seeds)) != len(args.seeds):
+        raise ValueError(f"--seeds {' '.join(map(str, args.seeds))}: one is there twice")
+
+
+def score_predictions(predictions_file: Path, task: Task, data_dir: Path, split: str) -> None:
+    examples = load_examples(find_file(data_dir, task, split), task)
+    scores = runs.score_file(task, examples, predictions_file)
+    command_line.print_summary(f"{predictions_file}: {task.title}, {split}", {**scores, "examples": len(examples)})
+
+
+def make_experiment(args: argparse.Namespace) -> Experiment:
+    devices = Devices(args.gradient_accumulation_steps, args.mixed_precision, args.use_cpu)
+    for name in args.tasks:
+        devices.batch_size(TASKS[name].batch_size)  # an error now, not after hours
+    return Experiment(
+        runs.describe_model(args.model_dir, args.trust_remote_code),
+        args.output_dir,
+        args.eval_split,
+        args.max_train_samples,
+        devices,
+        args.overwrite,
+        vars(args),
+    )
+
+
+def list_settings(args: argparse.Namespace, task: Task) -> list[Settings]:
+    if args.search:
+        return runs.list_settings(SEARCHED_LEARNING_RATES, SEARCHED_EPOCHS, args.seeds)
+    learning_rate = args.learning_rate or DEFAULT_LEARNING_RATE
+    return runs.list_settings([learning_rate], [args.num_train_epochs or task.num_train_epochs], args.seeds)
+
+
+def write_results(
+    args: argparse.Namespace,
+    files: Mapping[str, Sequence[Path]],
+    finished: Mapping[str, Sequence[Run]],
+    skipped: Mapping[str, str],
+) -> None:
+    """results.json, results.md, results.png"""
+    model = args.model_dir.resolve().name
+    header = {
+        "model": model,
+        "data": {name: [path.name for path in paths] for name, paths in files.items()},
+        "eval_split": args.eval_split,
+        "max_train_samples": args.max_train_samples,
+        "search": args.search,
+    }
+    results = {name: report.choose(TASKS[name], report.summarize(finished[name])) for name in finished}
+    notes = report.notes(model, args.eval_split, args.search, args.max_train_samples, list(skipped))
+    table = report.markdown_table(model, results, notes)
+    record = report.results_record(header, finished, skipped)
+    replace_file(args.output_dir / "results.json", report.json_bytes(record))
+    replace_file(args.output_dir / "results.md", table.encode("utf-8"))
+    if importlib.util.find_spec("matplotlib"):
+        replace_file(args.output_dir / "results.png", report.bar_chart(model, results))
+    else:
+        print("results.png: left out; for it install matplotlib: pip install matplotlib")
+    print(f"\n{table}")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    command_line.run_stage(get_parser(), main)

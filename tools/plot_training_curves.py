@@ -1,0 +1,56 @@
+"""Draw losses, accuracies and learning rate of one or several trainings into a PNG, from TensorBoard event files.
+
+A run is one --model_dir or several, its stages, joined in their order. Of steps that a continued run trained twice
+the later values are drawn.
+"""
+
+import argparse
+import io
+from pathlib import Path
+
+from japanese_bert.common import command_line
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=command_line.HelpFormatter)
+    parser.add_argument(
+        "--run",
+        action="append",
+        required=True,
+        metavar="[NAME=]DIR[,DIR...]",
+        help="a --model_dir, or those of the stages; several times for several runs",
+    )
+    parser.add_argument("--output_file", type=Path, required=True, help="PNG to write; an existing one is replaced")
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    from japanese_bert.common.provenance import replace_file
+    from japanese_bert.training.curves import draw, last_values, read_run
+
+    runs = {name: read_run(stages) for name, stages in map(parse_run, args.run)}
+    if len(runs) < len(args.run):
+        raise ValueError(f"--run {' '.join(args.run)}: expected a different name for each")
+    picture = io.BytesIO()
+    draw(runs, picture)
+    replace_file(args.output_file, picture.getvalue())
+    for name, curves in runs.items():
+        steps = max(curve[-1][0] for curve in curves.values())
+        command_line.print_summary(f"{name}: {steps:,} steps; last values", last_values(curves))
+
+
+def parse_run(text: str) -> tuple[str, list[Path]]:
+    """A run's name, by default its first directory, and its directories.
+
+    >>> parse_run("base=model/base/cc-100,model/base/wikipedia")[0]
+    'base'
+    """
+    name, is_named, directories = text.rpartition("=")
+    stages = [Path(directory) for directory in directories.split(",") if directory]
+    if not stages or (is_named and not name):
+        raise ValueError(f"--run {text}: expected NAME=DIR or NAME=DIR,DIR")
+    return name or str(stages[0]), stages
+
+
+if __name__ == "__main__":
+    command_line.run_stage(get_parser(), main)

@@ -1,0 +1,66 @@
+"""Predict with a fine-tuned model: classification data -> one line {"id": ..., "prediction": ...} for each example.
+
+The model is the latest checkpoint of run_finetuning.py. The id is the number of the example in its file, from 0, which
+in JGLUE's files is its id, so that evaluate_jglue.py --predictions_file scores them.
+"""
+
+import argparse
+import json
+import os
+import warnings
+from pathlib import Path
+
+from japanese_bert.common import command_line
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=command_line.HelpFormatter)
+    files = parser.add_argument_group("input and output")
+    files.add_argument("--model_dir", type=Path, required=True, help="--model_dir of run_finetuning.py")
+    files.add_argument(
+        "--input_file",
+        type=Path,
+        required=True,
+        help="TFRecord file of create_classification_data.py; its labels are not looked at, so any will do",
+    )
+    files.add_argument("--output_file", type=Path, required=True, help="predictions, JSON Lines")
+    files.add_argument("--batch_size", type=int, default=32, help="examples at once; decides no prediction")
+    command_line.add_run_arguments(parser, num_workers=False)
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from japanese_bert.common.provenance import Provenance, open_outputs
+    from japanese_bert.models.checkpoint_reading import checkpoint_files, find_checkpoint
+
+    stopwatch = command_line.Stopwatch()
+    command_line.check_positive({"batch_size": args.batch_size})
+    params_file = args.model_dir / "params.yaml"
+    command_line.check_files_exist([params_file], "run_finetuning.py")
+    command_line.check_files_exist([args.input_file], "create_classification_data.py")
+    checkpoint = find_checkpoint(args.model_dir)
+    provenance = Provenance(
+        stage="predict_labels",
+        method={},
+        inputs=[*checkpoint_files(checkpoint), params_file, args.input_file],
+        arguments=vars(args),
+        packages=("tensorflow", "tf-models-official"),
+    )
+    if provenance.is_complete([args.output_file]):
+        print(f"complete already: {args.output_file}")
+        return
+    with open_outputs([args.output_file], provenance, args.overwrite) as [file], warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of how Model Garden calls its libraries
+        from japanese_bert.training.predictions import predict
+
+        found = predict(checkpoint, params_file, args.input_file, args.batch_size)
+        for number, prediction in enumerate(found):
+            row = {"id": str(number), "prediction": prediction}
+            file.write(json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n")
+        provenance.report.update({"counts": {"predictions": len(found)}, **stopwatch.measurements()})
+    command_line.print_summary(f"{args.output_file}: done, predicted by {checkpoint}", provenance.report)
+
+
+if __name__ == "__main__":
+    command_line.run_stage(get_parser(), main)

@@ -1,0 +1,168 @@
+"""Run one command for each of many shards on a Dask cluster: xargs for clusters.
+
+    seq -f %02g 1 64 | python -m tools.run_shards --scheduler slurm --workers 16 --memory 1GB --walltime 02:00:00 -- \
+        python create_pretraining_data.py --input_file corpus_{}.txt --output_file data_{}.tfrecord.gz ...
+
+Names of shards come from standard input, one a line; {} in the command stands for them. The command runs in this
+directory, with this environment and this Python, on machines that share the file system. Files and bytes are those
+that the same command makes under xargs. Run the same again after any interruption: finished shards are skipped.
+"""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from japanese_bert.cluster.records import Shard, command_log_dir, is_finished, make_shards, read_names
+from japanese_bert.common.command_line import HelpFormatter, check_positive, print_summary, run_stage
+
+SCHEDULERS = ("local", "slurm", "pbs", "sge")
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n")[0],
+        usage="... | %(prog)s [options] -- command with {} for the shard",
+        epilog="--workers 16 --cores 4 asks for 16 jobs of 4 cores, which work on 16 shards at a time; give the "
+        "command its --num_workers 4 yourself.",
+        formatter_class=HelpFormatter,
+    )
+    what = parser.add_argument_group("shards")
+    what.add_argument("command", nargs=argparse.REMAINDER, help="command after --, {} for the shard's name")
+    what.add_argument("--shards", nargs="+", help="names of shards; else lines of standard input")
+    where = parser.add_argument_group("cluster")
+    where.add_argument(
+        "--scheduler",
+        type=scheduler,
+        default="local",
+        help="local, slurm, pbs, sge or tcp://HOST:PORT of a running one",
+    )
+    where.add_argument("--workers", type=int, default=1, help="shards at a time (tcp:// has the workers it has)")
+    where.add_argument("--cores", type=int, default=1, help="cores that a job asks for, for each of its workers")
+    where.add_argument(
+        "--memory",
+        default="1GB",
+        help="memory that a job asks for, for each of its workers; the job's limit is the scheduler's to enforce, "
+        "with local and tcp:// there is none",
+    )
+    where.add_argument("--walltime", default="02:00:00", help="time limit of a job; give it that of many shards")
+    where.add_argument("--workers_per_job", type=int, default=1, help="for schedulers that give whole nodes")
+    where.add_argument("--scheduler_options", type=Path, help="YAML file of arguments for Dask's cluster class")
+    where.add_argument("--dashboard_address", default=":8787", help="port of Dask's dashboard; another if it is taken")
+    run = parser.add_argument_group("run")
+    run.add_argument("--retries", type=int, default=2, help="more attempts for a shard that fails, on another worker")
+    run.add_argument("--log_dir", type=Path, default=Path("shard_logs"), help="a directory below it for each command")
+    run.add_argument(
+        "--rerun", action=argparse.BooleanOptionalAction, default=False, help="forget what is recorded as finished"
+    )
+    run.add_argument(
+        "--dry_run",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="show what would run, and the job script, and end",
+    )
+    return parser
+
+
+def scheduler(value: str) -> str:
+    if value in SCHEDULERS or value.startswith(("tcp://", "tls://")):
+        return value
+    raise argparse.ArgumentTypeError(f"{value}: expected local, slurm, pbs, sge or tcp://HOST:PORT")
+
+
+def main(args: argparse.Namespace) -> None:
+    check_arguments(args)
+    template = args.command[1:] if args.command[:1] == ["--"] else args.command
+    log_dir = command_log_dir(args.log_dir, template)
+    shards = make_shards(read_names(args.shards or read_lines()), template, log_dir)
+    waiting = [shard for shard in shards if args.rerun or not is_finished(shard, Path.cwd())]
+    settings = cluster_settings(args, log_dir, len(waiting))
+    if args.dry_run:
+        show(settings, shards, waiting)
+        return
+    for shard in waiting:
+        shard.record.unlink(missing_ok=True)
+    if not waiting:
+        print(f"complete already: {len(shards)} shards; see {log_dir}")
+        return
+    log_dir.mkdir(parents=True, exist_ok=True)
+    sys.exit(run_all(settings, waiting, len(shards) - len(waiting), args.retries))
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    check_positive({name: vars(args)[name] for name in ("workers", "cores", "workers_per_job")})
+    if args.retries < 0:
+        raise ValueError(f"--retries {args.retries}: expected 0 or more")
+    if args.scheduler_options and not args.scheduler_options.is_file():
+        raise FileNotFoundError(f"--scheduler_options {args.scheduler_options}: no such file")
+
+
+def read_lines() -> list[str]:
+    if sys.stdin is None or sys.stdin.isatty():
+        return []
+    return sys.stdin.read().split("\n")
+
+
+def cluster_settings(args: argparse.Namespace, log_dir: Path, num_shards: int):
+    from japanese_bert.cluster.workers import ClusterSettings, read_options
+
+    return ClusterSettings(
+        scheduler=args.scheduler,
+        workers=max(1, min(args.workers, num_shards)),
+        workers_per_job=min(args.workers_per_job, args.workers),
+        cores=args.cores,
+        memory=args.memory,
+        walltime=args.walltime,
+        dashboard_address=args.dashboard_address,
+        options=read_options(args.scheduler_options),
+        log_dir=log_dir,
+    )
+
+
+def show(settings, shards: list[Shard], waiting: list[Shard]) -> None:
+    """What a run would do."""
+    from japanese_bert.cluster.workers import JOB_SCHEDULERS, job_script
+
+    print(f"{len(shards) - len(waiting)} shards are finished, {len(waiting)} would run:")
+    for shard in waiting:
+        print(f"  {shard.name}: {' '.join(shard.command)}")
+    if settings.scheduler in JOB_SCHEDULERS:
+        print(f"as jobs of {settings.scheduler}, {settings.workers} shards at a time:\n{job_script(settings)}")
+
+
+def run_all(settings, waiting: list[Shard], num_skipped: int, retries: int) -> int:
+    """Exit code: 0 if all shards are finished, 1 if any failed, 128 and the signal if it was interrupted."""
+    from japanese_bert.cluster.progress import describe_totals, make_progress, print_failures
+    from japanese_bert.cluster.runs import ShardRuns, make_runs
+    from japanese_bert.cluster.workers import open_workers
+
+    interrupts: list[int] = []
+    for kind in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(kind) != signal.SIG_IGN:
+            signal.signal(kind, lambda number, _: interrupt(interrupts, number))
+    runs = make_runs(waiting)
+    progress = make_progress(runs, num_skipped)
+    try:
+        with open_workers(settings) as workers:
+            print(f"dashboard: {workers.client.dashboard_link}\nlogs: {settings.log_dir}", flush=True)
+            ShardRuns(workers, runs, retries, progress).run()
+    except KeyboardInterrupt:
+        interrupts.append(signal.SIGINT)
+    finally:
+        progress.close()
+    print_failures(runs)
+    print_summary("ran shards", {"shards": describe_totals(runs, num_skipped), "logs": str(settings.log_dir)})
+    if interrupts:
+        print("interrupted; run the same command again for the rest", file=sys.stderr)
+        return 128 + interrupts[0]
+    return int(any(run.state == "failed" for run in runs.values()))
+
+
+def interrupt(interrupts: list[int], number: int) -> None:
+    """SIGTERM, and SIGHUP of a terminal that closes, end a run as Ctrl-C does."""
+    interrupts.append(number)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    run_stage(get_parser(), main)
