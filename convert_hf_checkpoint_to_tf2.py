@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from japanese_bert.common import command_line
+from japanese_bert.common.report import Stopwatch, print_summary
 
 LEARNING_RATE = 5e-5  # for continued pretraining: half of the released base models' first one
 
@@ -49,7 +50,7 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.models.checkpoint_writing import TEMPORARY
     from japanese_bert.models.config import load_bert_config
 
-    stopwatch = command_line.Stopwatch()
+    stopwatch = Stopwatch()
     command_line.check_positive({"initial_learning_rate": args.initial_learning_rate})
     config_file = args.hf_model_dir / "config.json"
     config = with_every_head(load_bert_config(config_file), config_file)
@@ -80,7 +81,7 @@ def main(args: argparse.Namespace) -> None:
         write_tokenizer(directory, tokenizer_files, vocab, added)
         counts = {"parameters": sum(array.size for array in weights.values()), "added_tokens": len(added)}
         provenance.report.update({**counts, "vocab_size": config.vocab_size, **stopwatch.measurements()})
-    command_line.print_summary(f"{args.output_dir}: done", provenance.report)
+    print_summary(f"{args.output_dir}: done", provenance.report)
 
 
 def with_every_head(config, config_file: Path):

@@ -15,6 +15,7 @@ from pathlib import Path
 from japanese_bert.common import command_line
 from japanese_bert.common.output_directories import is_complete, open_output_directory, read_directory_record
 from japanese_bert.common.provenance import Provenance, read_provenance
+from japanese_bert.common.report import Stopwatch, print_summary
 from japanese_bert.common.workers import call_in_child
 from japanese_bert.conversion import hf_writing, model_card, onnx_export, verification
 from japanese_bert.conversion.frameworks import ONNX_FILE
@@ -84,7 +85,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or TensorFlow complains of every GPU that is not there
-    stopwatch = command_line.Stopwatch()
+    stopwatch = Stopwatch()
     config = load_bert_config(args.tf_config_file)
     checkpoint = find_checkpoint(args.tf_checkpoint_path)
     check_params(read_stages(checkpoint), config)
@@ -115,7 +116,7 @@ def main(args: argparse.Namespace) -> None:
             model_card.write_card(card, directory, args.output_path)
         provenance.report.update({**counts, "differences": found, **stopwatch.measurements()})
     shown = {name: value for name, value in provenance.report.items() if name != "differences"}
-    command_line.print_summary(f"{args.output_path}: done", shown)
+    print_summary(f"{args.output_path}: done", shown)
 
 
 def check_requirements(args: argparse.Namespace) -> None:

@@ -12,16 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from japanese_bert.common.command_line import (
-    HelpFormatter,
-    Stopwatch,
-    add_run_arguments,
-    add_tokenization_arguments,
-    check_positive,
-    print_summary,
-    progress_bar,
-    run_stage,
-)
+from japanese_bert.common.command_line import HelpFormatter, add_run_arguments, check_positive, run_stage
+from japanese_bert.common.report import Stopwatch, print_summary, progress_bar
+from japanese_bert.tokenization.arguments import add_tokenization_arguments
 
 # Arguments that decide no byte of the output, or that the provenance holds by content: hashes and dictionary.
 RUN_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type", "num_workers", "work_dir", "overwrite")

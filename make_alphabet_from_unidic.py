@@ -10,6 +10,7 @@ from pathlib import Path
 
 from japanese_bert.common import command_line
 from japanese_bert.common.provenance import Provenance, open_outputs
+from japanese_bert.common.report import Stopwatch, print_summary
 from japanese_bert.tokenization import alphabet, mecab, vocab
 
 
@@ -26,7 +27,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    watch = command_line.Stopwatch()
+    watch = Stopwatch()
     dictionary = None if args.lex_file else mecab.find_dictionary(args.mecab_dic_type or str(args.dictionary_dir))
     if args.lex_file and not args.lex_file.is_file():
         raise FileNotFoundError(
@@ -52,7 +53,7 @@ def main(args: argparse.Namespace) -> None:
         counts = {"surfaces": num_surfaces, "distinct_characters": len(characters), "alphabet": len(kept)}
         provenance.report |= {"counts": counts, "dropped": {"merged_by_nfkc_or_not_one_printable": dropped}}
         provenance.report |= watch.measurements()
-    command_line.print_summary(f"{args.output_file}:", counts | watch.measurements())
+    print_summary(f"{args.output_file}:", counts | watch.measurements())
 
 
 def _surfaces(lex_file: Path | None, dictionary: mecab.Dictionary | None) -> Iterator[str]:

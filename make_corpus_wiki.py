@@ -17,6 +17,7 @@ from pathlib import Path
 
 from japanese_bert.common import command_line
 from japanese_bert.common.provenance import Provenance, open_outputs
+from japanese_bert.common.report import Stopwatch, print_summary, progress_bar
 from japanese_bert.common.text_files import compressed_writer, size_on_disk
 from japanese_bert.common.workers import map_in_order
 from japanese_bert.corpus.wikipedia.cirrussearch import dump_files, read_row_blocks
@@ -54,7 +55,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    stopwatch = command_line.Stopwatch()
+    stopwatch = Stopwatch()
     check_arguments(args)
     inputs = dump_files(args.input_file)
     option = args.mecab_option or ""
@@ -79,7 +80,7 @@ def main(args: argparse.Namespace) -> None:
             corrupt_lines=total.corrupt,
             **stopwatch.measurements(),
         )
-    command_line.print_summary(f"{args.output_file}: wrote corpus text", provenance.report)
+    print_summary(f"{args.output_file}: wrote corpus text", provenance.report)
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -133,7 +134,7 @@ def parse_mecab_option(mecab_option: str) -> tuple[argparse.Namespace, str]:
 
 def convert_dump(inputs: list[Path], converter: PageConverter, num_workers: int) -> Iterator[CorpusBlock]:
     """Corpus text of all rows, in the order of the dump."""
-    with command_line.progress_bar("Reading", size_on_disk(inputs), "B") as bar:
+    with progress_bar("Reading", size_on_disk(inputs), "B") as bar:
         yield from map_in_order(converter.convert_rows, read_row_blocks(inputs, bar.update), num_workers)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from japanese_bert.common import command_line
 from japanese_bert.common.provenance import Provenance, open_outputs
+from japanese_bert.common.report import Stopwatch, print_summary, progress_bar
 from japanese_bert.common.text_files import (
     TEXT_BLOCK_BYTES,
     compressed_writer,
@@ -68,7 +69,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    stopwatch = command_line.Stopwatch()
+    stopwatch = Stopwatch()
     check_arguments(args)
     inputs = expand_paths(args.input_files)
     outputs = shard_paths(args.output_dir, args.num_files, args.compress)
@@ -82,7 +83,7 @@ def main(args: argparse.Namespace) -> None:
         provenance.report |= merge_split(args, inputs, outputs, files)
         check_enough_documents(inputs, provenance.report, args.num_files)
         provenance.report |= stopwatch.measurements()
-    command_line.print_summary(f"{args.output_dir}: wrote {len(outputs)} shards", provenance.report)
+    print_summary(f"{args.output_dir}: wrote {len(outputs)} shards", provenance.report)
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -135,7 +136,7 @@ def merge_split(
 
 def read_documents(inputs: list[Path], reader: "DocumentReader") -> Iterator["Batch"]:
     """Documents of all inputs, under a progress bar."""
-    with command_line.progress_bar("Reading", size_on_disk(inputs), "B") as bar:
+    with progress_bar("Reading", size_on_disk(inputs), "B") as bar:
         for path in inputs:
             yield from reader.read_file(read_line_blocks(path, bar.update, TEXT_BLOCK_BYTES))
     yield from reader.take()

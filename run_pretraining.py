@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Callable
 
 from japanese_bert.common import command_line
+from japanese_bert.common.process import default_signals
+from japanese_bert.common.report import Stopwatch
 
 MODES = (
     "train",
@@ -64,7 +66,7 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.training.checks.described_model import Gin
     from japanese_bert.training.checks.pretraining import check_all
 
-    stopwatch = command_line.Stopwatch()
+    stopwatch = Stopwatch()
     params = read_params(args)
     gin = Gin(args.gin_file or (), args.gin_params or ())
     found = check_all(params, args.mode, args.model_dir, args.check_records, gin)
@@ -94,7 +96,7 @@ def read_params(args: argparse.Namespace):
         raise ValueError(f"--config_file or --params_override: {reason}") from None
 
 
-def report(found, stopwatch: command_line.Stopwatch, prog: str) -> None:
+def report(found, stopwatch: Stopwatch, prog: str) -> None:
     """Print what was found, and exit if something is wrong."""
     for line in found.facts:
         print(f"  {line}")
@@ -108,7 +110,7 @@ def report(found, stopwatch: command_line.Stopwatch, prog: str) -> None:
 
 
 def run_trainer(train: Callable[[list[str]], None], args: argparse.Namespace) -> None:
-    command_line.default_signals()
+    default_signals()
     try:
         train(trainer_arguments(args))
     except KeyboardInterrupt:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from japanese_bert.common import command_line, text_files
 from japanese_bert.common.provenance import Provenance, open_outputs
+from japanese_bert.common.report import Stopwatch, print_summary, progress_bar
 from japanese_bert.tokenization import alphabet, vocab, word_counts, wordpiece_training, words
 from japanese_bert.tokenization.mecab import DICTIONARY_PACKAGES
 
@@ -47,7 +48,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    watch = command_line.Stopwatch()
+    watch = Stopwatch()
     input_files = _check_arguments(args)
     splitter = words.make_word_splitter(
         args.pre_tokenizer_type, args.mecab_dic_type, do_lower_case=False, mecab_option=args.mecab_option
@@ -77,7 +78,7 @@ def main(args: argparse.Namespace) -> None:
         provenance.report |= {"counts": {**totals, "distinct_words": len(counts), "alphabet": len(characters)}}
         provenance.report |= watch.measurements()
     summary = {"vocabulary": len(tokens), "character_vocabulary": num_fixed, **provenance.report["counts"]}
-    command_line.print_summary(f"{args.output_dir}:", summary | watch.measurements())
+    print_summary(f"{args.output_dir}:", summary | watch.measurements())
 
 
 def _check_arguments(args: argparse.Namespace) -> list[Path]:
@@ -117,7 +118,7 @@ def _provenance(args: argparse.Namespace, input_files: list[Path], splitter: wor
 def _count_words(
     args: argparse.Namespace, input_files: list[Path], splitter: words.WordSplitter
 ) -> tuple[Counter[str], Counter[str]]:
-    with command_line.progress_bar("words", text_files.size_on_disk(input_files), "B") as bar:
+    with progress_bar("words", text_files.size_on_disk(input_files), "B") as bar:
         blocks = word_counts.read_corpus(input_files, bar.update)
         read: Counter[str] = Counter()
         if args.sample_sentences:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from japanese_bert.common import command_line, text_files
+from japanese_bert.common.report import Stopwatch, print_summary
 from japanese_bert.tokenization import tokenizer_directory
 from japanese_bert.tokenization.tokenizer_directory import FAST_TOKENIZER_FILE, TokenizerSettings
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, Vocab
@@ -54,7 +55,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    watch = command_line.Stopwatch()
+    watch = Stopwatch()
     if args.num_sentences is not None:
         command_line.check_positive({"num_sentences": args.num_sentences})
     config_file = args.model_dir / tokenizer_directory.CONFIG_FILE
@@ -73,7 +74,7 @@ def main(args: argparse.Namespace) -> None:
         compare(chunk, encode, tokenizers, vocab, counts)
     if not counts["compared"]:
         raise ValueError(f"{', '.join(map(str, paths))}: no sentence to compare; expected text, one sentence a line")
-    command_line.print_summary(f"{args.model_dir}: same ids on every sentence", counts | watch.measurements())
+    print_summary(f"{args.model_dir}: same ids on every sentence", counts | watch.measurements())
 
 
 def check_dictionary(directory: Path, settings: TokenizerSettings) -> str:

@@ -9,6 +9,8 @@ import argparse
 from pathlib import Path
 
 from japanese_bert.common import command_line
+from japanese_bert.common.report import Stopwatch, print_summary
+from japanese_bert.tokenization.arguments import add_tokenization_arguments
 
 # Arguments that decide no byte of the output, or that the provenance holds by content: hashes and dictionary.
 RUN_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type", "overwrite")
@@ -32,7 +34,7 @@ def get_parser() -> argparse.ArgumentParser:
     what.add_argument("--labels", nargs="+", default=[], help="classes in the order of their numbers, which begin at 0")
     what.add_argument("--regression", action=switch, default=False, help="labels are numbers, as in JSTS")
 
-    command_line.add_tokenization_arguments(parser)
+    add_tokenization_arguments(parser)
 
     form = parser.add_argument_group("form of the records")
     form.add_argument("--max_seq_length", type=int, default=128, help="tokens, [CLS] and [SEP] included")
@@ -49,7 +51,7 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.tokenization.vocab import load_vocab
     from japanese_bert.tokenization.words import make_word_splitter
 
-    stopwatch = command_line.Stopwatch()
+    stopwatch = Stopwatch()
     splitter = make_word_splitter(args.word_tokenizer_type, args.mecab_dic_type, args.do_lower_case)
     provenance = Provenance(
         stage="create_classification_data",
@@ -70,7 +72,7 @@ def main(args: argparse.Namespace) -> None:
         encoder = Encoder(splitter, encode_word, vocab, args.max_seq_length)
         labels = write(file, args, encoder)
         provenance.report.update(summarize(encoder.counts, labels), **stopwatch.measurements())
-    command_line.print_summary("created classification data", provenance.report)
+    print_summary("created classification data", provenance.report)
 
 
 def check_arguments(args: argparse.Namespace) -> None:

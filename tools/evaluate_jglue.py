@@ -12,6 +12,7 @@ from pathlib import Path
 
 from japanese_bert.common import command_line
 from japanese_bert.common.provenance import replace_file
+from japanese_bert.common.report import Stopwatch, print_summary
 from japanese_bert.jglue import report, runs
 from japanese_bert.jglue.fine_tuning import Devices, Settings, is_main_process
 from japanese_bert.jglue.runs import Experiment, Run
@@ -68,7 +69,7 @@ def main(args: argparse.Namespace) -> None:
     if args.predictions_file is not None:
         score_predictions(args.predictions_file, TASKS[args.tasks[0]], args.data_dir, args.eval_split)
         return
-    watch = command_line.Stopwatch()
+    watch = Stopwatch()
     files, skipped = runs.find_files(args.data_dir, args.tasks, args.eval_split)
     for name, reason in skipped.items():
         print(f"{TASKS[name].title}: skipped: {reason}")
@@ -80,7 +81,7 @@ def main(args: argparse.Namespace) -> None:
             print(report.describe_run(TASKS[name], run), flush=True)
     if is_main_process():
         write_results(args, files, finished, skipped)
-        command_line.print_summary(f"{args.output_dir}: done", watch.measurements())
+        print_summary(f"{args.output_dir}: done", watch.measurements())
 
 
 def check_arguments(args: argparse.Namespace) -> None:
@@ -107,7 +108,7 @@ def check_arguments(args: argparse.Namespace) -> None:
 def score_predictions(predictions_file: Path, task: Task, data_dir: Path, split: str) -> None:
     examples = load_examples(find_file(data_dir, task, split), task)
     scores = runs.score_file(task, examples, predictions_file)
-    command_line.print_summary(f"{predictions_file}: {task.title}, {split}", {**scores, "examples": len(examples)})
+    print_summary(f"{predictions_file}: {task.title}, {split}", {**scores, "examples": len(examples)})
 
 
 def make_experiment(args: argparse.Namespace) -> Experiment:

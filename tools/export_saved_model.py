@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from japanese_bert.common import command_line
+from japanese_bert.common.report import Stopwatch, print_summary
 
 PACKAGES = ("tensorflow", "tf-models-official", "tf_keras")
 
@@ -51,7 +52,7 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.models.config import load_bert_config
     from japanese_bert.tokenization.vocab import load_vocab
 
-    stopwatch = command_line.Stopwatch()
+    stopwatch = Stopwatch()
     config, vocab = load_bert_config(args.tf_config_file), load_vocab(args.vocab_file)
     if len(vocab) != config.vocab_size:
         raise ValueError(
@@ -76,7 +77,7 @@ def main(args: argparse.Namespace) -> None:
         saved_model.check_differences(args.output_path, found)
         provenance.report.update({"differences": found, **stopwatch.measurements()})
     shown = {name: value for name, value in provenance.report.items() if name != "differences"}
-    command_line.print_summary(f"{args.output_path}: done", shown)
+    print_summary(f"{args.output_path}: done", shown)
 
 
 if __name__ == "__main__":

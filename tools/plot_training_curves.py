@@ -9,6 +9,7 @@ import io
 from pathlib import Path
 
 from japanese_bert.common import command_line
+from japanese_bert.common.report import print_summary
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -36,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
     replace_file(args.output_file, picture.getvalue())
     for name, curves in runs.items():
         steps = max(curve[-1][0] for curve in curves.values())
-        command_line.print_summary(f"{name}: {steps:,} steps; last values", last_values(curves))
+        print_summary(f"{name}: {steps:,} steps; last values", last_values(curves))
 
 
 def parse_run(text: str) -> tuple[str, list[Path]]:

@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 from japanese_bert.common import command_line
+from japanese_bert.common.report import Stopwatch, print_summary
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -34,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.common.provenance import Provenance, open_outputs
     from japanese_bert.models.checkpoint_reading import checkpoint_files, find_checkpoint
 
-    stopwatch = command_line.Stopwatch()
+    stopwatch = Stopwatch()
     command_line.check_positive({"batch_size": args.batch_size})
     params_file = args.model_dir / "params.yaml"
     command_line.check_files_exist([params_file], "run_finetuning.py")
@@ -59,7 +60,7 @@ def main(args: argparse.Namespace) -> None:
             row = {"id": str(number), "prediction": prediction}
             file.write(json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n")
         provenance.report.update({"counts": {"predictions": len(found)}, **stopwatch.measurements()})
-    command_line.print_summary(f"{args.output_file}: done, predicted by {checkpoint}", provenance.report)
+    print_summary(f"{args.output_file}: done, predicted by {checkpoint}", provenance.report)
 
 
 if __name__ == "__main__":

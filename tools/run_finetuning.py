@@ -12,6 +12,7 @@ from pathlib import Path
 
 import run_pretraining
 from japanese_bert.common import command_line
+from japanese_bert.common.report import Stopwatch
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -56,7 +57,7 @@ def check(args: argparse.Namespace) -> None:
     run_pretraining.import_model_garden()
     from japanese_bert.training.checks.finetuning import EXPERIMENT, check_all
 
-    stopwatch = command_line.Stopwatch()
+    stopwatch = Stopwatch()
     if args.experiment != EXPERIMENT:
         raise ValueError(f"--experiment {args.experiment}: expected {EXPERIMENT}")
     params = run_pretraining.read_params(args)

@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 from japanese_bert.cluster.records import Shard, command_log_dir, is_finished, make_shards, read_names
-from japanese_bert.common.command_line import HelpFormatter, check_positive, print_summary, run_stage
+from japanese_bert.common.command_line import HelpFormatter, check_positive, run_stage
+from japanese_bert.common.report import print_summary
 
 SCHEDULERS = ("local", "slurm", "pbs", "sge")
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
 from typing import Any
 
-from japanese_bert.common.command_line import default_signals
+from japanese_bert.common.process import default_signals
 
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 PENDING_PER_WORKER = 3

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from japanese_bert.common.command_line import Stopwatch
 from japanese_bert.common.provenance import Provenance, open_outputs
+from japanese_bert.common.report import Stopwatch
 from japanese_bert.jglue.fine_tuning import Devices, FineTuning, Settings, is_main_process
 from japanese_bert.jglue.predictions import predictions_bytes, read_predictions
 from japanese_bert.jglue.scoring import score
