@@ -44,8 +44,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or TensorFlow complains of every GPU that is not there
-    from japanese_bert.common.output_directories import is_complete, open_output_directory
-    from japanese_bert.common.provenance import Provenance
+    from japanese_bert.common.output_directories import open_output_directory
+    from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
     from japanese_bert.conversion.hf_reading import read_weights, weight_files
     from japanese_bert.models.checkpoint_writing import TEMPORARY
     from japanese_bert.models.config import load_bert_config
@@ -62,12 +62,16 @@ def main(args: argparse.Namespace) -> None:
     provenance = Provenance(
         stage="convert_hf_checkpoint_to_tf2",
         method={name: vars(args)[name] for name in ("max_added_tokens", "initial_learning_rate", "random_seed")},
-        inputs=[config_file, *weight_files(args.hf_model_dir), *tokenizer_files, *added_files],
+        inputs=InputFiles(
+            config=[config_file],
+            weights=weight_files(args.hf_model_dir),
+            tokenizer=tokenizer_files,
+            added_vocab=added_files,
+        ),
         arguments=vars(args),
         packages=("tensorflow", "torch", "safetensors"),
     )
-    if is_complete(args.output_dir, provenance):
-        print(f"{args.output_dir}: complete, made from the same inputs; skipped")
+    if skip_if_complete(provenance, [args.output_dir]):
         return
     vocab, added = choose_vocab(args, config)
     with open_output_directory(args.output_dir, provenance, args.overwrite, (TEMPORARY,)) as directory:

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from japanese_bert.common import command_line
-from japanese_bert.common.output_directories import is_complete, open_output_directory, read_directory_record
-from japanese_bert.common.provenance import Provenance, read_provenance
+from japanese_bert.common.output_directories import open_output_directory
+from japanese_bert.common.provenance import InputFiles, Provenance, read_provenance, skip_if_complete
 from japanese_bert.common.report import Stopwatch, print_summary
 from japanese_bert.common.workers import call_in_child
 from japanese_bert.conversion import hf_writing, model_card, onnx_export, verification
@@ -96,14 +96,15 @@ def main(args: argparse.Namespace) -> None:
     provenance = Provenance(
         stage="convert_tf2_checkpoint_to_all_frameworks",
         method={"onnx": args.onnx, "model_card": card and model_card.card_hash(card)},
-        inputs=[*checkpoint_files(checkpoint), args.tf_config_file, *extra_files.values()],
+        inputs=InputFiles(
+            checkpoint=checkpoint_files(checkpoint), config=[args.tf_config_file], tokenizer=list(extra_files.values())
+        ),
         arguments=vars(args),
         dictionary=dictionary,
         packages=PACKAGES + (ONNX_PACKAGES if args.onnx else ()),
     )
-    if is_complete(args.output_path, provenance):
-        print(f"{args.output_path}: complete, made from the same inputs; skipped")
-        was_verified = bool(read_directory_record(args.output_path).get("differences"))
+    if skip_if_complete(provenance, [args.output_path]):
+        was_verified = bool((read_provenance(args.output_path) or {}).get("differences"))
         if args.verify and (args.verify_tfrecord or args.verify_python or not was_verified):
             verify(args, checkpoint, config, args.output_path)
         return

@@ -56,7 +56,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from japanese_bert.common.provenance import Provenance, open_outputs
+    from japanese_bert.common.output_files import open_outputs
+    from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
     from japanese_bert.common.text_files import expand_paths
     from japanese_bert.compiled.mapped_arrays import keep_arrays_out_of_heap, release_files_below
     from japanese_bert.tokenization.subwords import make_subword_encoder
@@ -70,20 +71,19 @@ def main(args: argparse.Namespace) -> None:
     outputs = [Path(name) for name in args.output_file.split(",")]
     make_splitter = partial(make_word_splitter, args.word_tokenizer_type, args.mecab_dic_type, args.do_lower_case)
     dictionary = make_splitter().dictionary
+    input_files = InputFiles(text=inputs, vocab=[args.vocab_file])
+    vocab = load_vocab(args.vocab_file)
     provenance = Provenance(
         stage="create_pretraining_data",
         method={name: value for name, value in vars(args).items() if name not in RUN_ARGUMENTS}
-        | {"outputs": [path.name for path in outputs]},
-        inputs=[*inputs, args.vocab_file],
+        | {"outputs": [path.name for path in outputs], "vocab_size": len(vocab)},
+        inputs=input_files,
         arguments=vars(args),
         dictionary=dictionary.identity() if dictionary else None,
         packages=("fugashi", "numpy", "numba", "isal"),
     )
-    vocab = load_vocab(args.vocab_file)
-    provenance.method["vocab_size"] = len(vocab)
     encode_word = make_subword_encoder(args.subword_tokenizer_type, vocab, not args.vocab_has_no_subword_prefix)
-    if provenance.is_complete(outputs):
-        print(f"complete already: {args.output_file}")
+    if skip_if_complete(provenance, outputs):
         return
     with open_outputs(outputs, provenance, args.overwrite) as files, ExitStack() as work_files:
         new_file = partial(open_work_file, work_files, args.work_dir or outputs[0].parent)

@@ -62,7 +62,7 @@ train() {
     local name=$1 corpus=$2 config=$3 last_step=$4 more=${5:-}
     local records=$out/pretraining_data/$name/$corpus model_dir=$out/model/$name/$corpus
     if [ -e "$model_dir/ckpt-$last_step.index" ]; then
-        echo "complete already: $model_dir/ckpt-$last_step"
+        echo "skipped: $model_dir/ckpt-$last_step"
         return
     fi
     mkdir -p "$model_dir"

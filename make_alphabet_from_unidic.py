@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from japanese_bert.common import command_line
-from japanese_bert.common.provenance import Provenance, open_outputs
+from japanese_bert.common.output_files import open_outputs
+from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
 from japanese_bert.common.report import Stopwatch, print_summary
 from japanese_bert.tokenization import alphabet, mecab, vocab
 
@@ -36,12 +37,11 @@ def main(args: argparse.Namespace) -> None:
     provenance = Provenance(
         stage="make_alphabet_from_unidic",
         method={},
-        inputs=[args.lex_file or dictionary.directory / "sys.dic"],
+        inputs=InputFiles(lexicon=[args.lex_file or dictionary.directory / "sys.dic"]),
         arguments=vars(args),
         dictionary=dictionary and dictionary.identity(),
     )
-    if provenance.is_complete([args.output_file]):
-        print(f"{args.output_file}: complete already, from this very input; nothing to do")
+    if skip_if_complete(provenance, [args.output_file]):
         return
     with open_outputs([args.output_file], provenance, args.overwrite) as (output,):
         num_surfaces, characters = alphabet.collect_characters(_surfaces(args.lex_file, dictionary))
@@ -51,8 +51,8 @@ def main(args: argparse.Namespace) -> None:
         output.write(vocab.vocab_bytes(kept))
         dropped = len(characters) - len(kept)
         counts = {"surfaces": num_surfaces, "distinct_characters": len(characters), "alphabet": len(kept)}
-        provenance.report |= {"counts": counts, "dropped": {"merged_by_nfkc_or_not_one_printable": dropped}}
-        provenance.report |= watch.measurements()
+        provenance.report.update({"counts": counts, "dropped": {"merged_by_nfkc_or_not_one_printable": dropped}})
+        provenance.report.update(watch.measurements())
     print_summary(f"{args.output_file}:", counts | watch.measurements())
 
 

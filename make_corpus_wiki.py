@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from japanese_bert.common import command_line
-from japanese_bert.common.provenance import Provenance, open_outputs
+from japanese_bert.common.output_files import open_outputs
+from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
 from japanese_bert.common.report import Stopwatch, print_summary, progress_bar
 from japanese_bert.common.text_files import compressed_writer, size_on_disk
 from japanese_bert.common.workers import map_in_order
@@ -61,8 +62,7 @@ def main(args: argparse.Namespace) -> None:
     option = args.mecab_option or ""
     dictionary = mecab.dictionary_of_option(option) if option else mecab.find_dictionary(args.mecab_dic_type)
     provenance = make_provenance(args, inputs, dictionary)
-    if provenance.is_complete([args.output_file]):
-        print(f"{args.output_file}: is complete; nothing to do")
+    if skip_if_complete(provenance, [args.output_file]):
         return
     converter = PageConverter(FullStopFinder(dictionary, option), args.min_sentence_length, args.max_sentence_length)
     total = CorpusBlock()
@@ -110,7 +110,7 @@ def make_provenance(args: argparse.Namespace, inputs: list[Path], dictionary: me
             "mecab_option": other_options,
             **words,
         },
-        inputs=inputs,
+        inputs=InputFiles(dump=inputs),
         arguments=vars(args),
         dictionary=dictionary.identity(),
         packages=("fugashi", "isal", "orjson"),

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from japanese_bert.common import command_line
-from japanese_bert.common.provenance import Provenance, open_outputs
+from japanese_bert.common.output_files import open_outputs
+from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
 from japanese_bert.common.report import Stopwatch, print_summary, progress_bar
 from japanese_bert.common.text_files import (
     TEXT_BLOCK_BYTES,
@@ -75,14 +76,13 @@ def main(args: argparse.Namespace) -> None:
     outputs = shard_paths(args.output_dir, args.num_files, args.compress)
     check_outputs(inputs, outputs)
     provenance = make_provenance(args, inputs)
-    if all(path.exists() for path in outputs) and provenance.is_complete(outputs):
-        print(f"{args.output_dir}: the {len(outputs)} shards are complete; nothing to do")
+    if skip_if_complete(provenance, outputs):
         return
-    provenance.hash_in_background()
+    provenance.inputs.hash_in_background()
     with open_outputs(outputs, provenance, args.overwrite) as files:
-        provenance.report |= merge_split(args, inputs, outputs, files)
+        provenance.report.update(merge_split(args, inputs, outputs, files))
         check_enough_documents(inputs, provenance.report, args.num_files)
-        provenance.report |= stopwatch.measurements()
+        provenance.report.update(stopwatch.measurements())
     print_summary(f"{args.output_dir}: wrote {len(outputs)} shards", provenance.report)
 
 
@@ -108,7 +108,7 @@ def make_provenance(args: argparse.Namespace, inputs: list[Path]) -> Provenance:
     return Provenance(
         stage="merge_split_corpora",
         method={name: value for name, value in vars(args).items() if name not in paths_and_run},
-        inputs=inputs,
+        inputs=InputFiles(text=inputs),
         arguments=vars(args),
         packages=("numpy", "numba", "isal"),
     )

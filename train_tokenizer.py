@@ -10,7 +10,8 @@ from collections import Counter
 from pathlib import Path
 
 from japanese_bert.common import command_line, text_files
-from japanese_bert.common.provenance import Provenance, open_outputs
+from japanese_bert.common.output_files import open_outputs
+from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
 from japanese_bert.common.report import Stopwatch, print_summary, progress_bar
 from japanese_bert.tokenization import alphabet, vocab, word_counts, wordpiece_training, words
 from japanese_bert.tokenization.mecab import DICTIONARY_PACKAGES
@@ -57,8 +58,7 @@ def main(args: argparse.Namespace) -> None:
     initial_alphabet = alphabet.load_alphabet(args.initial_alphabet_file) if args.initial_alphabet_file else []
     directories = [args.output_dir, *([args.character_output_dir] if args.character_output_dir else [])]
     outputs = [directory / "vocab.txt" for directory in directories]
-    if provenance.is_complete(outputs):
-        print(f"{args.output_dir}: complete already, from these very inputs and arguments; nothing to do")
+    if skip_if_complete(provenance, outputs):
         return
     with open_outputs(outputs, provenance, args.overwrite) as files:
         counts, totals = _count_words(args, input_files, splitter)
@@ -75,8 +75,8 @@ def main(args: argparse.Namespace) -> None:
         files[0].write(vocab.vocab_bytes(tokens))
         for character_file in files[1:]:
             character_file.write(vocab.vocab_bytes(tokens[:num_fixed]))
-        provenance.report |= {"counts": {**totals, "distinct_words": len(counts), "alphabet": len(characters)}}
-        provenance.report |= watch.measurements()
+        provenance.report.update({"counts": {**totals, "distinct_words": len(counts), "alphabet": len(characters)}})
+        provenance.report.update(watch.measurements())
     summary = {"vocabulary": len(tokens), "character_vocabulary": num_fixed, **provenance.report["counts"]}
     print_summary(f"{args.output_dir}:", summary | watch.measurements())
 
@@ -108,7 +108,9 @@ def _provenance(args: argparse.Namespace, input_files: list[Path], splitter: wor
             "sample_sentences": args.sample_sentences,
             "random_seed": args.random_seed if args.sample_sentences else None,
         },
-        inputs=[*input_files, *([args.initial_alphabet_file] if args.initial_alphabet_file else [])],
+        inputs=InputFiles(
+            text=input_files, alphabet=[args.initial_alphabet_file] if args.initial_alphabet_file else []
+        ),
         arguments=vars(args),
         dictionary=splitter.dictionary.identity() if uses_mecab else None,
         packages=("tokenizers", "fugashi") if uses_mecab else ("tokenizers",),

@@ -45,7 +45,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     check_arguments(args)
-    from japanese_bert.common.provenance import Provenance, open_outputs
+    from japanese_bert.common.output_files import open_outputs
+    from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
     from japanese_bert.finetuning_data.encoding import Encoder
     from japanese_bert.tokenization.subwords import make_subword_encoder
     from japanese_bert.tokenization.vocab import load_vocab
@@ -53,20 +54,19 @@ def main(args: argparse.Namespace) -> None:
 
     stopwatch = Stopwatch()
     splitter = make_word_splitter(args.word_tokenizer_type, args.mecab_dic_type, args.do_lower_case)
+    input_files = InputFiles(text=[args.input_file], vocab=[args.vocab_file])
+    vocab = load_vocab(args.vocab_file)
     provenance = Provenance(
         stage="create_classification_data",
         method={name: value for name, value in vars(args).items() if name not in RUN_ARGUMENTS}
-        | {"outputs": [args.output_file.name]},
-        inputs=[args.input_file, args.vocab_file],
+        | {"outputs": [args.output_file.name], "vocab_size": len(vocab)},
+        inputs=input_files,
         arguments=vars(args),
         dictionary=splitter.dictionary.identity() if splitter.dictionary else None,
         packages=("fugashi", "isal"),
     )
-    vocab = load_vocab(args.vocab_file)
-    provenance.method["vocab_size"] = len(vocab)
     encode_word = make_subword_encoder(args.subword_tokenizer_type, vocab, not args.vocab_has_no_subword_prefix)
-    if provenance.is_complete([args.output_file]):
-        print(f"complete already: {args.output_file}")
+    if skip_if_complete(provenance, [args.output_file]):
         return
     with open_outputs([args.output_file], provenance, args.overwrite) as [file]:
         encoder = Encoder(splitter, encode_word, vocab, args.max_seq_length)

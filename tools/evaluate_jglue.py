@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from japanese_bert.common import command_line
-from japanese_bert.common.provenance import replace_file
+from japanese_bert.common.output_files import replace_file
 from japanese_bert.common.report import Stopwatch, print_summary
 from japanese_bert.jglue import report, runs
 from japanese_bert.jglue.fine_tuning import Devices, Settings, is_main_process

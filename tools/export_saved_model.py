@@ -45,8 +45,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or TensorFlow complains of every GPU that is not there
-    from japanese_bert.common.output_directories import is_complete, open_output_directory
-    from japanese_bert.common.provenance import Provenance
+    from japanese_bert.common.output_directories import open_output_directory
+    from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
     from japanese_bert.conversion import saved_model
     from japanese_bert.models.checkpoint_reading import checkpoint_files, find_checkpoint
     from japanese_bert.models.config import load_bert_config
@@ -64,12 +64,13 @@ def main(args: argparse.Namespace) -> None:
     provenance = Provenance(
         stage="export_saved_model",
         method={"do_lower_case": args.do_lower_case},
-        inputs=[*checkpoint_files(checkpoint), args.tf_config_file, args.vocab_file],
+        inputs=InputFiles(
+            checkpoint=checkpoint_files(checkpoint), config=[args.tf_config_file], vocab=[args.vocab_file]
+        ),
         arguments=vars(args),
         packages=PACKAGES,
     )
-    if is_complete(args.output_path, provenance):
-        print(f"{args.output_path}: complete, made from the same inputs; skipped")
+    if skip_if_complete(provenance, [args.output_path]):
         return
     with open_output_directory(args.output_path, provenance, args.overwrite, saved_model.SUBDIRECTORIES) as directory:
         saved_model.export_encoder(checkpoint, config, args.vocab_file, args.do_lower_case, directory)

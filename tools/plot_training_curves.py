@@ -26,7 +26,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    from japanese_bert.common.provenance import replace_file
+    from japanese_bert.common.output_files import replace_file
     from japanese_bert.training.curves import draw, last_values, read_run
 
     runs = {name: read_run(stages) for name, stages in map(parse_run, args.run)}

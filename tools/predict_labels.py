@@ -32,7 +32,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from japanese_bert.common.provenance import Provenance, open_outputs
+    from japanese_bert.common.output_files import open_outputs
+    from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
     from japanese_bert.models.checkpoint_reading import checkpoint_files, find_checkpoint
 
     stopwatch = Stopwatch()
@@ -44,12 +45,11 @@ def main(args: argparse.Namespace) -> None:
     provenance = Provenance(
         stage="predict_labels",
         method={},
-        inputs=[*checkpoint_files(checkpoint), params_file, args.input_file],
+        inputs=InputFiles(checkpoint=checkpoint_files(checkpoint), params=[params_file], data=[args.input_file]),
         arguments=vars(args),
         packages=("tensorflow", "tf-models-official"),
     )
-    if provenance.is_complete([args.output_file]):
-        print(f"complete already: {args.output_file}")
+    if skip_if_complete(provenance, [args.output_file]):
         return
     with open_outputs([args.output_file], provenance, args.overwrite) as [file], warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of how Model Garden calls its libraries

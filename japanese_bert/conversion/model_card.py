@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from japanese_bert.common.output_directories import read_directory_record
+from japanese_bert.common.provenance import read_provenance
 from japanese_bert.conversion.frameworks import GENERATOR, ONNX_FILE
 from japanese_bert.conversion.onnx_export import output_names
 from japanese_bert.models.architectures import ARCHITECTURES, Architecture
@@ -94,7 +94,7 @@ def is_users_card(directory: Path, recorded_hash: object) -> bool:
 def write_card(card: str, directory: Path, output_path: Path) -> None:
     """Into the new directory, unless the output has a card that a user wrote or changed."""
     path = output_path / CARD_FILE
-    method = read_directory_record(output_path).get("method", {})
+    method = (read_provenance(output_path) or {}).get("method", {})
     if is_users_card(output_path, method.get("model_card")):
         print(f"{path}: not made by this stage, or changed since; kept. Move it away for a new one")
         return

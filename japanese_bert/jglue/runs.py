@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from japanese_bert.common.provenance import Provenance, open_outputs
+from japanese_bert.common.output_files import open_outputs
+from japanese_bert.common.provenance import InputFiles, Provenance
 from japanese_bert.common.report import Stopwatch
 from japanese_bert.jglue.fine_tuning import Devices, FineTuning, Settings, is_main_process
 from japanese_bert.jglue.predictions import predictions_bytes, read_predictions
@@ -63,7 +64,7 @@ def describe_model(directory: Path, trust_remote_code: bool) -> Model:
         for path in sorted(directory.iterdir())
         if path.is_file() and path.suffix in MODEL_FILE_TYPES and path.name not in NOT_OF_THE_MODEL
     ]
-    files = Provenance(stage=STAGE, method={}, inputs=paths, arguments={}).recipe()["inputs"]
+    files = InputFiles(model=paths).described()["model"]
     return Model(directory, trust_remote_code, files)
 
 
@@ -132,7 +133,7 @@ def _plan(
         }
         yield (
             experiment.output_dir / task.name / predictions_name(experiment, chosen),
-            Provenance(STAGE, method, list(files), experiment.arguments, packages=PACKAGES),
+            Provenance(STAGE, method, InputFiles(data=files), experiment.arguments, packages=PACKAGES),
         )
 
 

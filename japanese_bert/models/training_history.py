@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from japanese_bert.common.provenance import read_provenance
+from japanese_bert.common.provenance import read_provenance, recorded_inputs
 
 PARAMS_FILE = "params.yaml"
 
@@ -105,8 +105,7 @@ def _corpus_name(record: Mapping) -> str:
 def _corpus(name: str, records: list[Mapping]) -> Corpus:
     sizes, counts = {}, {}
     for record in records:
-        vocab = Path(str(record.get("arguments", {}).get("vocab_file", ""))).name
-        inputs = [item for item in record.get("inputs", []) if item["name"] != vocab]
+        inputs = recorded_inputs(record, "text")
         sizes.update({item["sha256"] or item["name"]: item["size"] or 0 for item in inputs})
         for key, count in record.get("counts", {}).items():
             counts[key] = counts.get(key, 0) + count

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from japanese_bert.common.output_directories import read_directory_record
 from japanese_bert.common.provenance import read_provenance
 from japanese_bert.tokenization.mecab import Dictionary, dictionary_of_option, find_dictionary
 from japanese_bert.tokenization.subwords import make_subword_encoder
@@ -129,7 +128,7 @@ def make_encoder(settings: TokenizerSettings, vocab: Vocab) -> Callable[[str], l
 
 def recorded_dictionary(directory: Path) -> Mapping[str, object] | None:
     """The identity of the dictionary that the directory's data was made with; None if nothing tells."""
-    for record in (read_directory_record(directory), read_provenance(directory / VOCAB_FILE)):
+    for record in (read_provenance(directory), read_provenance(directory / VOCAB_FILE)):
         if record and record.get("dictionary"):
             return record["dictionary"]
     return None

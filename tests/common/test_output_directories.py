@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from japanese_bert.common.output_directories import is_complete, open_output_directory
-from japanese_bert.common.provenance import Provenance
+from japanese_bert.common.output_directories import open_output_directory
+from japanese_bert.common.provenance import InputFiles, Provenance
 
 PARTS = ("assets",)
 
 
 def make(method: int = 1) -> Provenance:
-    return Provenance(stage="test", method={"number": method}, inputs=[], arguments={})
+    return Provenance(stage="test", method={"number": method}, inputs=InputFiles(), arguments={})
 
 
 def write(directory, provenance, overwrite=False, text="text", parts=PARTS) -> None:
@@ -28,10 +28,10 @@ def test_files_in_subdirectories_are_recorded_and_looked_at(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
     record = json.loads((output / "provenance.json").read_text(encoding="utf-8"))
     assert record["files"] == {"assets/vocab.txt": 4, "model": 4}
-    assert is_complete(output, make())
-    assert not is_complete(output, make(2))
+    assert make().is_complete([output])
+    assert not make(2).is_complete([output])
     (output / "assets" / "vocab.txt").write_text("other", encoding="utf-8")
-    assert not is_complete(output, make())
+    assert not make().is_complete([output])
 
 
 def test_files_in_subdirectories_are_replaced_and_others_kept(tmp_path):
@@ -43,7 +43,7 @@ def test_files_in_subdirectories_are_replaced_and_others_kept(tmp_path):
     write(output, make(2), overwrite=True, text="new")
     assert (output / "assets" / "vocab.txt").read_text(encoding="utf-8") == "new"
     assert (output / "assets" / "mine.txt").read_text(encoding="utf-8") == "mine"
-    assert is_complete(output, make(2))
+    assert make(2).is_complete([output])
     assert not (tmp_path / "out.tmp").exists()
 
 

@@ -23,7 +23,7 @@ from tests.faults.test_inputs import compress_input, with_suffix
 
 pytestmark = pytest.mark.slow
 NO_OUTPUT = "writes no files"
-BUSY = ("another process is writing", "exists and was made from other inputs", "is writing")
+BUSY = ("another process is writing", "exists, and other inputs", "is writing")
 
 
 def assert_one_of_two(subject: Subject, place: Path, runs: list[Run], *flags: str) -> None:

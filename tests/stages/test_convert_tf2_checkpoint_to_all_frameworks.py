@@ -180,7 +180,12 @@ def test_names_in_other_frameworks(name, keras, flax):
 def test_model_directory_means_its_latest_checkpoint(trained, tmp_path):
     run(trained[0], tmp_path / "model", config=trained[0] / "config.json")
     record = json.loads((tmp_path / "model/provenance.json").read_text(encoding="utf-8"))
-    assert [item["name"] for item in record["inputs"]] == ["ckpt-8.index", "ckpt-8.data-00000-of-00001", "config.json"]
+    names = {role: [file["name"] for file in files] for role, files in record["inputs"].items()}
+    assert names == {
+        "checkpoint": ["ckpt-8.index", "ckpt-8.data-00000-of-00001"],
+        "config": ["config.json"],
+        "tokenizer": [],
+    }
 
 
 def test_word_embeddings_under_the_name_of_the_encoder(trained, tmp_path):

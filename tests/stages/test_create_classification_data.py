@@ -76,7 +76,10 @@ def test_records_of_pairs(tmp_path, rows, wordpiece_vocab):
     assert record["counts"] == {"instances": 3, "tokens": tokens, "instances_cut": 0, "texts_without_tokens": 1}
     assert record["labels"] == {"no": 1, "yes": 1, "maybe": 1}
     assert record["method"]["labels"] == LABELS[1:]
-    assert [item["name"] for item in record["inputs"]] == ["rows.jsonl", "vocab.txt"]
+    assert {role: files[0]["name"] for role, files in record["inputs"].items()} == {
+        "text": "rows.jsonl",
+        "vocab": "vocab.txt",
+    }
 
 
 def test_records_of_single_texts(tmp_path, rows, wordpiece_vocab):
@@ -231,7 +234,7 @@ def test_rerun_skips_and_another_order_of_labels_is_refused(tmp_path, rows, word
     run(rows, tmp_path / "out", wordpiece_vocab, *PAIR, *LABELS)
     before = (tmp_path / "out").read_bytes()
     run(rows, tmp_path / "out", wordpiece_vocab, *PAIR, *LABELS)
-    assert "complete already" in capsys.readouterr().out
+    assert "skipped: " in capsys.readouterr().out
     with pytest.raises(SystemExit):
         run(rows, tmp_path / "out", wordpiece_vocab, *PAIR, "--labels", "yes", "no", "maybe")
     assert "--overwrite" in capsys.readouterr().err

@@ -357,7 +357,7 @@ def test_provenance_tells_what_was_made(create, tmp_path, small_corpus):
     assert record["counts"]["instances"] == len(examples)
     assert record["counts"]["documents"] == 12
     assert record["dictionary"]["name"] == "unidic_lite"
-    assert record["inputs"][0]["size"] == small_corpus.stat().st_size
+    assert record["inputs"]["text"][0]["size"] == small_corpus.stat().st_size
     assert 0.1 < record["rates"]["masked"] < 0.17
     assert record["method"]["random_seed"] == 12345
 
@@ -366,7 +366,7 @@ def test_a_complete_output_is_skipped_and_another_one_is_not_replaced(create, tm
     create()
     before = (tmp_path / "data.tfrecord").stat().st_mtime_ns
     create()
-    assert "complete already" in capsys.readouterr().out
+    assert "skipped: " in capsys.readouterr().out
     assert (tmp_path / "data.tfrecord").stat().st_mtime_ns == before
     with pytest.raises(FileExistsError, match="--overwrite"):
         create(random_seed=2)
@@ -408,7 +408,7 @@ def test_a_pipe_is_read_from_its_beginning(create, tmp_path, small_corpus, wordp
     output = tmp_path / "piped.tfrecord"
     command = [sys.executable, str(SCRIPT), "--input_file", "-", "--output_file", str(output), "--use_v2_feature_names"]
     command += ["--vocab_file", str(wordpiece_vocab), "--max_seq_length", "32", "--max_predictions_per_seq", "5"]
-    for overwrite in ([], ["--overwrite"]):  # what a pipe holds is not known beforehand: never complete already
+    for overwrite in ([], ["--overwrite"]):  # what a pipe holds is not known beforehand: never complete
         with open(small_corpus, "rb") as corpus:
             pipe = subprocess.Popen(["cat"], stdin=corpus, stdout=subprocess.PIPE)
             process = subprocess.run(
@@ -417,7 +417,7 @@ def test_a_pipe_is_read_from_its_beginning(create, tmp_path, small_corpus, wordp
             pipe.wait()
             pipe.stdout.close()
         assert process.returncode == 0, process.stderr
-        assert "complete already" not in process.stdout
+        assert "skipped" not in process.stdout
         assert output.read_bytes() == (tmp_path / "data.tfrecord").read_bytes()
 
 

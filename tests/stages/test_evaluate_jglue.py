@@ -247,14 +247,14 @@ def test_other_inputs_are_not_taken_for_finished(command, model_dir, data_dir, n
     some = (*command, "--tasks", "jsts", "--num_train_epochs", 1)
     evaluate(*some)
     write_split(data_dir, "jsts", "train", 41)
-    with pytest.raises(FileExistsError, match=r"seed42.jsonl: exists and was made from other inputs"):
+    with pytest.raises(FileExistsError, match=r"seed42.jsonl: exists, and other inputs"):
         evaluate(*some)
     evaluate(*some, "--overwrite")
     weights = model_dir / "model.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
-    with pytest.raises(FileExistsError, match=r"seed42.jsonl: exists and was made from other inputs"):
+    with pytest.raises(FileExistsError, match=r"seed42.jsonl: exists, and other inputs"):
         evaluate(*some)
 
 

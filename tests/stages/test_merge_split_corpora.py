@@ -1,7 +1,6 @@
 """The stage as a user runs it: every document in one shard, whole and in order."""
 
 import gzip
-import hashlib
 import io
 import json
 import random
@@ -14,7 +13,6 @@ import numpy as np
 import pytest
 
 import merge_split_corpora as stage_script
-from japanese_bert.common.provenance import Provenance
 from japanese_bert.common.text_files import read_blocks
 from japanese_bert.corpus import dealing, documents, duplicates
 from japanese_bert.corpus.dealing import ShardWriter
@@ -229,14 +227,6 @@ def batches_of(parts: list[str]) -> Iterator[Batch]:
 def texts_of(batch: Batch) -> list[str]:
     bounds = zip(batch.documents["start"], batch.documents["end"], strict=True)
     return [batch.text[start:end].tobytes().decode("utf-8").removesuffix("\n\n") for start, end in bounds]
-
-
-def test_hashing_in_the_background_changes_no_record(tmp_path, text_file):
-    provenances = [Provenance("stage", {}, [text_file, tmp_path / "pipe"], {}) for _ in range(2)]
-    provenances[0].hash_in_background()
-    assert provenances[0].recipe() == provenances[1].recipe()
-    digests = [entry["sha256"] for entry in provenances[0].recipe()["inputs"]]
-    assert digests == [hashlib.sha256(text_file.read_bytes()).hexdigest(), None]
 
 
 def test_first_of_equal_documents_is_kept_over_batches():

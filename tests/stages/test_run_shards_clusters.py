@@ -113,7 +113,7 @@ class Run:
             data = f"data_{name}.tfrecord.gz"
             assert (self.directory / data).read_bytes() == (self.place / "serial" / data).read_bytes()
             assert self.logs()[name].count(": exit code 0 after") == 1, self.logs()[name]
-        assert sum(log.count("complete already") for log in self.logs().values()) <= made_before
+        assert sum(log.count("skipped: ") for log in self.logs().values()) <= made_before
 
 
 def attempts(log: str) -> int:

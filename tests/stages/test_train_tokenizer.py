@@ -258,7 +258,7 @@ def test_second_run_does_nothing_and_other_arguments_need_overwrite(corpus_file,
     train(corpus_file, tmp_path)
     written = (tmp_path / "vocab.txt").stat().st_mtime_ns
     train(corpus_file, tmp_path, "--num_workers", 2)
-    assert "nothing to do" in capsys.readouterr().out
+    assert "skipped: " in capsys.readouterr().out
     assert (tmp_path / "vocab.txt").stat().st_mtime_ns == written
     with pytest.raises(FileExistsError, match="--overwrite"):
         train(corpus_file, tmp_path, "--min_frequency", 3)

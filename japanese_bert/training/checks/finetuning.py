@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from japanese_bert.common.output_directories import read_directory_record
+from japanese_bert.common.provenance import read_provenance, recorded_inputs
 from japanese_bert.conversion.saved_model import CONFIG_FILE, FILE
 from japanese_bert.models.checkpoint_reading import Mismatch, compare_with_config, read_whole
 from japanese_bert.models.config import BertConfig, load_bert_config
@@ -71,10 +71,11 @@ def read_saved_model(url: str) -> Module | None:
             f"task.hub_module_url {url}: {FILE} is not there; make a SavedModel with export_saved_model.py"
         )
     directory = Path(name)
-    record = read_directory_record(directory)
+    record = read_provenance(directory) or {}
     if record.get("stage") != "export_saved_model":
         return Module(url)
-    return Module(url, encoder_params(load_bert_config(directory / CONFIG_FILE)), record["inputs"][-1]["sha256"])
+    vocab_hash = recorded_inputs(record, "vocab")[0]["sha256"]
+    return Module(url, encoder_params(load_bert_config(directory / CONFIG_FILE)), vocab_hash)
 
 
 def with_encoder_of(module: Module | None, params):

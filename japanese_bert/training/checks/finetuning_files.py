@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from japanese_bert.common.provenance import recorded_inputs
 from japanese_bert.finetuning_data.encoding import FEATURES
 from japanese_bert.training.checks.pretraining_files import compression_problem, first_problem, size_problem
 
@@ -36,11 +37,11 @@ class DataFile:
 
     @property
     def text_hash(self) -> str | None:
-        return self.record["inputs"][0]["sha256"] if self.record else None
+        return recorded_inputs(self.record, "text")[0]["sha256"] if self.record else None
 
     @property
     def vocab_hash(self) -> str | None:
-        return self.record["inputs"][-1]["sha256"] if self.record else None
+        return recorded_inputs(self.record, "vocab")[0]["sha256"] if self.record else None
 
 
 def read_file(path: str) -> DataFile:

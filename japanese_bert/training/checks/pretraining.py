@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from japanese_bert.common.provenance import recorded_inputs
 from japanese_bert.training.checks.described_model import (
     Gin,
     Model,
@@ -238,7 +239,7 @@ def _check_held_out(train: list[DataFile], validation: list[DataFile], remarks: 
 def _content(file: DataFile) -> Mapping:
     """All that decides the bytes of a file."""
     record = file.record
-    return {"method": record["method"], "inputs": record["inputs"], "size": record["output"]["size"]}
+    return {"method": record["method"], "inputs": recorded_inputs(record), "size": record["output"]["size"]}
 
 
 # --- schedule and disk

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from japanese_bert.common.provenance import recorded_inputs
 from japanese_bert.tfrecord.writing import feature_names
 
 HEAD_BYTES = 1 << 16  # holds the first instance, compressed or not: 512 tokens take 5 KB
@@ -42,11 +43,11 @@ class DataFile:
 
     @property
     def vocab_hash(self) -> str | None:
-        return self.record["inputs"][-1]["sha256"] if self.record else None
+        return recorded_inputs(self.record, "vocab")[0]["sha256"] if self.record else None
 
     @property
     def corpus_hashes(self) -> set[str]:
-        return {item["sha256"] for item in self.record["inputs"][:-1]} if self.record else set()
+        return {item["sha256"] for item in recorded_inputs(self.record, "text")} if self.record else set()
 
 
 def read_files(paths: Iterable[str]) -> tuple[list[DataFile], list[str]]:
