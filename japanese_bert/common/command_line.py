@@ -1,4 +1,4 @@
-"""The shape that every stage shares: print the effective arguments first, print one line per error."""
+"""The shape that every stage shares: it prints its arguments first, and an error is one line."""
 
 import argparse
 import errno
@@ -15,10 +15,12 @@ HelpFormatter = argparse.ArgumentDefaultsHelpFormatter
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, num_workers: bool = True) -> None:
-    """Add the flags that decide how a stage runs, never which bytes it writes."""
+    """Add the flags that decide how a stage runs. They never decide which bytes it writes."""
     run = parser.add_argument_group("run")
     if num_workers:
-        run.add_argument("--num_workers", type=int, default=1, help="processes; the output does not depend on it")
+        run.add_argument(
+            "--num_workers", type=int, default=1, help="processes. Their number does not change the output"
+        )
     run.add_argument(
         "--overwrite",
         action=argparse.BooleanOptionalAction,
@@ -30,19 +32,19 @@ def add_run_arguments(parser: argparse.ArgumentParser, num_workers: bool = True)
 def run_stage(
     parser: argparse.ArgumentParser, main: Callable[[argparse.Namespace], None], argv: list[str] | None = None
 ) -> None:
-    """Parse, print the effective arguments, run; an expected failure is one line on stderr and exit code 1.
+    """Parse and print the arguments, and run the stage. An expected failure is one line on stderr and exit code 1.
 
-    Output that nobody reads any more (`| head`, a log on a full disk, a terminal that closed) does not end the work.
+    A stage goes on when nobody reads its output any more: `| head`, a log on a full disk, a closed terminal.
     """
     args = parser.parse_args(argv)
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no stage multiplies matrices; idle threads cost 0.15 CPU s
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no stage multiplies matrices, and threads cost 0.15 CPU s
     handle_signals()
     open_missing_streams()
     with redirect_stdout(LastingStream(sys.stdout)) as stdout, redirect_stderr(LastingStream(sys.stderr)):
         message, code = _run(main, args)
         stdout.flush()
         if not code and stdout.error:
-            message, code = f"standard output: {stdout.error}; files are written whatever is printed", 1
+            message, code = f"standard output: {stdout.error}. The output files are complete", 1
         if code:
             print(f"{parser.prog}: error: {message}", file=sys.stderr, flush=True)
     if code:
@@ -50,50 +52,50 @@ def run_stage(
 
 
 def _run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> tuple[str, int]:
-    """An error message and the exit code."""
+    """Return an error message and the exit code."""
     try:
         for name, value in sorted(vars(args).items()):
             print(f"  {name}: {value}")
         sys.stdout.flush()
         main(args)
     except KeyboardInterrupt:
-        return "interrupted; run the same command again to start over", 130
+        return "interrupted. Run the same command again to start over", 130
     except TerminatedError as terminated:
-        return "terminated; run the same command again to start over", terminated.code
+        return "terminated. Run the same command again to start over", terminated.exit_code
     except (ValueError, OSError, EOFError, ImportError, MemoryError, BrokenExecutor) as error:
         return describe_error(error), 1
     return "", 0
 
 
 def describe_error(error: BaseException) -> str:
-    """One line that says what was wrong with which file.
+    """Return one line that says what was wrong with which file.
 
     >>> describe_error(FileNotFoundError(2, "No such file or directory", "corpus.txt"))
     'corpus.txt: No such file or directory'
     """
     if isinstance(error, BrokenExecutor):
-        return "a worker process died (killed, or out of memory); run again, with a smaller --num_workers if it recurs"
+        return "a worker process died: killed, or out of memory. Run again, if need be with a smaller --num_workers"
     if isinstance(error, MemoryError):
-        return "out of memory; run again with a smaller --num_workers, or with smaller shards"
+        return "out of memory. Run again with a smaller --num_workers, or with smaller shards"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"{error.filename or 'output or work directory'}: {os.strerror(errno.ENOSPC)}; make room and run again"
+        return f"{error.filename or 'output or work directory'}: {os.strerror(errno.ENOSPC)}. Make room and run again"
     if isinstance(error, FileExistsError | NotADirectoryError) and error.filename:
         return f"{error.filename}: is a file, expected a directory"
     if isinstance(error, OSError) and error.strerror:
-        text = " ".join(error.strerror.split())  # HDF5's has several lines
+        text = " ".join(error.strerror.split())  # HDF5 gives several lines
         return f"{error.filename}: {text}" if error.filename else text
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def check_positive(arguments: Mapping[str, float]) -> None:
-    """Raise ValueError naming the first argument that is not positive."""
+    """Raise ValueError with the first argument that is not positive."""
     for name, value in arguments.items():
         if value <= 0:
             raise ValueError(f"--{name} {value}: expected a positive number")
 
 
 def check_files_exist(paths: Iterable[Path], made_by: str) -> None:
-    """Raise FileNotFoundError naming the first missing file and the stage that makes such files."""
+    """Raise FileNotFoundError with the first missing file and the stage that makes such files."""
     for path in paths:
         if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file; make it with {made_by}")
+            raise FileNotFoundError(f"{path}: no such file. Make it with {made_by}")

@@ -1,4 +1,4 @@
-"""A stage as a process of its system: signals that end it, and standard streams that are closed or full."""
+"""What ends a stage from outside, or disturbs it: signals, and standard streams that are closed or full."""
 
 import errno
 import os
@@ -9,29 +9,33 @@ from typing import TextIO
 
 
 class TerminatedError(SystemExit):
-    """SIGTERM or SIGHUP as an exception, so that temporary files are removed on the way out."""
+    """SIGTERM or SIGHUP as an exception: the stage removes its temporary files on the way out."""
+
+    def __init__(self, signum: int) -> None:
+        self.exit_code = 128 + signum
+        super().__init__(self.exit_code)
 
 
 def _raise_terminated(signum: int, frame: FrameType | None) -> None:
-    raise TerminatedError(128 + signum)
+    raise TerminatedError(signum)
 
 
 def handle_signals() -> None:
-    """SIGHUP comes when a terminal closes, unless `nohup` had it ignored."""
+    """Raise TerminatedError at SIGTERM, and at SIGHUP of a closed terminal unless `nohup` had it ignored."""
     signal.signal(signal.SIGTERM, _raise_terminated)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, _raise_terminated)
 
 
 def default_signals() -> None:
-    """SIGTERM and SIGHUP end this process at once again: a worker, or training, which goes on from checkpoints."""
+    """Let SIGTERM and SIGHUP end this process at once: a worker, or a training, which continues from checkpoints."""
     for kind in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(kind) != signal.SIG_IGN:
             signal.signal(kind, signal.SIG_DFL)
 
 
 def open_missing_streams() -> None:
-    """Where the caller closed a standard stream (`>&-`), an output must not get its number, and what others print."""
+    """Open a standard stream that the caller closed (`>&-`). An output file must not get its number and its text."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -42,7 +46,7 @@ def open_missing_streams() -> None:
 
 
 class LastingStream:
-    """A text stream that drops what cannot be written, from then on; `error` tells why, unless the reader left."""
+    """A text stream that drops everything after the first failed write. `error` says why, unless the reader left."""
 
     def __init__(self, stream: TextIO) -> None:
         self.error = ""
@@ -65,9 +69,9 @@ class LastingStream:
         return getattr(self._stream, name)
 
     def _drop(self, error: OSError) -> None:
-        """What is in buffers, and what child processes print, goes the same way."""
-        if error.errno not in (errno.EPIPE, errno.EIO):  # a pipe or a terminal at whose other end nobody is
-            self.error = error.strerror
+        """Send the stream to /dev/null, with what is in buffers and what child processes print."""
+        if error.errno not in (errno.EPIPE, errno.EIO):  # a pipe or a terminal that nobody reads any more
+            self.error = error.strerror or str(error)
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self._stream.fileno())
         os.close(null)

@@ -37,12 +37,14 @@ class InputFiles:
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
-        """Raise ValueError if an input changed, because the hashes must belong to the bytes that the stage read.
+        """Hash the inputs after the block, and raise ValueError if one changed since the stage began.
 
-        A changed input may cause another error in the block. Then the change is the error that is raised.
+        Hashes must belong to the bytes that the stage read. If the block fails because an input changed, the change
+        is the error that is raised.
         """
         try:
             yield
+            self.described()
         except Exception:
             self._check()
             raise

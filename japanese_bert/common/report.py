@@ -1,4 +1,4 @@
-"""What a stage prints of its work: a progress bar, counts, seconds and memory."""
+"""What a stage prints about its work: a progress bar, counts, seconds and memory."""
 
 import resource
 import sys
@@ -8,12 +8,13 @@ from pathlib import Path
 
 
 class Stopwatch:
-    """Wall seconds since construction; CPU seconds of this process and its finished children; peak memory of one."""
+    """Wall and CPU seconds of a stage, and the peak memory of its largest process."""
 
     def __init__(self) -> None:
         self._wall = time.perf_counter()
 
     def measurements(self) -> dict[str, float]:
+        """Return wall seconds since construction, CPU seconds with those of finished children, peak MiB."""
         own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
         cpu = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
         return {
@@ -24,15 +25,15 @@ class Stopwatch:
 
 
 def progress_bar(description: str, total: int | None, unit: str):
-    """A tqdm bar on stderr; bytes are scaled to k, M, G."""
+    """Return a tqdm bar on stderr. It scales counts to k, M, G."""
     from tqdm import tqdm
 
-    tqdm.monitor_interval = 0  # no monitor thread: worker processes are forked
+    tqdm.monitor_interval = 0  # a monitor thread is unsafe: worker processes are forked
     return tqdm(desc=description, total=total, unit=unit, unit_scale=True, mininterval=0.5, dynamic_ncols=True)
 
 
 def print_summary(title: str, summary: Mapping[str, object]) -> None:
-    """Counts with thousands separators, shares with four digits; one level of grouping."""
+    """Print counts with thousands separators and shares with four digits, a group of them in one line."""
     print(title)
     for name, value in summary.items():
         if isinstance(value, Mapping):
@@ -49,7 +50,7 @@ def _readable(value: object) -> str:
 
 
 def _own_peak_memory(fallback: int) -> int:
-    """Peak resident KiB of this process. getrusage starts at the size of the process that started this one."""
+    """Return peak resident KiB of this process. `getrusage` would start at the size of its parent."""
     try:
         status = Path("/proc/self/status").read_text(encoding="utf-8")
         return next(int(line.split()[1]) for line in status.split("\n") if line.startswith("VmHWM:"))

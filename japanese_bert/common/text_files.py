@@ -1,7 +1,7 @@
-"""Corpus text on disk: plain or compressed UTF-8, one sentence per line, a blank line between documents.
+"""Text on disk: plain or compressed UTF-8, one sentence per line, a blank line between documents.
 
-Everything is read in blocks of bytes and split on `\\n` only: `str.splitlines` would also cut at
-U+2028, U+0085 and others, which occur inside sentences.
+Text is read in blocks of bytes and split on `\\n` only. `str.splitlines` would also cut at U+2028, U+0085 and other
+characters that occur inside sentences.
 """
 
 import bz2
@@ -16,21 +16,34 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, Protocol
 
 BLOCK_BYTES = 1 << 20
-MAX_LINE_BYTES = 1 << 26  # bounds the memory; the longest row of a dump has some megabytes
+MAX_LINE_BYTES = 1 << 26  # limits the memory. The longest row of a dump has some megabytes
 TEXT_BLOCK_BYTES = 1 << 18  # fits the second-level cache
 STANDARD_INPUT = Path("-")
 
-# Programs that decompress in processes of their own, beside ours and on all cores if they can; the first that is
-# installed. Python's bz2 gives 50 MB/s of text, which takes 25 minutes for a dump of Japanese Wikipedia (2026).
+# Programs that decompress in a process of their own, the first that is installed. `lbzip2` and `xz` use all cores.
+# Python's bz2 gives 50 MB/s of text: 25 minutes for a dump of Japanese Wikipedia (2026).
 DECOMPRESSORS = {".xz": (("xz", "--threads=0", "--quiet"),), ".bz2": (("lbzip2",), ("bzip2",))}
-PIPE_BYTES = 1 << 20  # the most that Linux allows everybody: a program works on while we write
+PYTHON_CODECS: dict[str, Callable[..., bz2.BZ2File | lzma.LZMAFile]] = {".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile}
+PIPE_BYTES = 1 << 20  # the most that Linux allows a user. The program works on while we write
+
+
+class Readable(Protocol):
+    """A stream of bytes to read from, maybe a decompressing one."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Writable(Protocol):
+    """A stream of bytes to write to, maybe a compressing one."""
+
+    def write(self, data: bytes, /) -> int: ...
 
 
 def expand_paths(patterns: str | list[str]) -> list[Path]:
-    """Comma-separated names and globs -> existing files, each pattern's matches sorted.
+    """Return the files that comma-separated names and globs match, the matches of each pattern sorted.
 
     Raises:
         FileNotFoundError: a pattern matches nothing.
@@ -40,7 +53,7 @@ def expand_paths(patterns: str | list[str]) -> list[Path]:
     for name in filter(None, names):
         matches = [name] if name == "-" or os.path.isfile(name) else _glob(name)
         if not matches:
-            raise FileNotFoundError(f"{name}: no file matches; check the path, or run the stage that makes it")
+            raise FileNotFoundError(f"{name}: no file matches. Check the path, or run the stage that makes it")
         paths.extend(Path(match) for match in matches)
     if not paths:
         raise FileNotFoundError("no input file given")
@@ -53,7 +66,7 @@ def expand_paths(patterns: str | list[str]) -> list[Path]:
 
 
 def _glob(pattern: str) -> list[str]:
-    """Matches in order, without what stages write beside their outputs: records and temporary files."""
+    """Return matches in order, without the `.json` and `.tmp` files that stages write beside their outputs."""
     matches = set(glob.glob(pattern))
     beside = {name for name in matches if name.endswith(".tmp") or (name.endswith(".json") and name[:-5] in matches)}
     return sorted(matches - beside)
@@ -62,9 +75,9 @@ def _glob(pattern: str) -> list[str]:
 def read_blocks(
     path: Path, progress: Callable[[int], object] | None = None, block_bytes: int = BLOCK_BYTES
 ) -> Iterator[bytes]:
-    """Decompressed bytes of one file (.xz, .gz, .bz2 or plain by its name; `-` is standard input).
+    """Yield the decompressed bytes of a file: .xz, .gz, .bz2 or plain by its name. `-` is standard input.
 
-    `progress` is called with the number of bytes consumed from disk (compressed bytes) since its last call.
+    `progress` gets the number of bytes read from disk (compressed bytes) since its last call.
 
     Raises:
         ValueError: the compressed stream is truncated or corrupt.
@@ -75,9 +88,9 @@ def read_blocks(
             try:
                 block = stream.read(block_bytes)
             except (EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
-                raise ValueError(f"{path}: truncated or corrupt ({error}); fetch or make it again") from error
+                raise ValueError(f"{path}: truncated or corrupt ({error}). Download or make it again") from error
             if progress is not None and raw.seekable():
-                # The offset is shared with a decompressing child process, whose input the file is.
+                # A decompressing child process reads from the same offset.
                 position = os.lseek(raw.fileno(), 0, os.SEEK_CUR)
                 progress(position - consumed)
                 consumed = position
@@ -89,14 +102,14 @@ def read_blocks(
 def read_line_blocks(
     path: Path, progress: Callable[[int], object] | None = None, block_bytes: int = BLOCK_BYTES
 ) -> Iterator[bytes]:
-    """Blocks of whole lines, each ending in `\\n`; a missing newline at the end of the file is added."""
+    """Yield blocks of complete lines, each ending in `\\n`. A missing newline at the end of the file is added."""
     pending: list[bytes] = []
     for block in read_blocks(path, progress, block_bytes):
         end = block.rfind(b"\n") + 1
         if not end:
             pending.append(block)
             if len(pending) * block_bytes > MAX_LINE_BYTES:
-                raise ValueError(f"{path}: a line of more than {MAX_LINE_BYTES:,} bytes; expected line ends '\\n'")
+                raise ValueError(f"{path}: a line of more than {MAX_LINE_BYTES:,} bytes. Expected line ends '\\n'")
             continue
         yield b"".join([*pending, block[:end]])
         pending = [block[end:]]
@@ -106,37 +119,34 @@ def read_line_blocks(
 
 
 def size_on_disk(paths: list[Path]) -> int | None:
-    """Total bytes of the files as stored, or None if standard input is among them."""
+    """Return the bytes that all files take on disk, or None if standard input is among them."""
     return None if STANDARD_INPUT in paths else sum(path.stat().st_size for path in paths)
 
 
 @contextmanager
-def compressed_writer(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
-    """A writer onto `raw` that compresses as the name of `path` says; the caller owns `raw`.
+def compressed_writer(path: Path, raw: BinaryIO) -> Iterator[Writable]:
+    """Yield a writer onto `raw` that compresses as the name of `path` says. The caller closes `raw`.
 
-    The same text gives the same bytes, however it is cut into writes: gzip headers carry no time and no name.
+    The same text gives the same bytes for any sizes of writes. The gzip header has no time and no name.
     """
     if path.suffix == ".gz":
         from isal import igzip
 
-        with igzip.IGzipFile(filename="", fileobj=raw, mode="wb", compresslevel=2, mtime=0) as stream:
-            even = _EvenWrites(stream)
+        with igzip.IGzipFile(filename="", fileobj=raw, mode="wb", compresslevel=2, mtime=0) as gzip_file:
+            even = _EvenWrites(gzip_file)
             yield even
             even.finish()
-    elif path.suffix == ".bz2":
-        with bz2.BZ2File(raw, "wb") as stream:
-            yield stream
-    elif path.suffix == ".xz":
-        with lzma.LZMAFile(raw, "wb") as stream:
-            yield stream
+    elif path.suffix in PYTHON_CODECS:
+        with PYTHON_CODECS[path.suffix](raw, "wb") as file:
+            yield file
     else:
         yield raw
 
 
 class _EvenWrites:
-    """Passes on blocks of one size, for a compressor whose output depends on the size of writes, as isal's does."""
+    """A writer that passes on blocks of one size. The output of isal depends on the sizes of writes."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: Writable) -> None:
         self._stream = stream
         self._held = bytearray()
 
@@ -152,9 +162,9 @@ class _EvenWrites:
 
 
 @contextmanager
-def _open_raw(path: Path) -> Iterator[BinaryIO]:
+def _open_raw(path: Path) -> Iterator[IO[bytes]]:
     if path == STANDARD_INPUT:
-        stream = sys.stdin.buffer.raw if hasattr(sys.stdin.buffer, "raw") else sys.stdin.buffer
+        stream = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
         _widen_pipe(stream)
         yield stream
         return
@@ -163,7 +173,7 @@ def _open_raw(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _decompressed(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
+def _decompressed(path: Path, raw: IO[bytes]) -> Iterator[Readable]:
     programs = [program for program in DECOMPRESSORS.get(path.suffix, ()) if shutil.which(program[0])]
     if programs:
         with _program_stream([*programs[0], "--decompress", "--stdout"], raw) as stream:
@@ -171,52 +181,50 @@ def _decompressed(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
     elif path.suffix == ".gz":
         from isal import igzip
 
-        with igzip.IGzipFile(fileobj=raw, mode="rb") as stream:
-            yield stream
-    elif path.suffix == ".bz2":
-        with bz2.BZ2File(raw, "rb") as stream:
-            yield stream
-    elif path.suffix == ".xz":
-        with lzma.LZMAFile(raw, "rb") as stream:
-            yield stream
+        with igzip.IGzipFile(fileobj=raw, mode="rb") as gzip_file:
+            yield gzip_file
+    elif path.suffix in PYTHON_CODECS:
+        with PYTHON_CODECS[path.suffix](raw, "rb") as file:
+            yield file
     else:
         yield raw
 
 
 class _ProgramStream:
-    """Output of a decompressing process; end of file with a failed process, or one with a complaint, is an error.
+    """The output of a decompressing process. A failed process raises ValueError at its end, and so does a warning.
 
-    bzip2 ignores what is behind the last stream, but says so.
+    bzip2 ignores bytes after the last stream, but prints a warning.
     """
 
-    def __init__(self, process: subprocess.Popen) -> None:
-        self._process = process
+    def __init__(self, program: str, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None and process.stderr is not None  # both are pipes
+        self._program, self._process = program, process
+        self.output, self.errors = process.stdout, process.stderr
 
-    def read(self, size: int) -> bytes:
-        block = self._process.stdout.read(size)
+    def read(self, size: int, /) -> bytes:
+        block = self.output.read(size)
         if not block:
-            code, complaint = (
-                self._process.wait(),
-                self._process.stderr.read().decode("utf-8", errors="replace").strip(),
-            )
-            if code or complaint:
-                raise ValueError(complaint.split("\n")[0] or f"{self._process.args[0]} ended with exit code {code}")
+            code = self._process.wait()
+            warning = self.errors.read().decode("utf-8", errors="replace").strip()
+            if code or warning:
+                raise ValueError(warning.split("\n")[0] or f"{self._program} ended with exit code {code}")
         return block
 
 
 @contextmanager
-def _program_stream(command: list[str], raw: BinaryIO) -> Iterator[_ProgramStream]:
+def _program_stream(command: list[str], raw: IO[bytes]) -> Iterator[_ProgramStream]:
     process = subprocess.Popen(command, stdin=raw, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    _widen_pipe(process.stdout)
+    stream = _ProgramStream(command[0], process)
+    _widen_pipe(stream.output)
     try:
-        yield _ProgramStream(process)
+        yield stream
     finally:
         process.kill()
         process.wait()
-        process.stdout.close()
-        process.stderr.close()
+        stream.output.close()
+        stream.errors.close()
 
 
-def _widen_pipe(stream: BinaryIO) -> None:
-    with suppress(OSError):  # no pipe, or the user has many
+def _widen_pipe(stream: IO[bytes]) -> None:
+    with suppress(OSError):  # not a pipe, or the user has too many
         fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)

@@ -1,4 +1,4 @@
-"""Ordered, bounded parallel map over forked processes: the output never depends on the number of workers."""
+"""A parallel map over forked processes, in order: the output never depends on the number of workers."""
 
 import ctypes
 import multiprocessing
@@ -23,10 +23,10 @@ def map_in_order(
     items: Iterable[Any],
     num_workers: int,
 ) -> Iterator[Any]:
-    """`map(function, items)` on `num_workers` processes, results in order, few items in memory at a time.
+    """Yield `function(item)` for each item, in order, from `num_workers` processes. Few items are in memory at a time.
 
-    With one worker everything runs in this process. `function` is inherited by fork and need not be pickled;
-    items and results must be.
+    With one worker everything runs in this process. Fork hands `function` to the workers, so it need not be pickled.
+    Items and results must be.
 
     Raises:
         concurrent.futures.BrokenExecutor: a worker process died.
@@ -48,7 +48,7 @@ def map_in_order(
 
 
 def _submit(executor: ProcessPoolExecutor, item: Any) -> Future:
-    """The first call forks the workers. A signal must not find one with this process's handlers: it would be lost."""
+    """Submit a call. The first one forks the workers, with signals blocked: the handlers of this process lose them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
     try:
         return executor.submit(_call, item)
@@ -57,7 +57,7 @@ def _submit(executor: ProcessPoolExecutor, item: Any) -> Future:
 
 
 def call_in_child(function: Callable, *arguments: Any) -> Any:
-    """The result of a call in a fresh process, which takes its memory with it: TensorFlow gives none back."""
+    """Return the result of a call in a new process. Its end frees the memory, which TensorFlow never does."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context, initializer=_end_with_parent, initargs=(os.getpid(),)) as child:
         return child.submit(function, *arguments).result()
@@ -67,7 +67,7 @@ _function: Callable | None = None
 
 
 def _start_worker(function: Callable, parent: int) -> None:
-    """Ctrl-C is the parent's to handle; other signals end a worker."""
+    """Ignore Ctrl-C, which the parent handles. Other signals end a worker."""
     global _function
     _function = function
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -77,12 +77,13 @@ def _start_worker(function: Callable, parent: int) -> None:
 
 
 def _end_with_parent(parent: int) -> None:
-    """No child outlives a parent that was killed."""
+    """Die with the parent, even when it is killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # killed before that call
             os._exit(1)
 
 
-def _call(item):
+def _call(item: Any) -> Any:
+    assert _function is not None  # set by _start_worker
     return _function(item)

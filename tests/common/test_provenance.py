@@ -89,3 +89,14 @@ def test_hashing_in_the_background_gives_the_same(tmp_path):
     one.hash_in_background()
     assert one.described() == other.described()
     assert [file["sha256"] for file in one.described()["text"]] == [hashlib.sha256(b"text").hexdigest(), None]
+
+
+def test_hashes_belong_to_what_was_read(tmp_path):
+    """The first hash is taken before the check for changes, so that it can never be of bytes that came later."""
+    text = tmp_path / "text.txt"
+    text.write_bytes(b"text")
+    inputs = InputFiles(text=[text])
+    with inputs.unchanged():
+        pass
+    text.write_bytes(b"other")
+    assert inputs.described()["text"][0]["sha256"] == hashlib.sha256(b"text").hexdigest()

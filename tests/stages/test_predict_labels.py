@@ -35,9 +35,9 @@ def place(tmp_path_factory) -> Path:
 @pytest.mark.parametrize(
     ("model", "data", "message"),
     [
-        ("nowhere", "valid.tfrecord.gz", "params.yaml: no such file; make it with run_finetuning.py"),
+        ("nowhere", "valid.tfrecord.gz", "params.yaml: no such file. Make it with run_finetuning.py"),
         ("pretraining", "valid.tfrecord.gz", "is not of a fine-tuning; give the --model_dir of run_finetuning.py"),
-        ("trained", "nothing", "nothing: no such file; make it with create_classification_data.py"),
+        ("trained", "nothing", "nothing: no such file. Make it with create_classification_data.py"),
         ("trained", "vocab.txt", "vocab.txt: no classification data"),
         ("trained", "long", "was made with --max_seq_length 40, but the model was trained with 32"),
         ("trained", "four", "has 4 labels, but the model 3 classes"),
