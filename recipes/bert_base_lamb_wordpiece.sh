@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# BERT base with the optimizer LAMB and masked LM only. The second stage has half the learning rate.
+# Run in the project's folder: ./recipes/bert_base_lamb_wordpiece.sh [stage ...]
+
+# --- model
+MODEL=bert_base_lamb_wordpiece
+TOKENIZER=wordpiece_unidic_lite
+SUBWORDS=wordpiece
+NAME=bert_base_lamb-japanese
+OVERRIDES_512=trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate=0.000625,
+
+source recipes/run.sh

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Make pretraining data on the machines of a cluster: run_shards takes the place of xargs.
+
+# --- install
+pip install -r requirements/cluster.txt
+
+# --- Slurm
+export RUN_SHARDS="python -m tools.run_shards --scheduler slurm --scheduler_options slurm.yaml --workers 16 --cores 1 \
+    --memory 1GB --walltime 02:00:00 --"
+./recipes/bert_base_wordpiece.sh pretraining_data

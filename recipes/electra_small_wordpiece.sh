@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# ELECTRA small, 32,768 WordPiece entries. It becomes two model directories: discriminator and generator.
+# Run in the project's folder: ./recipes/electra_small_wordpiece.sh [stage ...]
+
+# --- model
+MODEL=electra_small_wordpiece
+TOKENIZER=wordpiece_unidic_lite
+SUBWORDS=wordpiece
+NAME=electra_small-japanese
+EXPERIMENT=electra/pretraining
+
+# --- stages
+[ $# -gt 0 ] || set -- corpus tokenizers pretraining_data training conversion generator
+source recipes/run.sh

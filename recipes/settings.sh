@@ -1,0 +1,26 @@
+# Sizes and places of the released recipe. Every recipe reads this file first.
+# A value from the environment wins: WORK=/data PROCESSES=32 ./recipes/bert_base_wordpiece.sh
+set -euo pipefail
+
+# --- settings
+WORK=${WORK:-.}                                   # folder for everything that the recipe reads and writes
+CC100=${CC100:-$WORK/cc-100/ja.txt.xz}
+DATE=${DATE:-20261101}                            # of the Wikipedia dump
+WIKIPEDIA=${WIKIPEDIA:-$WORK/cirrus_search_index/$DATE/index_name=jawiki_content}
+CC100_SHARDS=${CC100_SHARDS:-64}
+WIKIPEDIA_SHARDS=${WIKIPEDIA_SHARDS:-8}
+PROCESSES=${PROCESSES:-8}
+TOKENIZER_TEXT=${TOKENIZER_TEXT:-$WORK/corpus/wikipedia}
+VOCAB_SIZE=${VOCAB_SIZE:-32768}
+CC100_DUPE_FACTOR=${CC100_DUPE_FACTOR:-5}
+RUN_SHARDS=${RUN_SHARDS:-"xargs -I {} -P $PROCESSES"}
+DATA=${DATA:-$WORK/pretraining_data/$TOKENIZER}
+MODEL_DIR=${MODEL_DIR:-$WORK/model/$MODEL}
+HF_MODEL=${HF_MODEL:-$WORK/hf_model/$NAME}
+EXPERIMENT=${EXPERIMENT:-bert/pretraining}
+RUNTIME=${RUNTIME:---config_file=configs/runtime/gpu.yaml}
+OVERRIDES=${OVERRIDES:-runtime.num_gpus=8}
+CONFIG_128=${CONFIG_128:-cc-100}                  # configs/data/cc-100.yaml
+CONFIG_512=${CONFIG_512:-wikipedia}
+STEPS_128=${STEPS_128:-1000000}                   # as in these two files
+STEPS_512=${STEPS_512:-1000000}
