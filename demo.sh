@@ -1,105 +1,82 @@
 #!/usr/bin/env bash
-# The whole pipeline on the text of sample_data/, on a CPU: two tiny models, WordPiece and character, from raw text to
-# a directory that Transformers loads. Everything is written below demo/; a second run reuses what is complete.
+# Run the recipe on the text of sample_data/, on a CPU: a tiny WordPiece model and a tiny character model, from raw
+# text to a directory that Transformers loads. All output is below demo/. A second run reuses what is complete.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 ./install.sh requirements.txt
 export PATH="$PWD/.venv/bin:$PATH" TF_CPP_MIN_LOG_LEVEL=3 TF_ENABLE_ONEDNN_OPTS=0
-out=demo
-vocab_size=10000  # all that the sample text supports is 10,601 entries
-started=$SECONDS
+SECONDS=0
 
+# The sizes of the demo. recipes/settings.sh has the sizes of the released models.
+WORK=demo
+CC100=sample_data/cc100_sample.txt.xz
+WIKIPEDIA=sample_data/jawiki-sample-cirrussearch-content.json.gz
+CC100_SHARDS=4
+WIKIPEDIA_SHARDS=4
+PROCESSES=2
+TOKENIZER_TEXT="demo/corpus/*"  # the text of both corpora is just enough for 10,000 entries
+VOCAB_SIZE=10000
+CC100_DUPE_FACTOR=20
+RUNTIME=--config_file=configs/runtime/cpu.yaml
+OVERRIDES=runtime.num_gpus=0
+CONFIG_128=demo_128
+CONFIG_512=demo_512
+STEPS_128=300
+STEPS_512=60
+
+# wordpiece or character: set what recipes/bert_base_*.sh set, for the tiny model
+use() {
+    MODEL=bert_tiny_$1
+    TOKENIZER=$1_unidic_lite
+    SUBWORDS=$1
+    [ "$1" = wordpiece ] || SUBWORDS="character --vocab_has_no_subword_prefix"
+    NAME=bert-tiny-japanese-$1
+    source recipes/settings.sh
+}
+
+number=0
 step() {
-    printf '\n=== %s (%d s) ===\n' "$1" $((SECONDS - started))
+    number=$((number + 1))
+    printf '\n=== %d of 9: %s (%d s) ===\n' $number "$1" $SECONDS
 }
 
-step "1. corpus: CC-100"
-python merge_split_corpora.py --input_files sample_data/cc100_sample.txt.xz --output_dir $out/corpus/cc-100 --num_files 4
-
-step "2. corpus: Wikipedia"
-python make_corpus_wiki.py --input_file sample_data/jawiki-sample-cirrussearch-content.json.gz \
-    --output_file $out/corpus/wikipedia/corpus.txt.gz --min_sentence_length 10 --max_sentence_length 200
-python merge_split_corpora.py --input_files $out/corpus/wikipedia/corpus.txt.gz --output_dir $out/corpus/wikipedia --num_files 4
-cat $out/corpus/*/corpus_*.txt | grep -a -v '^$' > $out/corpus/corpus_sampled.txt
-
-step "3. alphabet"
-python make_alphabet_from_unidic.py --mecab_dic_type unidic_lite --output_file $out/tokenizers/alphabet/unidic_lite.txt
-
-step "4. tokenizers"
-python train_tokenizer.py --input_files $out/corpus/corpus_sampled.txt --output_dir $out/tokenizers/wordpiece \
-    --pre_tokenizer_type mecab --mecab_dic_type unidic_lite --vocab_size $vocab_size --limit_alphabet 7012 \
-    --initial_alphabet_file $out/tokenizers/alphabet/unidic_lite.txt --num_unused_tokens 10 --wordpieces_prefix '##'
-mkdir -p $out/tokenizers/character
-head -n 7027 $out/tokenizers/wordpiece/vocab.txt > $out/tokenizers/character/vocab.txt
-
-# name, flags of the tokenization: shards 01 to 03 for training, 04 held out for validation
-data() {
-    local name=$1 corpus records flags
-    for corpus in cc-100 wikipedia; do
-        records=$out/pretraining_data/$name/$corpus
-        flags=(--vocab_file $out/tokenizers/$name/vocab.txt --word_tokenizer_type mecab --mecab_dic_type unidic_lite
-            --do_whole_word_mask --gzip_compress --use_v2_feature_names --masked_lm_prob 0.15 "${@:2}")
-        if [ $corpus = cc-100 ]; then
-            flags+=(--max_seq_length 128 --max_predictions_per_seq 19 --dupe_factor 20)
-        else
-            flags+=(--max_seq_length 512 --max_predictions_per_seq 76 --dupe_factor 30)
-        fi
-        seq -f %02g 1 3 | xargs -L 1 -I {} -P 2 python create_pretraining_data.py --input_file $out/corpus/$corpus/corpus_{}.txt \
-            --output_file $records/pretraining_data_{}.tfrecord.gz "${flags[@]}"
-        python create_pretraining_data.py --input_file $out/corpus/$corpus/corpus_04.txt \
-            --output_file $records/validation/pretraining_data_04.tfrecord.gz "${flags[@]}"
-    done
+# The trainer prints much. All of it goes to a file, its steps to the terminal.
+steps() {
+    mkdir -p "$MODEL_DIR"
+    tee "$MODEL_DIR/train.log" | { grep --line-buffered -oE '^ ?(train|eval) \|.*steps/sec: +[0-9.]+' || true; }
 }
 
-step "5. pretraining data: WordPiece"
-data wordpiece --subword_tokenizer_type wordpiece
-step "6. pretraining data: character"
-data character --subword_tokenizer_type character --vocab_has_no_subword_prefix
-
-# name, corpus, data configuration, last step, further overrides; the trainer's whole output goes to a log file
-train() {
-    local name=$1 corpus=$2 config=$3 last_step=$4 more=${5:-}
-    local records=$out/pretraining_data/$name/$corpus model_dir=$out/model/$name/$corpus
-    if [ -e "$model_dir/ckpt-$last_step.index" ]; then
-        echo "skipped: $model_dir/ckpt-$last_step"
-        return
+report() {
+    code=$?
+    if [ $code != 0 ]; then
+        echo "demo.sh: error: step $number failed. Training prints into demo/model/*/train.log." \
+            "Fix the cause and run ./demo.sh again. If demo/ is from another version, remove it first." >&2
     fi
-    mkdir -p "$model_dir"
-    python run_pretraining.py --experiment=bert/pretraining --mode=train_and_eval --model_dir="$model_dir" \
-        --config_file="configs/data/$config.yaml" --config_file="configs/model/bert_tiny_$name.yaml" \
-        --config_file=configs/runtime/cpu.yaml \
-        --params_override="${more}task.train_data.input_path=$records/pretraining_data_*.tfrecord.gz,task.validation_data.input_path=$records/validation/*.tfrecord.gz" \
-        2>&1 | tee "$model_dir/train.log" | losses || {
-            tail -n 5 "$model_dir/train.log" >&2
-            echo "demo.sh: error: training failed; see $model_dir/train.log" >&2
-            exit 1
-        }
 }
+trap report EXIT
 
-# One line for each report of the trainer, which gives it twice: step, speed, masked LM loss.
-losses() {
-    sed -u -n -E "s/np\.float32\(([^)]*)\)/\1/g
-        /^ ?(train|eval) \|.*steps\/sec/{s/ *\| output: *//;h}
-        /'lm_example_loss'/{s/.*: ([0-9.]{1,6}).*/masked LM loss \1/;H;s/.*//;x;/^ ?(train|eval)/{s/\n/ | /;p}}"
-}
-
-for name in wordpiece character; do
-    step "7. training $name: sequences of 128 tokens"
-    train $name cc-100 demo_128 300
-    step "8. training $name: sequences of 512 tokens, from the first stage"
-    train $name wikipedia demo_512 60 "task.init_checkpoint=$out/model/$name/cc-100/ckpt-300,"
-    step "9. conversion $name"
-    python convert_tf2_checkpoint_to_all_frameworks.py --tf_checkpoint_path $out/model/$name/wikipedia/ckpt-60 \
-        --tf_config_file model_configs/bert_tiny_$name/config.json --output_path $out/hf_model/bert-tiny-japanese-$name \
-        --vocab_file $out/tokenizers/$name/vocab.txt --hf_config_dir hf_model_configs/bert_tiny_$name --overwrite
+use wordpiece
+step "corpus"
+source recipes/corpus.sh
+step "tokenizers"
+source recipes/tokenizers.sh
+for tokens in wordpiece character; do
+    use $tokens
+    step "pretraining data, $tokens"
+    source recipes/pretraining_data.sh
+    step "training, $tokens: 300 steps of 128 tokens, 60 steps of 512 tokens"
+    source recipes/training.sh 2>&1 | steps
+    grep -A 99 '^.*; last values' "$MODEL_DIR/train.log" || true
+    step "conversion, $tokens"
+    source recipes/conversion.sh
 done
 
-step "10. fill-mask"
-python - $out/hf_model/bert-tiny-japanese-* << 'EOF'
+step "fill-mask"
+python - demo/hf_model/bert-tiny-japanese-* << 'END'
 import sys
 
-from transformers import pipeline, logging
+from transformers import logging, pipeline
 
 logging.set_verbosity_error()
 for directory in sys.argv[1:]:
@@ -107,5 +84,14 @@ for directory in sys.argv[1:]:
     fill_mask = pipeline("fill-mask", model=directory, tokenizer=directory, top_k=5)
     for sentence in ["日本の首都は[MASK]です。", "毎朝、[MASK]を飲んでから仕事を始める。", "この橋は川[MASK]かかっている。"]:
         print(f"  {sentence}", " ".join(f"{p['token_str']} ({p['score']:.3f})" for p in fill_mask(sentence)))
-EOF
-printf '\nDone in %d s. The models are tiny and the text is small: this shows that every stage works, not what a model can do.\n' $((SECONDS - started))
+END
+
+cat << END
+
+Done in $SECONDS s. The models are tiny and the text is small: the demo shows that every stage works.
+  demo/corpus, demo/tokenizers, demo/pretraining_data    the data
+  demo/model/bert_tiny_*/                                checkpoints, train.log, curves.png
+  demo/hf_model/bert-tiny-japanese-*/                    the models, for Hugging Face Transformers
+Next: ./recipes/bert_base_wordpiece.sh trains the released model, ./recipes/my_domain.sh continues it on your text.
+README.md says what each stage needs.
+END

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Make .venv with the given requirement files (default: requirements.txt). Does nothing if they are installed already.
-# VENV=.venv-transformers4 ./install.sh requirements/transformers4.txt makes another one, with Transformers 4.
+# Install requirement files (default: requirements.txt) into .venv. A file that is installed already is skipped.
+# Other environments: VENV=.venv-transformers4 ./install.sh requirements/transformers4.txt
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -11,7 +11,7 @@ if ! command -v "$python" > /dev/null; then
     python=python3
 fi
 if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
-    echo "install.sh: error: $("$python" --version) found, expected Python 3.11; set PYTHON=/path/to/python3.11" >&2
+    echo "install.sh: error: found $("$python" --version). Expected Python 3.11. Set PYTHON=/path/to/python3.11." >&2
     exit 1
 fi
 
@@ -20,8 +20,19 @@ for file in "${files[@]}"; do
     if [ -e "$stamp" ]; then
         continue
     fi
+    started=$SECONDS log=$venv/install.log
     [ -x "$venv/bin/pip" ] || "$python" -m venv "$venv"
-    echo "installing $file into $venv (the first time about 5 GB and two to five minutes)"
-    "$venv/bin/pip" install --disable-pip-version-check --progress-bar off -r "$file"
+    case $file in
+        requirements.txt) size=", about 5 GB, 2 to 5 minutes" ;;
+        *) size="" ;;
+    esac
+    printf 'Installing %s into %s%s ... ' "$file" "$venv" "$size"
+    if ! "$venv/bin/pip" install --disable-pip-version-check --progress-bar off -r "$file" > "$log" 2>&1; then
+        printf 'failed\n'
+        tail -n 3 "$log" >&2
+        echo "install.sh: error: pip could not install $file. See $log. Run ./install.sh again when the cause is gone." >&2
+        exit 1
+    fi
     touch "$stamp"
+    echo "done in $((SECONDS - started)) s ($(du -sh "$venv" | cut -f 1) now, log in $log)"
 done

@@ -1,4 +1,4 @@
-"""How much time, memory and disk the whole recipe takes on 8, 32 and 256 cores: the tables of the README.
+"""How much time, memory and disk the whole recipe takes on 8, 32 and 256 cores: the tables of docs/sizing.md.
 
 All figures are computed from `measurements/sizing.json`, which `--measure` writes: every stage runs on a slice of real
 text, and CPU time, memory, instances and bytes are scaled to the size of the corpora. What else goes in are facts
@@ -27,7 +27,7 @@ MEASUREMENTS = ROOT / "benchmarks" / "measurements" / "sizing.json"
 CORES = (8, 32, 256)
 GB = 1e9
 
-# Facts of the corpora: megabytes of text, shards of the README's commands.
+# Facts of the corpora: megabytes of text, shards of recipes/settings.sh.
 CORPORA = {"CC-100": (74_300, 64), "Wikipedia": (4_900, 8)}
 SENTENCES_FOR_TOKENIZER = 10_000_000
 DUMP_MEGABYTES = 9_000  # .bz2

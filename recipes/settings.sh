@@ -14,9 +14,9 @@ TOKENIZER_TEXT=${TOKENIZER_TEXT:-$WORK/corpus/wikipedia}
 VOCAB_SIZE=${VOCAB_SIZE:-32768}
 CC100_DUPE_FACTOR=${CC100_DUPE_FACTOR:-5}
 RUN_SHARDS=${RUN_SHARDS:-"xargs -I {} -P $PROCESSES"}
-DATA=${DATA:-$WORK/pretraining_data/$TOKENIZER}
-MODEL_DIR=${MODEL_DIR:-$WORK/model/$MODEL}
-HF_MODEL=${HF_MODEL:-$WORK/hf_model/$NAME}
+DATA=$WORK/pretraining_data/$TOKENIZER
+MODEL_DIR=$WORK/model/$MODEL
+HF_MODEL=$WORK/hf_model/$NAME
 EXPERIMENT=${EXPERIMENT:-bert/pretraining}
 RUNTIME=${RUNTIME:---config_file=configs/runtime/gpu.yaml}
 OVERRIDES=${OVERRIDES:-runtime.num_gpus=8}

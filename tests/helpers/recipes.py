@@ -10,7 +10,7 @@ from tests.helpers.places import ROOT
 
 RECIPES = ROOT / "recipes"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-QUOTE = re.compile(r"^<!-- recipes/(\S+): (.+) -->\n(?:```sh\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
+QUOTE = re.compile(r"^<!-- recipes/(\S+): ([^\n]+) -->\n(?:```sh\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
 
 
 def section(file: str, name: str) -> str:
