@@ -41,10 +41,11 @@ step() {
     printf '\n=== %d of 9: %s (%d s) ===\n' $number "$1" $SECONDS
 }
 
-# The trainer prints much. All of it goes to a file, its steps to the terminal.
+# The trainer prints much. All of it goes to a file. Its steps and the last values of its curves go to the terminal.
 steps() {
+    local shown='^ ?(train|eval) \|.*steps/sec: +[0-9.]+|^.*; last values$|^  .* \((train|validation)\): .*'
     mkdir -p "$MODEL_DIR"
-    tee "$MODEL_DIR/train.log" | { grep --line-buffered -oE '^ ?(train|eval) \|.*steps/sec: +[0-9.]+' || true; }
+    tee -a "$MODEL_DIR/train.log" | { grep --line-buffered -oE "$shown" || true; }
 }
 
 report() {
@@ -66,8 +67,8 @@ for tokens in wordpiece character; do
     step "pretraining data, $tokens"
     source recipes/pretraining_data.sh
     step "training, $tokens: 300 steps of 128 tokens, 60 steps of 512 tokens"
+    [ ! -e "$MODEL_DIR/wikipedia/ckpt-$STEPS_512.index" ] || echo "skipped: $MODEL_DIR, complete"
     source recipes/training.sh 2>&1 | steps
-    grep -A 99 '^.*; last values' "$MODEL_DIR/train.log" || true
     step "conversion, $tokens"
     source recipes/conversion.sh
 done
@@ -79,6 +80,7 @@ import sys
 from transformers import logging, pipeline
 
 logging.set_verbosity_error()
+logging.disable_progress_bar()
 for directory in sys.argv[1:]:
     print(directory, flush=True)
     fill_mask = pipeline("fill-mask", model=directory, tokenizer=directory, top_k=5)

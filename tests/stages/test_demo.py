@@ -19,6 +19,7 @@ PROJECT = (
     "model_configs",
     "hf_model_configs",
     "sample_data",
+    "recipes",
 )
 
 
@@ -34,13 +35,16 @@ def test_the_demo_runs_and_a_second_run_reuses_what_is_complete(tmp_path):
     assert "Done in" in first
     assert first.count("[MASK]") == 6
     assert first.count("eval | step:    300") == 2
+    assert first.count("360 steps; last values") == 2
+    assert first.count("=== ") == 9
     written = {
         path: path.stat().st_mtime_ns
         for path in (tmp_path / "demo").rglob("*")
-        if path.suffix in (".gz", ".h5", ".index")
+        if path.suffix in (".gz", ".h5", ".index", ".txt")
     }
     second = run_demo(tmp_path)
     assert second.count("skipped: ") > 20
+    assert "| step:" not in second
     assert written == {path: path.stat().st_mtime_ns for path in written}
 
 
