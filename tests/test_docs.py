@@ -1,13 +1,15 @@
-"""Every command of the README: the data stages run, on the sample text; the others are parsed and loaded."""
+"""Every command of README.md, docs/ and recipes/, every link, every quote.
 
-import argparse
+The data stages run, on the sample text. All other commands run with stand-ins for the programs they call, and the
+scripts' own parsers read the arguments. Model Garden's parser loads the training commands.
+"""
+
+import ast
 import bz2
 import gzip
-import importlib
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -16,73 +18,80 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.places import ROOT
+from tests.helpers.recipes import (
+    BLOCK,
+    PAGES,
+    QUOTE,
+    RECIPES,
+    blocks,
+    calls,
+    make_workplace,
+    parse,
+    script_calls,
+    section,
+    training_parameters,
+    with_quotes,
+)
 from tests.test_configs import with_tensorflow
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECIPE_MODELS = [f"bert_{size}_{tokens}" for size in ("base", "large") for tokens in ("wordpiece", "character")]
+OTHER_MODELS = ["albert_base", "bert_base_lamb", "bert_base_talking_heads", "electra_small", "electra_base"]
+MODELS = [*RECIPE_MODELS, *(f"{name}_wordpiece" for name in OTHER_MODELS)]
+# Stages that only some models have or that a user names.
+EXTRA_STAGES = ("earlier_tokenizers", "generator", "publication")
+STAGES = ("corpus", "tokenizers", "pretraining_data", "training", "conversion", *EXTRA_STAGES)
+OTHERS = {
+    "download",
+    "cpu",
+    "several_machines",
+    "tpu",
+    "cluster",
+    "my_domain",
+    "my_domain_words",
+    "jglue",
+    "finetuning",
+}
+# Recipes that are neither a model nor a stage, and how many programs they call.
+EXPECTED_CALLS = {
+    "download": 18,
+    "cpu": 3,
+    "several_machines": 3,
+    "tpu": 7,
+    "cluster": 5,
+    "my_domain": 13,
+    "my_domain_words": 2,
+    "jglue": 4,
+    "finetuning": 6,
+    "settings": 0,
+}
+FEW_SHARDS = {"CC100_SHARDS": "3", "WIKIPEDIA_SHARDS": "2"}
 
-# Real sizes -> those of the sample text.
-SMALL = [
-    (r"--num_files (64|8)\b", "--num_files 4"),
-    (r"seq -f %02g 1 (64|8)\b", "seq -f %02g 1 4"),
-    (r"pretraining_data_(64|08)\b", "pretraining_data_04"),
-    (r"--vocab_size (32768 --limit_alphabet 6129|32000)\b", "--vocab_size 3000"),
-    (r"--vocab_size 32768\b", "--vocab_size 8500"),
-    (r"-P 8\b", "-P 2"),
-    (r"--num_workers 8\b", "--num_workers 2"),
-    (r"--dupe_factor 30\b", "--dupe_factor 5"),
-]
-# What the sample cannot give: the network, the source of UniDic, NEologd.
-NOT_HERE = ("curl ", "lex.csv", "neologd")
+# Sizes of the sample text.
+SMALL = {"CC100_SHARDS": "4", "WIKIPEDIA_SHARDS": "4", "PROCESSES": "2", "VOCAB_SIZE": "8500"}
+SMALL_VOCAB = (r"--vocab_size (32768 --limit_alphabet 6129|32000)\b", "--vocab_size 3000")
+# What the sample cannot give: the source of UniDic, NEologd.
+NOT_HERE = ("lex.csv", "neologd")
+OLD_DUMP = "jawiki-20230102-cirrussearch-content.json.gz"
+DATA_PAGES = ("corpus", "tokenizers", "pretraining_data")
 
 
-def section(title: str) -> str:
-    """Text of a section of the README, up to the next heading."""
-    start = README.index(f"{title}\n")
-    end = re.search(r"^#{2,3} ", README[start + len(title) :], re.MULTILINE)
-    return README[start : start + len(title) + end.start()] if end else README[start:]
-
-
-def commands(text: str) -> list[str]:
-    """Commands of all shell blocks; a command goes on after a backslash, a loop up to its `done`."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    found: list[str] = []
-    for block in blocks:
-        for line in block.replace("\\\n", " ").split("\n"):
-            if found and found[-1].startswith("for ") and not found[-1].endswith("\ndone"):
-                found[-1] += f"\n{line}"
-            elif line and not line.startswith("#"):
-                found.append(line)
-    return found
-
-
-def script_calls(text: str) -> list[list[str]]:
-    """Arguments of every `python SCRIPT.py ...` and `python -m tools.NAME ...`, the name of the module first."""
-    calls = [
-        shlex.split(command[command.index("python ") :].removesuffix("\ndone"), comments=True)
-        for command in commands(text)
-        if ".py" in command or "python -m tools." in command
-    ]
-    return [call[2:] if call[1] == "-m" else [call[1].removesuffix(".py"), *call[2:]] for call in calls]
+@pytest.fixture
+def workplace(tmp_path) -> Path:
+    return make_workplace(tmp_path)
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory) -> Path:
-    """A directory in which the README's commands find the scripts and, under its names, the sample text."""
-    place = tmp_path_factory.mktemp("readme")
-    for path in [
-        *ROOT.glob("*.py"),
-        ROOT / "tools",
-        ROOT / "japanese_bert",
-        ROOT / "hf_model_configs",
-        ROOT / "model_configs",
-    ]:
+def place(tmp_path_factory) -> Path:
+    """A folder with our scripts and, under the names of the real one, the sample text."""
+    place = tmp_path_factory.mktemp("recipe")
+    folders = ("tools", "japanese_bert", "recipes", "hf_model_configs", "model_configs")
+    for path in [*ROOT.glob("*.py"), *(ROOT / name for name in folders)]:
         (place / path.name).symlink_to(path)
     (place / "cc-100").mkdir()
     shutil.copy(ROOT / "sample_data" / "cc100_sample.txt.xz", place / "cc-100" / "ja.txt.xz")
-    old_dump = ROOT / "sample_data" / "jawiki-sample-cirrussearch-content.json.gz"
-    shutil.copy(old_dump, place / "jawiki-20230102-cirrussearch-content.json.gz")
-    write_new_layout(old_dump, place / "cirrus_search_index" / "20261101" / "index_name=jawiki_content")
+    shutil.copy(ROOT / "sample_data" / "jawiki-sample-cirrussearch-content.json.gz", place / OLD_DUMP)
+    write_new_layout(place / OLD_DUMP, place / "cirrus_search_index" / "20261101" / "index_name=jawiki_content")
+    run("./recipes/bert_base_wordpiece.sh corpus tokenizers", place)
     return place
 
 
@@ -98,112 +107,270 @@ def write_new_layout(old_dump: Path, directory: Path) -> None:
     (directory / "jawiki_content-20261101-00000.json.bz2").write_bytes(bz2.compress(text.encode("utf-8")))
 
 
-def run(command: str, place: Path) -> None:
-    for pattern, small in SMALL:
-        command = re.sub(pattern, small, command)
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+def run(command: str, place: Path) -> str:
+    environment = os.environ | SMALL | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     process = subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", command],
         cwd=place,
         env=environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         encoding="utf-8",
     )
-    assert process.returncode == 0, f"{command}\n{process.stderr}"
+    assert process.returncode == 0, f"{command}\n{process.stdout}"
+    return process.stdout
 
 
-def test_data_stages_run_as_written(workplace):
-    for title in ("### 1. Corpus", "### 2. Tokenizers", "### 3. Pretraining data"):
-        for command in commands(section(title)):
-            if not any(word in command for word in NOT_HERE):
-                # The second layout is the same text under the same name.
-                again = " --overwrite" if "--input_file 'cirrus_search_index" in command else ""
-                run(command + again, workplace)
-    for tokens, vocab_size in (("wordpiece", 8_500), ("character", 7_027)):
-        vocab = (workplace / "tokenizers" / f"{tokens}_unidic_lite" / "vocab.txt").read_text(encoding="utf-8")
-        assert vocab.count("\n") == vocab_size
-        for corpus, last in (("cc-100", 4), ("wikipedia", 4)):
-            records = workplace / "pretraining_data" / f"{tokens}_unidic_lite" / corpus
-            names = [f"pretraining_data_{number:02}.tfrecord.gz" for number in range(1, last)]
-            assert sorted(path.name for path in records.glob("*.gz")) == names
-            assert (records / "validation" / f"pretraining_data_{last:02}.tfrecord.gz.json").is_file()
+class TestDataStages:
+    """The real stages, on the sample text under the names of the real one."""
+
+    def test_recipes_run_as_written(self, place):
+        for tokens, vocab_size in (("wordpiece", 8_500), ("character", 7_027)):
+            run(f"./recipes/bert_base_{tokens}.sh corpus tokenizers pretraining_data", place)
+            vocab = (place / "tokenizers" / f"{tokens}_unidic_lite" / "vocab.txt").read_text(encoding="utf-8")
+            assert vocab.count("\n") == vocab_size
+            for corpus in ("cc-100", "wikipedia"):
+                data = place / "pretraining_data" / f"{tokens}_unidic_lite" / corpus
+                names = [f"pretraining_data_{number:02}.tfrecord.gz" for number in range(1, 4)]
+                assert sorted(path.name for path in data.glob("*.gz")) == names
+                assert sorted(path.name for path in (data / "validation").iterdir()) == [
+                    "pretraining_data_04.tfrecord.gz",
+                    "pretraining_data_04.tfrecord.gz.json",
+                ]
+
+    def test_commands_that_are_in_pages_alone_run_as_written(self, place):
+        commands = [command for name in DATA_PAGES for command in blocks(ROOT / "docs" / f"{name}.md", "sh")]
+        commands = [command for command in commands if not any(word in command for word in NOT_HERE)]
+        assert len(commands) == 4
+        for command in commands:
+            # The dump in the old layout would give the same file.
+            run(command.replace("--output_file corpus/wikipedia", "--output_file corpus/old_layout"), place)
+        assert len((place / "corpus" / "wikipedia" / "corpus_sampled.txt").read_text(encoding="utf-8")) > 10_000
+
+    def test_earlier_tokenizers_run_as_written(self, place):
+        for family in ("v2", "v1"):
+            run("WORK=.\n" + re.sub(*SMALL_VOCAB, section("earlier_tokenizers.sh", family)), place)
+            for tokens in ("wordpiece", "character"):
+                assert (place / "tokenizers" / f"{tokens}_{family}" / "vocab.txt.json").is_file()
 
 
-def test_every_script_call_is_accepted():
-    calls = script_calls(README)
-    assert len(calls) == 48
-    for script, *arguments in calls:
-        if not script.startswith("benchmarks/"):
-            parser: argparse.ArgumentParser = importlib.import_module(script).get_parser()
-            parser.parse_args(arguments)  # exits where a flag is unknown, wrong or missing
+class TestRecipes:
+    def test_there_are_no_others(self):
+        expected = {*MODELS, *STAGES, *EXPECTED_CALLS, "run", "slurm_job"}
+        assert {path.stem for path in RECIPES.iterdir()} == expected
+
+    @pytest.mark.parametrize("model", MODELS)
+    def test_every_call_of_a_model_is_accepted(self, model, workplace):
+        found = script_calls(calls(f"./recipes/{model}.sh", workplace, **FEW_SHARDS))
+        for call in found:
+            parse(call)
+        scripts = [call[0] for call in found]
+        assert scripts[:5] == [
+            "merge_split_corpora",
+            "make_corpus_wiki",
+            "merge_split_corpora",
+            "make_alphabet_from_unidic",
+            "train_tokenizer",
+        ]
+        assert scripts[5:10] == ["create_pretraining_data"] * 5
+        convert = ["convert_tf2_checkpoint_to_all_frameworks"]
+        after = [] if "talking_heads" in model else [*convert, "tools.check_tokenizer"]
+        after += convert if "electra" in model else []
+        assert scripts[10:] == ["run_pretraining", "run_pretraining", "tools.plot_training_curves", *after]
+
+    @pytest.mark.parametrize("name", EXPECTED_CALLS)
+    def test_every_call_of_the_others_is_accepted(self, name, workplace):
+        (workplace / "corpus" / "my_domain").mkdir()
+        found = calls(
+            "NAME=name MODEL=model TOKENIZER=tokenizer\n" + f"source recipes/{name}.sh", workplace, **FEW_SHARDS
+        )
+        for call in script_calls(found):
+            parse(call)
+        assert len(found) == EXPECTED_CALLS[name]
+
+    @pytest.mark.parametrize("stage", EXTRA_STAGES)
+    def test_every_call_of_a_stage_is_accepted(self, stage, workplace):
+        found = calls(f"./recipes/bert_large_character.sh {stage}", workplace)
+        for call in script_calls(found):
+            parse(call)
+        assert len(found) == (1 if stage == "generator" else 2)
+
+    def test_a_finished_training_is_skipped(self, workplace):
+        for stage in ("cc-100", "wikipedia"):
+            (workplace / "model" / "bert_base_wordpiece" / stage).mkdir(parents=True)
+            (workplace / "model" / "bert_base_wordpiece" / stage / "ckpt-1000000.index").touch()
+        found = script_calls(calls("./recipes/bert_base_wordpiece.sh training", workplace))
+        assert [call[0] for call in found] == ["tools.plot_training_curves"]
+
+    def test_a_failed_stage_ends_the_recipe(self, workplace):
+        (workplace / "bin" / "python").write_text("#!/bin/bash\nexit 1\n", encoding="utf-8")
+        with pytest.raises(AssertionError):
+            calls("./recipes/bert_base_wordpiece.sh corpus", workplace)
 
 
-def test_scripts_are_all_in_the_readme_and_no_others():
-    tree = section("## Tree")
-    scripts = {path.name for path in [*ROOT.glob("*.py"), *(ROOT / "tools").glob("*.py")]}
-    assert set(re.findall(r"^ *(\w+\.py)", tree, re.MULTILINE)) == scripts
-    folders = {path.name for path in (ROOT / "japanese_bert").iterdir() if path.name != "__pycache__" and path.is_dir()}
-    assert set(re.findall(r"^  (\w+)/", tree, re.MULTILINE)) == folders
-
-
-def training_calls() -> list[str]:
-    found = [command for command in commands(section("### 4. Training")) if "run_pretraining.py" in command]
-    return [command[command.index("python ") :] for command in found]
+# The commands of the released models, as users have them in their notes.
+TOKENIZE = "--word_tokenizer_type mecab --mecab_dic_type unidic_lite --do_whole_word_mask --gzip_compress"
+RELEASED = {
+    "merge_split_corpora": [
+        "--input_files ./cc-100/ja.txt.xz --output_dir ./corpus/cc-100 --num_files 64",
+        "--input_files ./corpus/wikipedia/corpus.txt.gz --output_dir ./corpus/wikipedia --num_files 8",
+    ],
+    "train_tokenizer": [
+        "--input_files ./corpus/corpus_sampled.txt --output_dir ./tokenizers/wordpiece_unidic_lite"
+        " --pre_tokenizer_type mecab --mecab_dic_type unidic_lite --vocab_size 32768 --limit_alphabet 7012"
+        " --initial_alphabet_file ./tokenizers/alphabet/unidic_lite.txt --num_unused_tokens 10 --wordpieces_prefix ##"
+    ],
+}
+RECORDS = {
+    "wordpiece": "--subword_tokenizer_type wordpiece",
+    "character": "--subword_tokenizer_type character --vocab_has_no_subword_prefix",
+}
+LENGTHS = {
+    "cc-100": "--max_seq_length 128 --max_predictions_per_seq 19 --dupe_factor 5",
+    "wikipedia": "--max_seq_length 512 --max_predictions_per_seq 76 --dupe_factor 30",
+}
 
 
 @pytest.mark.parametrize("model", RECIPE_MODELS)
-@pytest.mark.parametrize("number", range(6))
+def test_commands_are_those_of_the_released_models(model, workplace):
+    found = script_calls(calls(f"./recipes/{model}.sh", workplace))
+    for script, expected in RELEASED.items():
+        assert [parse(call) for call in found if call[0] == script] == [
+            parse([script, *arguments.split()]) for arguments in expected
+        ]
+    tokens = model.split("_")[-1]
+    data = f"./pretraining_data/{tokens}_unidic_lite"
+    expected = []
+    for corpus, last in (("cc-100", 64), ("wikipedia", 8)):
+        for number in range(1, last + 1):
+            folder = f"{data}/{corpus}/validation" if number == last else f"{data}/{corpus}"
+            expected.append(
+                f"--input_file ./corpus/{corpus}/corpus_{number:02}.txt"
+                f" --vocab_file ./tokenizers/{tokens}_unidic_lite/vocab.txt"
+                f" --output_file {folder}/pretraining_data_{number:02}.tfrecord.gz {TOKENIZE} --use_v2_feature_names"
+                f" --masked_lm_prob 0.15 {RECORDS[tokens]} {LENGTHS[corpus]}"
+            )
+    script = "create_pretraining_data"
+    made = sorted((call for call in found if call[0] == script), key=lambda call: call[call.index("--input_file") + 1])
+    assert [parse(call) for call in made] == [parse([script, *arguments.split()]) for arguments in expected]
+
+
+RUNTIMES = {
+    "": "mirrored",
+    "cpu.sh": "one_device",
+    "several_machines.sh": "multi_worker_mirrored",
+    "tpu.sh": "tpu",
+}
+
+
+@pytest.mark.parametrize("model", RECIPE_MODELS)
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("number", [0, 1])
 class TestTraining:
     pytestmark = with_tensorflow
 
-    def test_command_loads(self, number, model):
-        from official.core import train_utils
-        from official.nlp.configs import pretraining_experiments  # noqa: F401
-
-        import run_pretraining
-
-        tokenizer = f"{model.split('_')[-1]}_unidic_lite"
-        variables = {"MODEL": model, "TOKENIZER": tokenizer, "DATA": f"pretraining_data/{tokenizer}"}
-        command = re.sub(r"\$([A-Z]+)", lambda name: variables[name[1]], training_calls()[number])
-        flags = run_pretraining.get_parser().parse_args(shlex.split(command)[2:])
-        flags.config_file = [str(ROOT / name) for name in flags.config_file]
-        parameters = train_utils.parse_configuration(run_pretraining.parse_options(flags), print_return=False)
-        stage = "wikipedia" if "model/$MODEL/wikipedia" in training_calls()[number] else "cc-100"
+    def test_command_loads(self, number, runtime, model, workplace):
+        command = section(runtime, "training") if runtime else "./recipes/bert_base_wordpiece.sh training"
+        call = script_calls(calls(command.replace("bert_base_wordpiece", model), workplace))[number]
+        parameters = training_parameters(call)
+        stage = ("cc-100", "wikipedia")[number]
+        tokens = model.split("_")[-1]
+        data = f"./pretraining_data/{tokens}_unidic_lite/{stage}"
         assert parameters.task.train_data.seq_length == {"cc-100": 128, "wikipedia": 512}[stage]
-        assert parameters.task.train_data.input_path == f"{variables['DATA']}/{stage}/pretraining_data_*.tfrecord.gz"
-        assert "validation" in parameters.task.validation_data.input_path
-        assert (
-            parameters.task.model.encoder.bert.vocab_size
-            == {"wordpiece": 32768, "character": 7027}[model.split("_")[-1]]
-        )
-        assert bool(parameters.task.init_checkpoint) == (stage == "wikipedia")
+        assert parameters.task.train_data.input_path == f"{data}/pretraining_data_*.tfrecord.gz"
+        assert parameters.task.validation_data.input_path == f"{data}/validation/*.tfrecord.gz"
+        assert parameters.task.model.encoder.bert.vocab_size == {"wordpiece": 32768, "character": 7027}[tokens]
+        start = f"./model/{model}/cc-100/ckpt-1000000" if stage == "wikipedia" else ""
+        assert parameters.task.init_checkpoint == start
+        assert parameters.runtime.distribution_strategy == RUNTIMES[runtime]
 
 
-def test_six_training_commands():
-    assert len(training_calls()) == 6
-
-
-def test_slurm_job_tells_every_task_of_the_others(tmp_path):
-    """With stand-ins for Slurm's commands and for Python."""
-    job = re.search(r"^```bash\n(.*?)^```", section("### 4. Training"), re.DOTALL | re.MULTILINE)[1]
+def test_slurm_job_tells_every_task_of_the_others(workplace):
+    """Slurm's commands are stand-ins."""
     programs = {
         "scontrol": "printf 'node1\\nnode2\\n'",
         "srun": 'for rank in 0 1; do SLURM_PROCID=$rank "${@:2}"; done',
-        "python": 'echo "$TF_CONFIG"; printf "%s\\n" "$@"',
     }
     for name, text in programs.items():
-        (tmp_path / name).write_text(f"#!/bin/bash\n{text}\n", encoding="utf-8")
-        (tmp_path / name).chmod(0o755)
-    job = job.replace("source .venv/bin/activate\n", "")
-    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_NODELIST": "node[1-2]"}
-    process = subprocess.run(["bash", "-e", "-c", job], env=environment, capture_output=True, encoding="utf-8")
-    assert process.returncode == 0, process.stderr
-    lines = process.stdout.split("\n")[:-1]
-    tasks = [lines[: len(lines) // 2], lines[len(lines) // 2 :]]
-    for index, (config, script, *arguments) in enumerate(tasks):
-        workers = ["node1:12345", "node2:12345"]
-        assert json.loads(config) == {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-        flags = importlib.import_module(script.removesuffix(".py")).get_parser().parse_args(arguments)
-        assert flags.model_dir == "model/bert_base_wordpiece/cc-100"
-        assert "=pretraining_data/wordpiece_unidic_lite/cc-100/pretraining_data_*.tfrecord.gz" in flags.params_override
+        (workplace / "bin" / name).write_text(f"#!/bin/bash\n{text}\n", encoding="utf-8")
+        (workplace / "bin" / name).chmod(0o755)
+    found = calls("./recipes/slurm_job.sh", workplace, SLURM_JOB_NODELIST="node[1-2]")
+    trainings = [call for call in found if "run_pretraining.py" in call]
+    assert len(trainings) == 4
+    for number, call in enumerate(trainings):
+        workers, task = ["node1:12345", "node2:12345"], {"type": "worker", "index": number // 2}
+        assert json.loads(call[0]) == {"cluster": {"worker": workers}, "task": task}
+        flags = parse(script_calls([call])[0])
+        stage = ("cc-100", "wikipedia")[number % 2]
+        assert flags.model_dir == f"./model/bert_base_wordpiece/{stage}"
+        data = f"=./pretraining_data/wordpiece_unidic_lite/{stage}/pretraining_data_*.tfrecord.gz"
+        assert data in flags.params_override
         assert len(flags.config_file) == 3
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+class TestPages:
+    def test_every_command_is_accepted(self, page, workplace):
+        """A block that starts with a recipe or a stage runs whole, with stand-ins."""
+        for block in blocks(page, "sh"):
+            if page.stem not in DATA_PAGES or "./recipes/" in block:
+                runnable = re.sub(r"^source .*activate$|^sudo ", "", block, flags=re.MULTILINE)
+                for call in script_calls(calls(runnable, workplace, **FEW_SHARDS)):
+                    parse(call)
+
+    def test_commands_are_in_blocks_of_sh(self, page):
+        """So that no command escapes the tests."""
+        text = page.read_text(encoding="utf-8")
+        assert {name for name, _ in BLOCK.findall(text)} <= {"sh", "yaml", "python", "json", ""}
+        for name, block in BLOCK.findall(text):
+            assert name == "sh" or not re.search(r"^(\$ ?)?python |^\./recipes", block, re.MULTILINE)
+
+    def test_python_is_python(self, page):
+        for block in blocks(page, "python"):
+            ast.parse(block)
+
+    def test_quotes_are_as_in_the_recipes(self, page):
+        text = page.read_text(encoding="utf-8")
+        assert with_quotes(text) == text, "run python -m tests.helpers.recipes"
+        assert text.count("<!-- recipes/") == len(QUOTE.findall(text))
+
+    def test_commands_of_a_recipe_are_quoted_not_copied(self, page):
+        recipes = "\n".join(path.read_text(encoding="utf-8") for path in sorted(RECIPES.iterdir()))
+        for block in blocks(page, "sh"):
+            long = [line for line in block.split("\n") if len(line) > 60 and line in recipes.split("\n")]
+            assert not long
+
+    def test_every_link_leads_somewhere(self, page):
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)):
+            if not target.startswith("https://"):
+                file, _, anchor = target.partition("#")
+                path = (page.parent / file) if file else page
+                assert path.exists(), target
+                assert not anchor or anchor in anchors(path), target
+
+    def test_length_and_purpose(self, page):
+        lines = page.read_text(encoding="utf-8").split("\n")
+        assert len(lines) <= (250 if page.parent == ROOT else 300)
+        assert lines[0].startswith("# ") and lines[2].startswith(("This page ", "This is ", "Pretrain "))
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives the headings of a page."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_table_of_contents_has_every_page():
+    text = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\]\((\w+)\.md\)", text)) == {page.stem for page in PAGES if page.stem != "README"}
+
+
+def test_scripts_are_all_in_the_code_map_and_no_others():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    code_map = text[text.index("## Code map") : text.index("## Documentation")]
+    scripts = {path.name for path in [*ROOT.glob("*.py"), *(ROOT / "tools").glob("*.py")]}
+    assert set(re.findall(r"^ *(\w+\.py)", code_map, re.MULTILINE)) == scripts
+    folders = {path.name for path in (ROOT / "japanese_bert").iterdir() if path.name != "__pycache__" and path.is_dir()}
+    assert set(re.findall(r"^  (\w+)/", code_map, re.MULTILINE)) == folders
