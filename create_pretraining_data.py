@@ -2,7 +2,7 @@
 
 The corpus is tokenized once into a token store on disk; instances are planned as token ranges, shuffled and
 rendered (gathered, masked, encoded) in compiled code. Memory, about 0.3 GB, does not grow with the shard.
-After Devlin et al. 2019 and its released data code; what differs is listed in the README.
+After Devlin et al. 2019 and its released data code. docs/differences.md lists what differs.
 """
 
 import argparse

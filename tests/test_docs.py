@@ -26,7 +26,7 @@ from tests.helpers.recipes import (
     blocks,
     calls,
     make_workplace,
-    parse,
+    parse_call,
     script_calls,
     section,
     training_parameters,
@@ -163,7 +163,7 @@ class TestRecipes:
     def test_every_call_of_a_model_is_accepted(self, model, workplace):
         found = script_calls(calls(f"./recipes/{model}.sh", workplace, **FEW_SHARDS))
         for call in found:
-            parse(call)
+            parse_call(call)
         scripts = [call[0] for call in found]
         assert scripts[:5] == [
             "merge_split_corpora",
@@ -185,14 +185,14 @@ class TestRecipes:
             "NAME=name MODEL=model TOKENIZER=tokenizer\n" + f"source recipes/{name}.sh", workplace, **FEW_SHARDS
         )
         for call in script_calls(found):
-            parse(call)
+            parse_call(call)
         assert len(found) == EXPECTED_CALLS[name]
 
     @pytest.mark.parametrize("stage", EXTRA_STAGES)
     def test_every_call_of_a_stage_is_accepted(self, stage, workplace):
         found = calls(f"./recipes/bert_large_character.sh {stage}", workplace)
         for call in script_calls(found):
-            parse(call)
+            parse_call(call)
         assert len(found) == (1 if stage == "generator" else 2)
 
     def test_a_finished_training_is_skipped(self, workplace):
@@ -235,8 +235,8 @@ LENGTHS = {
 def test_commands_are_those_of_the_released_models(model, workplace):
     found = script_calls(calls(f"./recipes/{model}.sh", workplace))
     for script, expected in RELEASED.items():
-        assert [parse(call) for call in found if call[0] == script] == [
-            parse([script, *arguments.split()]) for arguments in expected
+        assert [parse_call(call) for call in found if call[0] == script] == [
+            parse_call([script, *arguments.split()]) for arguments in expected
         ]
     tokens = model.split("_")[-1]
     data = f"./pretraining_data/{tokens}_unidic_lite"
@@ -252,7 +252,7 @@ def test_commands_are_those_of_the_released_models(model, workplace):
             )
     script = "create_pretraining_data"
     made = sorted((call for call in found if call[0] == script), key=lambda call: call[call.index("--input_file") + 1])
-    assert [parse(call) for call in made] == [parse([script, *arguments.split()]) for arguments in expected]
+    assert [parse_call(call) for call in made] == [parse_call([script, *arguments.split()]) for arguments in expected]
 
 
 RUNTIMES = {
@@ -300,7 +300,7 @@ def test_slurm_job_tells_every_task_of_the_others(workplace):
     for number, call in enumerate(trainings):
         workers, task = ["node1:12345", "node2:12345"], {"type": "worker", "index": number // 2}
         assert json.loads(call[0]) == {"cluster": {"worker": workers}, "task": task}
-        flags = parse(script_calls([call])[0])
+        flags = parse_call(script_calls([call])[0])
         stage = ("cc-100", "wikipedia")[number % 2]
         assert flags.model_dir == f"./model/bert_base_wordpiece/{stage}"
         data = f"=./pretraining_data/wordpiece_unidic_lite/{stage}/pretraining_data_*.tfrecord.gz"
@@ -316,7 +316,7 @@ class TestPages:
             if page.stem not in DATA_PAGES or "./recipes/" in block:
                 runnable = re.sub(r"^source .*activate$|^sudo ", "", block, flags=re.MULTILINE)
                 for call in script_calls(calls(runnable, workplace, **FEW_SHARDS)):
-                    parse(call)
+                    parse_call(call)
 
     def test_commands_are_in_blocks_of_sh(self, page):
         """So that no command escapes the tests."""

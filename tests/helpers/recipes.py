@@ -89,7 +89,7 @@ def script_calls(found: list[list[str]]) -> list[list[str]]:
     return scripts
 
 
-def parse(call: list[str]):
+def parse_call(call: list[str]):
     """Return the arguments as the script's own parser reads them. It exits if one is unknown, wrong or missing."""
     return importlib.import_module(call[0]).get_parser().parse_args(call[1:])
 
@@ -101,7 +101,7 @@ def training_parameters(call: list[str]):
 
     import run_pretraining
 
-    args = parse(call)
+    args = parse_call(call)
     args.config_file = [str(ROOT / name) for name in args.config_file]
     return train_utils.parse_configuration(run_pretraining.parse_options(args), print_return=False)
 

@@ -6,7 +6,6 @@ Sizes and rates are those of the papers that the configurations name; parameters
 import itertools
 import pickle
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -29,9 +28,9 @@ from japanese_bert.training.checks.described_model import (
 from japanese_bert.training.checks.pretraining import check_all
 from japanese_bert.training.curves import read_run
 from tests.helpers import small_pretraining as small
+from tests.helpers.recipes import calls, make_workplace, parse_call, script_calls, training_parameters
 from tests.stages.test_run_pretraining import wait_for
 from tests.test_configs import RUNTIMES, STAGES, TRAINER, WARMUP_STEPS, with_tensorflow
-from tests.test_readme import commands, section
 
 ALBERT, TALKING, LAMB = "albert_base_wordpiece", "bert_base_talking_heads_wordpiece", "bert_base_lamb_wordpiece"
 SMALL, BASE = "electra_small_wordpiece", "electra_base_wordpiece"
@@ -60,7 +59,7 @@ TRAINING = {
     SMALL: ("adamw", 5e-4, False),
     BASE: ("adamw", 2e-4, False),
 }
-# As in the README.
+# As in docs/architectures.md.
 PARAMETERS = {
     ALBERT: 12_170_882,
     TALKING: 111_849_346,
@@ -165,42 +164,25 @@ class TestConfigurations:
     @pytest.mark.parametrize("model", MODELS)
     def test_table_of_parameters(self, model):
         assert count_parameters(model, 12) == PARAMETERS[model]
-        readme = (small.ROOT / "README.md").read_text(encoding="utf-8")
-        assert re.search(rf"^\| `{model}` .*\| {PARAMETERS[model]:,} \|", readme, re.MULTILINE)
+        page = (small.ROOT / "docs" / "architectures.md").read_text(encoding="utf-8")
+        assert re.search(rf"^\| `{model}` .*\| {PARAMETERS[model]:,} \|", page, re.MULTILINE)
 
 
-def readme_commands() -> list[tuple[str, str]]:
-    """The trainings of the README, each with the model for which it is written."""
-    found, model = [], ""
-    for command in commands(section("### Other architectures")):
-        model = command.removeprefix("MODEL=") if command.startswith("MODEL=") else model
-        found += [(model, command)] if "run_pretraining.py" in command else []
-    return found
-
-
-class TestReadme:
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("number", [0, 1])
+class TestRecipe:
     pytestmark = with_tensorflow
 
-    def test_two_stages_of_each(self):
-        assert [model for model, _ in readme_commands()] == [ALBERT, ALBERT, SMALL, SMALL, TALKING, TALKING]
-
-    @pytest.mark.parametrize("number", range(6))
-    def test_command_loads(self, number):
-        from official.core import train_utils
-        from official.nlp.configs import pretraining_experiments  # noqa: F401
-
-        model, command = readme_commands()[number]
-        command = command.replace("$MODEL", model).replace("$DATA", "pretraining_data/wordpiece_unidic_lite")
-        args = run_pretraining.get_parser().parse_args(shlex.split(command)[2:])
-        args.config_file = [str(small.ROOT / path) for path in args.config_file]
-        params = train_utils.parse_configuration(run_pretraining.parse_options(args), print_return=False)
-        stage = list(STAGES)[number % 2]
+    def test_command_loads(self, number, model, tmp_path):
+        call = script_calls(calls(f"./recipes/{model}.sh training", make_workplace(tmp_path)))[number]
+        params = training_parameters(call)
+        stage = list(STAGES)[number]
         assert params.task.train_data.seq_length == STAGES[stage][0]
         assert f"wordpiece_unidic_lite/{stage}/" in params.task.train_data.input_path
-        assert params.task.init_checkpoint == (f"model/{model}/cc-100/ckpt-1000000" if number % 2 else "")
-        assert [str(small.ROOT / path) for path in args.gin_file or []] == list(gin(model).files)
+        assert params.task.init_checkpoint == (f"./model/{model}/cc-100/ckpt-1000000" if number else "")
+        assert [str(small.ROOT / path) for path in parse_call(call).gin_file or []] == list(gin(model).files)
         rate = params.trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate
-        assert rate == TRAINING[model][1] / (2 if model == ALBERT and number % 2 else 1)
+        assert rate == TRAINING[model][1] / (2 if model in (ALBERT, LAMB) and number else 1)
 
 
 def count_parameters(model: str, layers: int) -> int:

@@ -12,6 +12,7 @@ import run_pretraining
 from japanese_bert.training.curves import read_run
 from tests.helpers import small_finetuning as small
 from tests.helpers import small_pretraining
+from tests.helpers.recipes import calls, make_workplace, parse_call, script_calls, section
 from tests.test_configs import with_tensorflow
 from tools import export_saved_model, predict_labels, run_finetuning
 
@@ -65,19 +66,18 @@ class TestStart:
             self.run(place, tmp_path / "model", "trainer.train_stepz=30")
 
 
-class TestReadme:
+class TestRecipe:
     pytestmark = with_tensorflow
 
-    @pytest.mark.parametrize(("number", "start"), [(0, "init_checkpoint"), (1, "hub_module_url")])
-    def test_command_loads(self, number, start, tmp_path):
+    @pytest.mark.parametrize(
+        ("name", "start"), [("from a checkpoint", "init_checkpoint"), ("from a SavedModel", "hub_module_url")]
+    )
+    def test_command_loads(self, name, start, tmp_path):
         from official.core import train_utils
         from official.nlp.configs import finetuning_experiments  # noqa: F401
 
-        from tests.test_readme import script_calls, section
-
-        calls = script_calls(section("### 9. Fine-tuning with Model Garden"))
-        arguments = [call[1:] for call in calls if call[0] == "run_finetuning.py"][number]
-        flags = run_finetuning.get_parser().parse_args(arguments)
+        (call,) = script_calls(calls(section("finetuning.sh", name), make_workplace(tmp_path)))
+        flags = parse_call(call)
         flags.config_file = [str(small_pretraining.ROOT / name) for name in flags.config_file]
         if flags.tf_config_file:
             encoder = run_finetuning.write_encoder(small_pretraining.ROOT / flags.tf_config_file, tmp_path)

@@ -137,7 +137,7 @@ def _check_workers(strategy: str, remarks: list[str]) -> int:
     if not text:
         raise ValueError(
             "runtime.distribution_strategy is multi_worker_mirrored, but the environment variable TF_CONFIG is not "
-            "set, so that this machine would train alone; see several machines in the README"
+            "set, so that this machine would train alone; see docs/training.md, several machines"
         )
     try:
         config = json.loads(text)
