@@ -29,7 +29,7 @@ for file in "${files[@]}"; do
     printf 'Installing %s into %s%s ... ' "$file" "$venv" "$size"
     if ! "$venv/bin/pip" install --disable-pip-version-check --progress-bar off -r "$file" > "$log" 2>&1; then
         printf 'failed\n'
-        tail -n 3 "$log" >&2
+        tail -n 3 "$log" | cut -c 1-300 >&2
         echo "install.sh: error: pip could not install $file. See $log. Run ./install.sh again when the cause is gone." >&2
         exit 1
     fi

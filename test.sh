@@ -1,12 +1,10 @@
 #!/usr/bin/env bash
-# Check style and run the tests in .venv, which is made first if need be.
+# Check style and run the tests, in .venv.
 # Arguments go to pytest:  ./test.sh -m slow   runs the long tests,  ./test.sh -m ''  all of them.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-./install.sh requirements.txt
-./install.sh requirements/test.txt
-./install.sh requirements/cluster.txt
+./install.sh requirements.txt requirements/test.txt requirements/cluster.txt
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 exec .venv/bin/python -m pytest "$@"

@@ -341,18 +341,27 @@ class TestPages:
             assert not long
 
     def test_every_link_leads_somewhere(self, page):
-        text = page.read_text(encoding="utf-8")
-        for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)):
-            if not target.startswith("https://"):
-                file, _, anchor = target.partition("#")
-                path = (page.parent / file) if file else page
-                assert path.exists(), target
-                assert not anchor or anchor in anchors(path), target
+        check_links(page)
 
     def test_length_and_purpose(self, page):
         lines = page.read_text(encoding="utf-8").split("\n")
         assert len(lines) <= (250 if page.parent == ROOT else 300)
         assert lines[0].startswith("# ") and lines[2].startswith(("This page ", "This is ", "Pretrain "))
+
+
+@pytest.mark.parametrize("name", ["README.ja.md", "CONTRIBUTING.md", "CHANGELOG.md", "sample_data/README.md"])
+def test_links_of_other_files_lead_somewhere(name):
+    check_links(ROOT / name)
+
+
+def check_links(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not target.startswith("https://"):
+            file, _, anchor = target.partition("#")
+            path = (page.parent / file) if file else page
+            assert path.exists(), target
+            assert not anchor or anchor in anchors(path), target
 
 
 def anchors(page: Path) -> set[str]:
