@@ -18,6 +18,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 # Programs that a recipe calls and a test must not: each call of them is recorded instead, one line for each.
 STAND_INS = ("python", "curl", "xz", "bzip2", "gcloud", "hf", "git", "pip", "apt-get", "tensorboard")
 RECORD = r"""#!/bin/bash
+[ ! -p /dev/stdin ] || cat > /dev/null
 printf -v call '%s\x1f' "$(basename "$0")" "$@"
 printf '%s\x1f%s\n' "${TF_CONFIG:-}" "$call" >> "$CALLS"
 """
@@ -67,6 +68,7 @@ def calls(command: str, place: Path, **variables: str) -> list[list[str]]:
         ["bash", "-e", "-o", "pipefail", "-c", command],
         cwd=place,
         env=environment,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
     )
