@@ -23,6 +23,7 @@ from tests.helpers.recipes import (
     PAGES,
     QUOTE,
     RECIPES,
+    RECORD,
     blocks,
     calls,
     make_workplace,
@@ -203,9 +204,10 @@ class TestRecipes:
         assert [call[0] for call in found] == ["tools.plot_training_curves"]
 
     def test_a_failed_stage_ends_the_recipe(self, workplace):
-        (workplace / "bin" / "python").write_text("#!/bin/bash\nexit 1\n", encoding="utf-8")
+        (workplace / "bin" / "python").write_text(f"{RECORD}exit 1\n", encoding="utf-8")
         with pytest.raises(AssertionError):
             calls("./recipes/bert_base_wordpiece.sh corpus", workplace)
+        assert (workplace / "calls").read_text(encoding="utf-8").count("\n") == 1
 
 
 # The commands of the released models, as users have them in their notes.
