@@ -17,9 +17,9 @@ seq -f %02g 1 7 | xargs -I {} -P 8 $create --output_file pretraining_data/my_dom
 echo 08 | xargs -I {} $create --output_file pretraining_data/my_domain/validation/pretraining_data_{}.tfrecord.gz
 
 # --- training
-python run_pretraining.py --experiment=bert/pretraining --mode=train_and_eval --model_dir=model/my_domain \
-    --config_file=configs/data/wikipedia.yaml --config_file=tf2/my_domain/model.yaml \
-    --config_file=configs/runtime/gpu.yaml \
+[ -e model/my_domain/ckpt-20000.index ] || python run_pretraining.py --experiment=bert/pretraining \
+    --mode=train_and_eval --model_dir=model/my_domain --config_file=configs/data/wikipedia.yaml \
+    --config_file=tf2/my_domain/model.yaml --config_file=configs/runtime/gpu.yaml \
     --params_override="task.init_checkpoint=tf2/my_domain/ckpt-0,task.train_data.input_path=pretraining_data/my_domain/pretraining_data_*.tfrecord.gz,task.validation_data.input_path=pretraining_data/my_domain/validation/*.tfrecord.gz,task.train_data.global_batch_size=256,task.validation_data.global_batch_size=256,trainer.train_steps=20000,trainer.optimizer_config.learning_rate.polynomial.decay_steps=20000,trainer.optimizer_config.warmup.polynomial.warmup_steps=1000"
 
 # --- conversion
