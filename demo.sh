@@ -44,15 +44,16 @@ step() {
 # The trainer prints much. All of it goes to a file. Its steps and the last values of its curves go to the terminal.
 steps() {
     local shown='^ ?(train|eval) \|.*steps/sec: +[0-9.]+|^.*; last values$|^  .* \((train|validation)\): .*'
-    mkdir -p "$MODEL_DIR"
-    tee -a "$MODEL_DIR/train.log" | { grep --line-buffered -oE "$shown" || true; }
+    tee -a "$log" | { grep --line-buffered -oE "$shown" || true; }
 }
 
+log=
 report() {
-    code=$?
+    local code=$?
     if [ $code != 0 ]; then
-        echo "demo.sh: error: step $number failed. Training prints into demo/model/*/train.log." \
-            "Fix the cause and run ./demo.sh again. If demo/ is from another version, remove it first." >&2
+        [ -z "$log" ] || tail -n 3 "$log" >&2
+        echo "demo.sh: error: step $number failed${log:+, see $log}. Fix the cause and run ./demo.sh again." \
+            "If demo/ is from another version, remove it first." >&2
     fi
 }
 trap report EXIT
@@ -68,7 +69,10 @@ for tokens in wordpiece character; do
     source recipes/pretraining_data.sh
     step "training, $tokens: 300 steps of 128 tokens, 60 steps of 512 tokens"
     [ ! -e "$MODEL_DIR/wikipedia/ckpt-$STEPS_512.index" ] || echo "skipped: $MODEL_DIR, complete"
+    log=$MODEL_DIR/train.log
+    mkdir -p "$MODEL_DIR"
     source recipes/training.sh 2>&1 | steps
+    log=
     step "conversion, $tokens"
     source recipes/conversion.sh
 done
