@@ -77,7 +77,7 @@ def main(args: argparse.Namespace) -> None:
     with open_output_directory(args.output_dir, provenance, args.overwrite, (TEMPORARY,)) as directory:
         weights = complete_heads(read_weights(args.hf_model_dir, config), config, args.random_seed)
         if added:
-            from japanese_bert.conversion.added_vocab import add_rows
+            from japanese_bert.conversion.hf_reading import add_rows
 
             weights = add_rows(weights, vocab, added)
             config = dataclasses.replace(config, vocab_size=config.vocab_size + len(added))
@@ -106,7 +106,7 @@ def remark_on_activation(config_file: Path) -> None:
 
 def choose_vocab(args: argparse.Namespace, config):
     """The model's vocabulary, None if the directory has none, and the entries to add."""
-    from japanese_bert.conversion.added_vocab import new_tokens
+    from japanese_bert.conversion.hf_reading import new_tokens
     from japanese_bert.tokenization.vocab import load_vocab
 
     path = args.hf_model_dir / "vocab.txt"

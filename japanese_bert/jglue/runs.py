@@ -12,8 +12,7 @@ from japanese_bert.common.output_files import open_outputs
 from japanese_bert.common.provenance import InputFiles, Provenance
 from japanese_bert.common.report import Stopwatch
 from japanese_bert.jglue.fine_tuning import Devices, FineTuning, Settings, is_main_process
-from japanese_bert.jglue.predictions import predictions_bytes, read_predictions
-from japanese_bert.jglue.scoring import score
+from japanese_bert.jglue.scoring import predictions_bytes, read_predictions, score
 from japanese_bert.jglue.tasks import TASKS, Example, Task, find_file, load_examples
 
 STAGE = "evaluate_jglue"

@@ -5,8 +5,10 @@ at the end removed, white space squeezed; punctuation stays and width is not nor
 characters. Both are the best over the right answers of a question.
 """
 
+import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -112,3 +114,43 @@ METRICS: dict[str, Metric] = {
     "exact_match": _best_over_answers(answer_exact_match),
     "f1": _best_over_answers(answer_f1),
 }
+
+
+def predictions_bytes(predictions: Mapping[str, Gold]) -> bytes:
+    lines = (
+        json.dumps({"id": name, "prediction": value}, ensure_ascii=False) + "\n" for name, value in predictions.items()
+    )
+    return "".join(lines).encode("utf-8")
+
+
+def read_predictions(path: Path) -> dict[str, Gold]:
+    """Predictions by id.
+
+    Raises:
+        ValueError: a line is no prediction, or an id is there twice.
+    """
+    text = path.read_text(encoding="utf-8")
+    whole = _as_one_object(text)
+    if whole is not None:
+        return whole
+    predictions: dict[str, Gold] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            name, value = str(row["id"]), row["prediction"]
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f'{path}:{number}: expected {{"id": ..., "prediction": ...}}') from None
+        if name in predictions:
+            raise ValueError(f"{path}:{number}: id {name} is there twice")
+        predictions[name] = value
+    return predictions
+
+
+def _as_one_object(text: str) -> dict[str, Gold] | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and set(value) != {"id", "prediction"} else None

@@ -7,13 +7,14 @@ import re
 import pytest
 import scipy.stats
 
-from japanese_bert.jglue.predictions import predictions_bytes, read_predictions
 from japanese_bert.jglue.scoring import (
     METRICS,
     answer_exact_match,
     answer_f1,
     normalize_answer,
     pearson,
+    predictions_bytes,
+    read_predictions,
     score,
     spearman,
 )

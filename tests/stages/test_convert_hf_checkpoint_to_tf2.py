@@ -9,7 +9,7 @@ import pytest
 
 import convert_hf_checkpoint_to_tf2 as convert
 from japanese_bert.common import command_line
-from japanese_bert.conversion.added_vocab import new_tokens, pieces_of
+from japanese_bert.conversion.hf_reading import new_tokens, pieces_of
 from japanese_bert.models.checkpoint_reading import read_weights
 from japanese_bert.models.config import load_bert_config
 from japanese_bert.models.model_garden import read_instances
