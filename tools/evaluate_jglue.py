@@ -15,7 +15,7 @@ from japanese_bert.common.output_files import replace_file
 from japanese_bert.common.report import Stopwatch, print_summary
 from japanese_bert.jglue import report, runs
 from japanese_bert.jglue.fine_tuning import Devices, Settings, is_main_process
-from japanese_bert.jglue.runs import Experiment, Run
+from japanese_bert.jglue.runs import Experiment, FineTuningRun
 from japanese_bert.jglue.tasks import SEARCHED_EPOCHS, SEARCHED_LEARNING_RATES, TASKS, Task, find_file, load_examples
 
 DEFAULT_LEARNING_RATE = 5e-5
@@ -74,7 +74,7 @@ def main(args: argparse.Namespace) -> None:
     for name, reason in skipped.items():
         print(f"{TASKS[name].title}: skipped: {reason}")
     experiment = make_experiment(args)
-    finished: dict[str, list[Run]] = {name: [] for name in files}
+    finished: dict[str, list[FineTuningRun]] = {name: [] for name in files}
     for name, paths in files.items():
         for run in runs.run_task(experiment, TASKS[name], paths, list_settings(args, TASKS[name])):
             finished[name].append(run)
@@ -116,7 +116,7 @@ def make_experiment(args: argparse.Namespace) -> Experiment:
     for name in args.tasks:
         devices.batch_size(TASKS[name].batch_size)  # an error now, not after hours
     return Experiment(
-        runs.describe_model(args.model_dir, args.trust_remote_code),
+        runs.load_evaluated_model(args.model_dir, args.trust_remote_code),
         args.output_dir,
         args.eval_split,
         args.max_train_samples,
@@ -136,7 +136,7 @@ def list_settings(args: argparse.Namespace, task: Task) -> list[Settings]:
 def write_results(
     args: argparse.Namespace,
     files: Mapping[str, Sequence[Path]],
-    finished: Mapping[str, Sequence[Run]],
+    finished: Mapping[str, Sequence[FineTuningRun]],
     skipped: Mapping[str, str],
 ) -> None:
     """results.json, results.md, results.png"""
@@ -148,7 +148,7 @@ def write_results(
         "max_train_samples": args.max_train_samples,
         "search": args.search,
     }
-    results = {name: report.choose(TASKS[name], report.summarize(finished[name])) for name in finished}
+    results = {name: report.choose(TASKS[name], report.summarize_runs(finished[name])) for name in finished}
     notes = report.notes(model, args.eval_split, args.search, args.max_train_samples, list(skipped))
     table = report.markdown_table(model, results, notes)
     record = report.results_record(header, finished, skipped)

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from japanese_bert.jglue.runs import Run
+from japanese_bert.jglue.runs import FineTuningRun
 from japanese_bert.jglue.tasks import TASKS, Task
 
 # Dev-set scores that others published for the models that this pipeline is known for, in the order of Task.metrics.
@@ -39,7 +39,7 @@ class Summary:
     std: Mapping[str, float | None]
 
 
-def describe_run(task: Task, run: Run) -> str:
+def describe_run(task: Task, run: FineTuningRun) -> str:
     """One line: settings and scores."""
     settings = run.settings
     scores = ", ".join(f"{METRIC_NAMES[name]} {value:.4f}" for name, value in run.scores.items())
@@ -50,15 +50,15 @@ def describe_run(task: Task, run: Run) -> str:
     )
 
 
-def summarize(runs: Sequence[Run]) -> list[Summary]:
+def summarize_runs(runs: Sequence[FineTuningRun]) -> list[Summary]:
     """One summary for each learning rate and number of epochs, in the order in which they come."""
-    groups: dict[tuple[float, int], list[Run]] = {}
+    groups: dict[tuple[float, int], list[FineTuningRun]] = {}
     for run in runs:
         groups.setdefault((run.settings.learning_rate, run.settings.num_train_epochs), []).append(run)
-    return [_summary(*key, group) for key, group in groups.items()]
+    return [_summarize_group(*key, group) for key, group in groups.items()]
 
 
-def _summary(learning_rate: float, num_train_epochs: int, runs: list[Run]) -> Summary:
+def _summarize_group(learning_rate: float, num_train_epochs: int, runs: list[FineTuningRun]) -> Summary:
     values = {name: [run.scores[name] for run in runs] for name in runs[0].scores}
     return Summary(
         learning_rate,
@@ -75,12 +75,12 @@ def choose(task: Task, summaries: Sequence[Summary]) -> Summary:
 
 
 def results_record(
-    header: Mapping[str, object], runs: Mapping[str, Sequence[Run]], skipped: Mapping[str, str]
+    header: Mapping[str, object], runs: Mapping[str, Sequence[FineTuningRun]], skipped: Mapping[str, str]
 ) -> dict[str, object]:
     """All that `results.json` holds."""
     tasks = {}
     for name, task_runs in runs.items():
-        summaries = summarize(task_runs)
+        summaries = summarize_runs(task_runs)
         tasks[name] = {
             "result": asdict(choose(TASKS[name], summaries)),
             "settings_compared": [asdict(summary) for summary in summaries],

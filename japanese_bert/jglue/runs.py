@@ -22,7 +22,7 @@ NOT_OF_THE_MODEL = ("provenance.json", "vocab.txt.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class FineTuningRun:
     """`file` is relative to the output directory; `is_kept` if it was finished before."""
 
     settings: Settings
@@ -32,7 +32,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class EvaluatedModel:
     """A model directory; `files` are names, sizes and hashes of all that decides what it computes."""
 
     directory: Path
@@ -44,7 +44,7 @@ class Model:
 class Experiment:
     """What all runs of a command share."""
 
-    model: Model
+    model: EvaluatedModel
     output_dir: Path
     eval_split: str
     max_train_samples: int | None
@@ -53,7 +53,7 @@ class Experiment:
     arguments: Mapping[str, object]
 
 
-def describe_model(directory: Path, trust_remote_code: bool) -> Model:
+def load_evaluated_model(directory: Path, trust_remote_code: bool) -> EvaluatedModel:
     if not directory.is_dir():
         raise FileNotFoundError(
             f"{directory}: no such directory; make it with convert_tf2_checkpoint_to_all_frameworks.py"
@@ -64,7 +64,7 @@ def describe_model(directory: Path, trust_remote_code: bool) -> Model:
         if path.is_file() and path.suffix in MODEL_FILE_TYPES and path.name not in NOT_OF_THE_MODEL
     ]
     files = InputFiles(model=paths).described()["model"]
-    return Model(directory, trust_remote_code, files)
+    return EvaluatedModel(directory, trust_remote_code, files)
 
 
 def find_files(data_dir: Path, tasks: Iterable[str], split: str) -> tuple[dict[str, tuple[Path, Path]], dict[str, str]]:
@@ -90,7 +90,7 @@ def list_settings(learning_rates: Sequence[float], epochs: Sequence[int], seeds:
 
 def run_task(
     experiment: Experiment, task: Task, files: tuple[Path, Path], settings: Sequence[Settings]
-) -> Iterator[Run]:
+) -> Iterator[FineTuningRun]:
     """All runs in order, after training those that are not finished. Only the main process gets them."""
     provenances = dict(_plan(experiment, task, files, settings))
     train, evaluation = (load_examples(path, task) for path in files)
@@ -110,7 +110,7 @@ def run_task(
             _train_and_predict(tuning, chosen, path, provenances[path], experiment.overwrite)
         if is_main_process():
             scores = score_file(task, evaluation, path)
-            yield Run(chosen, scores, str(path.relative_to(experiment.output_dir)), is_kept[path])
+            yield FineTuningRun(chosen, scores, str(path.relative_to(experiment.output_dir)), is_kept[path])
 
 
 def _plan(

@@ -26,7 +26,7 @@ def score(task: Task, examples: Sequence[Example], predictions: Mapping[str, Gol
     _check_ids(examples, predictions)
     predicted = [_checked(task, example.id, predictions[example.id]) for example in examples]
     gold = [example.gold for example in examples]
-    return {name: METRICS[name](gold, predicted) for name in task.metrics}
+    return {name: METRIC_FUNCTIONS[name](gold, predicted) for name in task.metrics}
 
 
 def _check_ids(examples: Sequence[Example], predictions: Mapping[str, Gold]) -> None:
@@ -107,7 +107,7 @@ def _best_over_answers(compare: Callable[[str, str], float]) -> Metric:
     return metric
 
 
-METRICS: dict[str, Metric] = {
+METRIC_FUNCTIONS: dict[str, Metric] = {
     "accuracy": accuracy,
     "pearson": pearson,
     "spearman": spearman,

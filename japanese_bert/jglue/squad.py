@@ -19,7 +19,7 @@ DOC_STRIDE = 128
 MAX_ANSWER_LENGTH = 30
 
 
-class Span(NamedTuple):
+class TokenSpan(NamedTuple):
     """Half-open, of tokens of a paragraph or of characters."""
 
     start: int
@@ -52,15 +52,15 @@ def pair_template(tokenizer) -> PairTemplate:
     pair = tokenizer("山", "海")
     ids, segments = pair["input_ids"], pair.get("token_type_ids") or [0] * len(pair["input_ids"])
     first, second = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("山", "海"))
-    start = _find(first, ids, 0)
+    start = _find_part(first, ids, 0)
     middle = start + len(first)
-    next_start = _find(second, ids, middle)
+    next_start = _find_part(second, ids, middle)
     end = next_start + len(second)
     parts = ((ids[at:to], segments[at:to]) for at, to in ((0, start), (middle, next_start), (end, len(ids))))
     return PairTemplate(*parts, (segments[start], segments[next_start]))
 
 
-def _find(part: list[int], ids: list[int], position: int) -> int:
+def _find_part(part: list[int], ids: list[int], position: int) -> int:
     for start in range(position, len(ids) - len(part) + 1):
         if part and ids[start : start + len(part)] == part:
             return start
@@ -72,7 +72,7 @@ class Window:
     """Tokens `tokens` of an example's paragraph, at `offset` in the input."""
 
     example: int
-    tokens: Span
+    tokens: TokenSpan
     offset: int
     input_ids: list[int]
     token_type_ids: list[int]
@@ -113,34 +113,34 @@ def make_windows(examples: Sequence[Example], tokenizer, paragraphs: Paragraphs,
     return windows
 
 
-def window_spans(num_tokens: int, room: int) -> list[Span]:
+def window_spans(num_tokens: int, room: int) -> list[TokenSpan]:
     """
     >>> window_spans(500, 300)
-    [Span(start=0, end=300), Span(start=128, end=428), Span(start=256, end=500)]
+    [TokenSpan(start=0, end=300), TokenSpan(start=128, end=428), TokenSpan(start=256, end=500)]
     """
-    spans = [Span(0, min(room, num_tokens))]
+    spans = [TokenSpan(0, min(room, num_tokens))]
     while spans[-1].end < num_tokens:
         start = spans[-1].start + min(DOC_STRIDE, room)
-        spans.append(Span(start, min(start + room, num_tokens)))
+        spans.append(TokenSpan(start, min(start + room, num_tokens)))
     return spans
 
 
-def answer_span(tokens: Sequence[Token], start: int, end: int) -> Span | None:
+def answer_span(tokens: Sequence[Token], start: int, end: int) -> TokenSpan | None:
     """The fewest tokens that hold the characters from `start` to `end`; None if no token does."""
     touching = [index for index, token in enumerate(tokens) if token.end > start and token.start < end]
-    return Span(touching[0], touching[-1] + 1) if touching else None
+    return TokenSpan(touching[0], touching[-1] + 1) if touching else None
 
 
-def text_of_span(context: str, tokens: Sequence[Token], span: Span) -> str:
+def text_of_span(context: str, tokens: Sequence[Token], span: TokenSpan) -> str:
     return context[tokens[span.start].start : tokens[span.end - 1].end]
 
 
-def answer_of(example: Example, tokens: Sequence[Token]) -> Span | None:
+def answer_of(example: Example, tokens: Sequence[Token]) -> TokenSpan | None:
     """Tokens of the first right answer."""
     return answer_span(tokens, example.answer_start, example.answer_start + len(example.gold[0]))
 
 
-def positions_to_learn(window: Window, answer: Span | None) -> tuple[int, int]:
+def positions_to_learn(window: Window, answer: TokenSpan | None) -> tuple[int, int]:
     """First and last token of the answer in the input; the first token of all if the window does not hold it."""
     if answer is None or answer.start < window.tokens.start or answer.end > window.tokens.end:
         return 0, 0
@@ -148,10 +148,10 @@ def positions_to_learn(window: Window, answer: Span | None) -> tuple[int, int]:
     return answer.start + shift, answer.end - 1 + shift
 
 
-def max_context_windows(windows: Sequence[Span]) -> np.ndarray:
+def max_context_windows(windows: Sequence[TokenSpan]) -> np.ndarray:
     """For each token the index of the window that has most tokens on the side where it has fewest.
 
-    >>> max_context_windows([Span(0, 5), Span(2, 6)]).tolist()
+    >>> max_context_windows([TokenSpan(0, 5), TokenSpan(2, 6)]).tolist()
     [0, 0, 0, 0, 1, 1]
     """
     positions = np.arange(windows[-1].end)
@@ -159,15 +159,15 @@ def max_context_windows(windows: Sequence[Span]) -> np.ndarray:
     return np.argmax(context, axis=0)  # of equal ones the first: the script's bonus for length, for the last is shorter
 
 
-def best_span(start_scores: np.ndarray, end_scores: np.ndarray, may_start: np.ndarray) -> tuple[float, Span]:
+def best_span(start_scores: np.ndarray, end_scores: np.ndarray, may_start: np.ndarray) -> tuple[float, TokenSpan]:
     """The highest sum of a start and an end at most MAX_ANSWER_LENGTH tokens on."""
-    best, found = -np.inf, Span(0, 1)
+    best, found = -np.inf, TokenSpan(0, 1)
     starts = np.where(may_start, start_scores, -np.inf)
     for length in range(min(MAX_ANSWER_LENGTH, len(starts))):
         sums = starts[: len(starts) - length] + end_scores[length:]
         at = int(np.argmax(sums))
         if sums[at] > best:
-            best, found = float(sums[at]), Span(at, at + length + 1)
+            best, found = float(sums[at]), TokenSpan(at, at + length + 1)
     return best, found
 
 
@@ -188,7 +188,7 @@ def decode_answers(
             first, last = windows[row].tokens
             inputs = slice(windows[row].offset, windows[row].offset + last - first)
             score, span = best_span(start_scores[row, inputs], end_scores[row, inputs], chosen[first:last] == number)
-            candidates.append((score, Span(first + span.start, first + span.end)))
+            candidates.append((score, TokenSpan(first + span.start, first + span.end)))
         context = example.texts[1]
         answers[example.id] = text_of_span(context, paragraphs.tokens(context), max(candidates)[1])
     return answers

@@ -8,13 +8,13 @@ import pytest
 
 from japanese_bert.jglue import report
 from japanese_bert.jglue.fine_tuning import Settings
-from japanese_bert.jglue.report import QUOTED_SCORES, choose, summarize
-from japanese_bert.jglue.runs import Run
+from japanese_bert.jglue.report import QUOTED_SCORES, choose, summarize_runs
+from japanese_bert.jglue.runs import FineTuningRun
 from japanese_bert.jglue.tasks import TASKS
 
 
 def run(rate, epochs, seed, **scores):
-    return Run(Settings(rate, epochs, seed), scores, f"jsts/{rate}_{epochs}_{seed}.jsonl", False)
+    return FineTuningRun(Settings(rate, epochs, seed), scores, f"jsts/{rate}_{epochs}_{seed}.jsonl", False)
 
 
 RUNS = [
@@ -28,7 +28,7 @@ RUNS = [
 
 
 def test_mean_and_sample_standard_deviation():
-    first, second = summarize(RUNS)
+    first, second = summarize_runs(RUNS)
     assert (first.learning_rate, first.num_train_epochs, first.seeds) == (5e-5, 3, (42, 43, 44))
     assert first.mean == pytest.approx({"pearson": 0.92, "spearman": 0.82})
     assert first.std == pytest.approx({"pearson": 0.02, "spearman": 0.0012**0.5})
@@ -36,14 +36,14 @@ def test_mean_and_sample_standard_deviation():
 
 
 def test_one_seed_has_no_spread():
-    (summary,) = summarize(RUNS[:1])
+    (summary,) = summarize_runs(RUNS[:1])
     assert summary.std == {"pearson": None, "spearman": None}
 
 
 def test_the_first_metric_chooses():
-    assert choose(TASKS["jsts"], summarize(RUNS)).learning_rate == 3e-5
-    assert choose(TASKS["jsts"], summarize(RUNS[:4])).learning_rate == 3e-5
-    assert choose(TASKS["jsts"], summarize(RUNS[:3])).learning_rate == 5e-5
+    assert choose(TASKS["jsts"], summarize_runs(RUNS)).learning_rate == 3e-5
+    assert choose(TASKS["jsts"], summarize_runs(RUNS[:4])).learning_rate == 3e-5
+    assert choose(TASKS["jsts"], summarize_runs(RUNS[:3])).learning_rate == 5e-5
 
 
 def test_quoted_scores():
@@ -58,7 +58,7 @@ def test_quoted_scores():
 
 def results():
     one = [run(5e-5, 4, 42, accuracy=0.5)]
-    return {"jsts": summarize(RUNS)[0], "jcommonsenseqa": summarize(one)[0]}
+    return {"jsts": summarize_runs(RUNS)[0], "jcommonsenseqa": summarize_runs(one)[0]}
 
 
 def test_table():

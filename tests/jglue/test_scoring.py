@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 from japanese_bert.jglue.scoring import (
-    METRICS,
+    METRIC_FUNCTIONS,
     answer_exact_match,
     answer_f1,
     normalize_answer,
@@ -58,7 +58,7 @@ def test_correlation_of_unequal_lengths():
 
 
 def test_accuracy():
-    assert METRICS["accuracy"](["a", "b", "c", "a"], ["a", "b", "b", "b"]) == 0.5
+    assert METRIC_FUNCTIONS["accuracy"](["a", "b", "c", "a"], ["a", "b", "b", "b"]) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -91,8 +91,8 @@ def test_answers_by_hand(gold, predicted, exact, f1):
 def test_best_over_gold_answers_then_mean():
     gold = [("小笠原諸島を除く日本", "小笠原諸島"), ("雨季",)]
     predicted = ["小笠原諸島", "雨"]
-    assert METRICS["exact_match"](gold, predicted) == 0.5
-    assert METRICS["f1"](gold, predicted) == pytest.approx((1 + 2 / 3) / 2)
+    assert METRIC_FUNCTIONS["exact_match"](gold, predicted) == 0.5
+    assert METRIC_FUNCTIONS["f1"](gold, predicted) == pytest.approx((1 + 2 / 3) / 2)
 
 
 def reference_normalize(text: str) -> str:

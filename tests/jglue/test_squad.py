@@ -8,7 +8,7 @@ import pytest
 
 from japanese_bert.jglue import squad
 from japanese_bert.jglue.scoring import score
-from japanese_bert.jglue.squad import Paragraphs, Span, answer_span, best_span, max_context_windows, window_spans
+from japanese_bert.jglue.squad import Paragraphs, TokenSpan, answer_span, best_span, max_context_windows, window_spans
 from japanese_bert.jglue.tasks import TASKS, Example, find_file, load_examples
 from japanese_bert.tokenization.offsets import Token
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, unused_tokens, vocab_bytes
@@ -31,7 +31,7 @@ def test_windows_hold_every_token(num_tokens, room):
 
 def test_a_token_counts_where_it_has_most_context():
     """As SQuAD's script computes it."""
-    windows = [Span(0, 301), Span(128, 429), Span(256, 500)]
+    windows = [TokenSpan(0, 301), TokenSpan(128, 429), TokenSpan(256, 500)]
     chosen = max_context_windows(windows)
     expected = [
         max(
@@ -57,7 +57,7 @@ def test_best_span_is_the_best_of_all(seed):
     may_start = numbers.random(size) < 0.7
     may_start[0] = True
     sums = {
-        Span(start, end + 1): starts[start] + ends[end]
+        TokenSpan(start, end + 1): starts[start] + ends[end]
         for start in range(size)
         for end in range(start, min(start + 30, size))
         if may_start[start]
@@ -69,9 +69,9 @@ def test_best_span_is_the_best_of_all(seed):
 
 def test_answer_span():
     tokens = [Token(7, 0, 2), Token(8, 2, 3), Token(9, 5, 9)]
-    assert answer_span(tokens, 0, 2) == Span(0, 1)
-    assert answer_span(tokens, 1, 3) == Span(0, 2)  # begins inside a token
-    assert answer_span(tokens, 2, 6) == Span(1, 3)
+    assert answer_span(tokens, 0, 2) == TokenSpan(0, 1)
+    assert answer_span(tokens, 1, 3) == TokenSpan(0, 2)  # begins inside a token
+    assert answer_span(tokens, 2, 6) == TokenSpan(1, 3)
     assert answer_span(tokens, 3, 5) is None
 
 
@@ -176,8 +176,8 @@ def test_inputs_and_positions(monkeypatch):
         [*question, *map(ord, text), 3] for text in ("あいうえお", "うえおかき")
     ]
     assert windows[0].token_type_ids == [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
-    assert [squad.positions_to_learn(window, Span(3, 5)) for window in windows] == [(7, 8), (5, 6)]
-    assert [squad.positions_to_learn(window, Span(4, 6)) for window in windows] == [(0, 0), (6, 7)]
+    assert [squad.positions_to_learn(window, TokenSpan(3, 5)) for window in windows] == [(7, 8), (5, 6)]
+    assert [squad.positions_to_learn(window, TokenSpan(4, 6)) for window in windows] == [(0, 0), (6, 7)]
     assert squad.positions_to_learn(windows[0], None) == (0, 0)
 
 
