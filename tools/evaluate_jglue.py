@@ -151,7 +151,7 @@ def write_results(
     results = {name: report.choose(TASKS[name], report.summarize_runs(finished[name])) for name in finished}
     notes = report.notes(model, args.eval_split, args.search, args.max_train_samples, list(skipped))
     table = report.markdown_table(model, results, notes)
-    record = report.results_record(header, finished, skipped)
+    record = report.results_content(header, finished, skipped)
     replace_file(args.output_dir / "results.json", report.json_bytes(record))
     replace_file(args.output_dir / "results.md", table.encode("utf-8"))
     if importlib.util.find_spec("matplotlib"):

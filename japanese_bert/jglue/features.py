@@ -1,12 +1,12 @@
-"""Examples of a JGLUE task -> inputs of a model; scores of the model -> predictions by id.
+"""Examples of a JGLUE task -> inputs of a model. Scores of the model -> predictions by id.
 
-One class for each head of Transformers: sequence classification (which is regression for JSTS), multiple choice and
-question answering. PyTorch is imported inside: it takes seconds.
+Each head of Transformers has a class here: sequence classification (regression for JSTS), multiple choice and question
+answering. Functions import PyTorch when they need it, because the import takes seconds.
 """
 
 import inspect
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,27 +15,33 @@ from japanese_bert.jglue.squad import Paragraphs
 from japanese_bert.jglue.tasks import Example, Gold, Task
 
 LABELS = ("labels", "start_positions", "end_positions")
+Row = dict[str, Any]  # inputs of one example by name: lists of ids, a label, or `choices` with inputs of their own
 
 
 class Features(Protocol):
-    """`rows` are inputs for `collate`; a model for them is `model_class`, made with `model_settings`."""
+    """The examples of one task as inputs of one model.
+
+    `rows` go into `collate`. The model is of the class `model_class` and is loaded with `model_settings`.
+    """
 
     model_class: str
-    rows: list[dict]
+    rows: list[Row]
 
     def model_settings(self) -> dict[str, object]: ...
 
-    def decode(self, scores) -> dict[str, Gold]: ...
+    def decode(self, scores: Any) -> Mapping[str, Gold]: ...
+
+    def counts(self) -> Mapping[str, int]: ...
 
 
 def make_features(task: Task, examples: Sequence[Example], tokenizer, max_seq_length: int, learn: bool) -> Features:
-    """With `learn` the rows have labels."""
-    kinds = {"jsquad": QuestionAnswering, "jcommonsenseqa": MultipleChoice}
+    """Return the inputs of all examples. With `learn` they have labels."""
+    kinds: dict[str, Callable[..., Features]] = {"jsquad": QuestionAnswering, "jcommonsenseqa": MultipleChoice}
     return kinds.get(task.name, SequenceClassification)(task, examples, tokenizer, max_seq_length, learn)
 
 
 class SequenceClassification:
-    """One text or two; a label, or a number where the task has no labels."""
+    """Examples with one or two texts and a label. A task without labels has a number instead."""
 
     model_class = "AutoModelForSequenceClassification"
 
@@ -52,7 +58,11 @@ class SequenceClassification:
             return {"num_labels": 1, "problem_type": "regression"}
         return {"num_labels": len(self._task.labels), "problem_type": "single_label_classification"}
 
+    def counts(self) -> dict[str, int]:
+        return {}
+
     def decode(self, scores: np.ndarray) -> dict[str, Gold]:
+        values: list[Gold]
         if self._task.labels:
             values = [self._task.labels[index] for index in scores.argmax(axis=1)]
         else:
@@ -61,13 +71,13 @@ class SequenceClassification:
 
 
 class MultipleChoice:
-    """A question with each of its choices."""
+    """Questions, each paired with all of its choices."""
 
     model_class = "AutoModelForMultipleChoice"
 
     def __init__(self, task: Task, examples: Sequence[Example], tokenizer, max_seq_length: int, learn: bool) -> None:
         self._ids = [example.id for example in examples]
-        self.rows = []
+        self.rows: list[Row] = []
         for example in examples:
             question, *choices = example.texts
             self.rows.append({"choices": [_encode(tokenizer, (question, text), max_seq_length) for text in choices]})
@@ -77,12 +87,15 @@ class MultipleChoice:
     def model_settings(self) -> dict[str, object]:
         return {}
 
+    def counts(self) -> dict[str, int]:
+        return {}
+
     def decode(self, scores: np.ndarray) -> dict[str, Gold]:
         return dict(zip(self._ids, map(int, scores.argmax(axis=1)), strict=True))
 
 
 class QuestionAnswering:
-    """Windows of a question and its paragraph."""
+    """Questions with windows of their paragraphs."""
 
     model_class = "AutoModelForQuestionAnswering"
 
@@ -91,14 +104,14 @@ class QuestionAnswering:
         self._paragraphs = Paragraphs(tokenizer)
         self._windows = squad.make_windows(examples, tokenizer, self._paragraphs, max_seq_length)
         has_segments = "token_type_ids" in tokenizer.model_input_names
-        self.rows = []
+        self.rows: list[Row] = []
         for window in self._windows:
-            row = {"input_ids": window.input_ids, "attention_mask": [1] * len(window.input_ids)}
+            row: Row = {"input_ids": window.input_ids, "attention_mask": [1] * len(window.input_ids)}
             if has_segments:
                 row["token_type_ids"] = window.token_type_ids
             if learn:
                 example = examples[window.example]
-                answer = squad.answer_of(example, self._paragraphs.tokens(example.texts[1]))
+                answer = squad.answer_tokens(example, self._paragraphs.tokens(example.texts[1]))
                 row["start_positions"], row["end_positions"] = squad.positions_to_learn(window, answer)
             self.rows.append(row)
 
@@ -106,25 +119,28 @@ class QuestionAnswering:
         return {}
 
     def counts(self) -> dict[str, int]:
-        """Answers that a token span can give back, and why others cannot."""
+        """Return how many answers a token span can give back, and why it cannot give back the others."""
         return squad.count_answers(self._examples, self._windows, self._paragraphs)
 
-    def decode(self, scores: tuple[np.ndarray, np.ndarray]) -> dict[str, Gold]:
+    def decode(self, scores: tuple[np.ndarray, np.ndarray]) -> dict[str, str]:
         return squad.decode_answers(self._examples, self._windows, self._paragraphs, *scores)
 
 
-def _encode(tokenizer, texts: Sequence[str], max_seq_length: int) -> dict[str, list[int]]:
+def _encode(tokenizer, texts: Sequence[str], max_seq_length: int) -> Row:
     return dict(tokenizer(*texts, truncation=True, max_length=max_seq_length))
 
 
 def takes_segments(model) -> bool:
-    """Whether it tells two segments apart: DistilBERT does not, RoBERTa has one type only; their tokenizer may."""
+    """Return True if the model tells two segments apart.
+
+    DistilBERT does not, and RoBERTa has only one type of segment. Their tokenizers may give segments all the same.
+    """
     parameters = inspect.signature(model.forward).parameters
     return "token_type_ids" in parameters and getattr(model.config, "type_vocab_size", 2) > 1
 
 
-def collate(tokenizer, with_segments: bool, rows: Sequence[dict]) -> dict:
-    """A batch, padded to its longest row; choices become a dimension of their own."""
+def collate(tokenizer, with_segments: bool, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return a batch of tensors, padded to its longest row. Choices become a dimension of their own."""
     import torch
 
     inputs = [choice for row in rows for choice in row.get("choices", [_without_labels(row)])]
@@ -137,5 +153,5 @@ def collate(tokenizer, with_segments: bool, rows: Sequence[dict]) -> dict:
     return batch | labels
 
 
-def _without_labels(row: dict) -> dict:
+def _without_labels(row: Row) -> Row:
     return {name: value for name, value in row.items() if name not in LABELS}

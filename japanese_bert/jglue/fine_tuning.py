@@ -1,15 +1,17 @@
 """Fine-tune a model directory on a JGLUE task with transformers' Trainer, and predict.
 
-AdamW without weight decay, linear warm-up and decay, gradients clipped at 1. The batch is the benchmark's on any
-number of devices: it is divided among them. Nothing is saved; predictions come back.
+The optimizer is AdamW without weight decay, with linear warm-up and decay and gradients clipped at 1. The batch has the
+benchmark's size on any number of devices and is divided among them. Nothing is saved: predictions are returned.
 """
 
 import math
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 from japanese_bert.jglue.features import Features, collate, make_features, takes_segments
 from japanese_bert.jglue.tasks import WARMUP_RATIO, Example, Gold, Task
@@ -17,7 +19,7 @@ from japanese_bert.jglue.tasks import WARMUP_RATIO, Example, Gold, Task
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One training; `learning_rate` is the peak."""
+    """What distinguishes one training from another. `learning_rate` is the peak."""
 
     learning_rate: float
     num_train_epochs: int
@@ -26,49 +28,53 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """How a batch is worked through; scores change by rounding, and by dropout drawn apart on several devices."""
+    """How the devices share a batch.
+
+    Scores change with it: sums are rounded in another order, and each of several devices draws its own dropout.
+    """
 
     gradient_accumulation_steps: int = 1
     mixed_precision: str = "no"
     use_cpu: bool = False
 
     def count(self) -> int:
-        """Processes of `accelerate launch`, or visible GPUs of this one."""
+        """Return the number of processes of `accelerate launch`, or of GPUs that this process sees."""
         import torch
 
         world_size = int(os.environ.get("WORLD_SIZE", "1"))
         return world_size if world_size > 1 or self.use_cpu else max(1, torch.cuda.device_count())
 
     def batch_size(self, batch_size: int) -> int:
-        """Examples of one device at once.
+        """Return how many examples a device takes at once.
 
         Raises:
-            ValueError: the batch cannot be divided evenly.
+            ValueError: the devices cannot share the batch evenly.
         """
         parts = self.count() * self.gradient_accumulation_steps
         if batch_size % parts:
             raise ValueError(
                 f"a batch of {batch_size} cannot be divided among {self.count()} devices with "
-                f"--gradient_accumulation_steps {self.gradient_accumulation_steps}; choose another number of either"
+                f"--gradient_accumulation_steps {self.gradient_accumulation_steps}. Choose another number of either"
             )
         return batch_size // parts
 
 
 def is_main_process() -> bool:
-    """The one that writes; `accelerate launch` starts several."""
+    """Return True in the process that writes. `accelerate launch` starts several."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def load_tokenizer(model_dir: Path, trust_remote_code: bool):
-    """The tokenizer of a model directory.
+    """Return the tokenizer of a model directory.
 
     Raises:
-        FileNotFoundError, ValueError: the directory is none, or its vocabulary is larger than its model's.
+        FileNotFoundError: this is no model directory.
+        ValueError: the tokenizer has more tokens than the model.
     """
     if not (model_dir / "config.json").is_file():
         raise FileNotFoundError(
-            f"{model_dir}/config.json: no such file; give a directory made by convert_tf2_checkpoint_to_all_frameworks"
-            ".py, or that of another model for PyTorch"
+            f"{model_dir}/config.json: no such file. Give a directory that convert_tf2_checkpoint_to_all_frameworks.py "
+            "made, or another model for PyTorch"
         )
     import transformers
 
@@ -80,13 +86,13 @@ def load_tokenizer(model_dir: Path, trust_remote_code: bool):
     if len(tokenizer) > config.vocab_size:
         raise ValueError(
             f"{model_dir}: the tokenizer has {len(tokenizer):,} tokens, but vocab_size is {config.vocab_size:,} in "
-            "config.json; copy the vocabulary that the model was trained with"
+            "config.json. Copy the vocabulary that the model was trained with"
         )
     return tokenizer
 
 
 def max_seq_length(task: Task, model_dir: Path, trust_remote_code: bool) -> int:
-    """The task's, or the model's where that is less."""
+    """Return the task's length, or the model's if that is less."""
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(model_dir, trust_remote_code=trust_remote_code)
@@ -94,7 +100,7 @@ def max_seq_length(task: Task, model_dir: Path, trust_remote_code: bool) -> int:
 
 
 class FineTuning:
-    """One task and one model; the inputs are made once for all runs."""
+    """One task with one model. All runs share the inputs, which are made once."""
 
     def __init__(
         self,
@@ -112,13 +118,16 @@ class FineTuning:
         self.train = make_features(task, train, self._tokenizer, length, learn=True)
         self.evaluation = make_features(task, evaluation, self._tokenizer, length, learn=False)
 
-    def run(self, settings: Settings, work_dir: Path) -> tuple[dict[str, Gold], float]:
-        """Predictions by id, and the mean loss of the training. `work_dir` is named to Trainer and stays empty.
+    def run(self, settings: Settings, work_dir: Path) -> tuple[Mapping[str, Gold], float]:
+        """Train, predict, and return the predictions by id and the mean loss of the training.
+
+        Trainer wants a directory, `work_dir`. It writes nothing into it.
 
         Raises:
             ValueError: out of memory, or the training diverged.
         """
         import torch
+        from torch.utils.data import Dataset
         from transformers import PrinterCallback, Trainer, set_seed
 
         set_seed(settings.seed)  # the head's weights are drawn when the model is loaded
@@ -132,19 +141,20 @@ class FineTuning:
         trainer.remove_callback(PrinterCallback)
         try:
             loss = trainer.train().training_loss
-            scores = trainer.predict(self.evaluation.rows).predictions
+            scores = trainer.predict(cast(Dataset, self.evaluation.rows)).predictions  # a list will do
         except torch.OutOfMemoryError:
             raise ValueError(
-                f"{self._task.title}: out of GPU memory; run again with a larger --gradient_accumulation_steps"
+                f"{self._task.title}: out of GPU memory. Run again with a larger --gradient_accumulation_steps"
             ) from None
         if not math.isfinite(loss):
-            raise ValueError(f"{self._task.title}, {settings}: the loss is {loss}; give a smaller --learning_rate")
+            raise ValueError(f"{self._task.title}, {settings}: the loss is {loss}. Give a smaller --learning_rate")
         return self.evaluation.decode(scores), loss
 
     def counts(self) -> dict[str, object]:
-        """Rows of inputs; for JSQuAD also how many answers can be given back."""
-        rows = {"rows": {"train": len(self.train.rows), "evaluation": len(self.evaluation.rows)}}
-        return rows | ({"answers": self.evaluation.counts()} if hasattr(self.evaluation, "counts") else {})
+        """Return the numbers of rows. For JSQuAD also return how many answers can be given back."""
+        rows = {"train": len(self.train.rows), "evaluation": len(self.evaluation.rows)}
+        answers = self.evaluation.counts()
+        return {"rows": rows, "answers": answers} if answers else {"rows": rows}
 
     def _load_model(self, features: Features):
         import transformers

@@ -1,8 +1,9 @@
-"""JSQuAD: questions and paragraphs -> windows of tokens; scores of tokens -> answers as text of the paragraph.
+"""JSQuAD: questions and paragraphs -> windows of tokens. Scores of tokens -> answers as text of the paragraph.
 
-Windows are those of the benchmark (SQuAD's script): the question's first 64 tokens and as much of the paragraph as
-fits, every 128 tokens. Where windows overlap a token counts in the one in which it has most context. An answer is the
-span of at most 30 tokens with the highest sum of scores; the script looks among the 20 best beginnings and ends only.
+The windows are the benchmark's (SQuAD's script): the question's first 64 tokens, then as much of the paragraph as fits.
+A window starts every 128 tokens. Where windows overlap, a token counts in the one that gives it most context. An answer
+is the span of at most 30 tokens with the highest sum of scores. SQuAD's script differs here: it looks only among the 20
+best beginnings and ends.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ MAX_ANSWER_LENGTH = 30
 
 
 class TokenSpan(NamedTuple):
-    """Half-open, of tokens of a paragraph or of characters."""
+    """The tokens of a paragraph from `start` up to, but not including, `end`."""
 
     start: int
     end: int
@@ -28,7 +29,7 @@ class TokenSpan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PairTemplate:
-    """What a tokenizer puts around two texts: ids and their segments."""
+    """The ids and segments that a tokenizer puts around two texts."""
 
     before: tuple[list[int], list[int]]
     between: tuple[list[int], list[int]]
@@ -39,7 +40,7 @@ class PairTemplate:
         return len(self.before[0]) + len(self.between[0]) + len(self.after[0])
 
     def join(self, first: list[int], second: list[int]) -> tuple[list[int], list[int]]:
-        """Ids and segments of the pair."""
+        """Return ids and segments of the pair."""
         segments = [[self.segments[0]] * len(first), [self.segments[1]] * len(second)]
         return (
             [*self.before[0], *first, *self.between[0], *second, *self.after[0]],
@@ -48,7 +49,7 @@ class PairTemplate:
 
 
 def pair_template(tokenizer) -> PairTemplate:
-    """Learnt from an example, for slow and fast tokenizers have no call in common that tells it."""
+    """Return the template, read off an example: slow and fast tokenizers have no common call that returns it."""
     pair = tokenizer("山", "海")
     ids, segments = pair["input_ids"], pair.get("token_type_ids") or [0] * len(pair["input_ids"])
     first, second = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("山", "海"))
@@ -56,20 +57,24 @@ def pair_template(tokenizer) -> PairTemplate:
     middle = start + len(first)
     next_start = _find_part(second, ids, middle)
     end = next_start + len(second)
-    parts = ((ids[at:to], segments[at:to]) for at, to in ((0, start), (middle, next_start), (end, len(ids))))
-    return PairTemplate(*parts, (segments[start], segments[next_start]))
+    return PairTemplate(
+        before=(ids[:start], segments[:start]),
+        between=(ids[middle:next_start], segments[middle:next_start]),
+        after=(ids[end:], segments[end:]),
+        segments=(segments[start], segments[next_start]),
+    )
 
 
 def _find_part(part: list[int], ids: list[int], position: int) -> int:
     for start in range(position, len(ids) - len(part) + 1):
         if part and ids[start : start + len(part)] == part:
             return start
-    raise ValueError(f"{ids}: the tokenizer changes the tokens of a text, {part}, when another one stands beside it")
+    raise ValueError(f"{ids}: the tokenizer gives a text other tokens than {part} when it is one of a pair")
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Tokens `tokens` of an example's paragraph, at `offset` in the input."""
+    """One input: the tokens `tokens` of an example's paragraph stand at `offset` in it."""
 
     example: int
     tokens: TokenSpan
@@ -79,7 +84,7 @@ class Window:
 
 
 class Paragraphs:
-    """Tokens of paragraphs, each of which has several questions."""
+    """The tokens of all paragraphs. Each is tokenized once, although it has several questions."""
 
     def __init__(self, tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -92,7 +97,7 @@ class Paragraphs:
 
 
 def make_windows(examples: Sequence[Example], tokenizer, paragraphs: Paragraphs, max_seq_length: int) -> list[Window]:
-    """All windows of all examples, in order.
+    """Return all windows of all examples, in order.
 
     Raises:
         ValueError: a paragraph has no token.
@@ -114,7 +119,8 @@ def make_windows(examples: Sequence[Example], tokenizer, paragraphs: Paragraphs,
 
 
 def window_spans(num_tokens: int, room: int) -> list[TokenSpan]:
-    """
+    """Return windows of at most `room` tokens that cover a paragraph.
+
     >>> window_spans(500, 300)
     [TokenSpan(start=0, end=300), TokenSpan(start=128, end=428), TokenSpan(start=256, end=500)]
     """
@@ -126,7 +132,7 @@ def window_spans(num_tokens: int, room: int) -> list[TokenSpan]:
 
 
 def answer_span(tokens: Sequence[Token], start: int, end: int) -> TokenSpan | None:
-    """The fewest tokens that hold the characters from `start` to `end`; None if no token does."""
+    """Return the fewest tokens that hold the characters from `start` to `end`, or None if no token does."""
     touching = [index for index, token in enumerate(tokens) if token.end > start and token.start < end]
     return TokenSpan(touching[0], touching[-1] + 1) if touching else None
 
@@ -135,13 +141,20 @@ def text_of_span(context: str, tokens: Sequence[Token], span: TokenSpan) -> str:
     return context[tokens[span.start].start : tokens[span.end - 1].end]
 
 
-def answer_of(example: Example, tokens: Sequence[Token]) -> TokenSpan | None:
-    """Tokens of the first right answer."""
-    return answer_span(tokens, example.answer_start, example.answer_start + len(example.gold[0]))
+def first_answer(example: Example) -> tuple[str, int]:
+    """Return the first right answer and the place of its first character."""
+    assert isinstance(example.gold, tuple) and example.answer_start is not None, "not a question of JSQuAD"
+    return example.gold[0], example.answer_start
+
+
+def answer_tokens(example: Example, tokens: Sequence[Token]) -> TokenSpan | None:
+    """Return the tokens of the first right answer."""
+    text, start = first_answer(example)
+    return answer_span(tokens, start, start + len(text))
 
 
 def positions_to_learn(window: Window, answer: TokenSpan | None) -> tuple[int, int]:
-    """First and last token of the answer in the input; the first token of all if the window does not hold it."""
+    """Return the positions of the answer's first and last token in the input, or 0 and 0 if it is not in the window."""
     if answer is None or answer.start < window.tokens.start or answer.end > window.tokens.end:
         return 0, 0
     shift = window.offset - window.tokens.start
@@ -149,18 +162,20 @@ def positions_to_learn(window: Window, answer: TokenSpan | None) -> tuple[int, i
 
 
 def max_context_windows(windows: Sequence[TokenSpan]) -> np.ndarray:
-    """For each token the index of the window that has most tokens on the side where it has fewest.
+    """Return for each token the index of the window that gives it most context on its poorer side.
 
     >>> max_context_windows([TokenSpan(0, 5), TokenSpan(2, 6)]).tolist()
     [0, 0, 0, 0, 1, 1]
     """
     positions = np.arange(windows[-1].end)
     context = [np.minimum(positions - start, end - 1 - positions) for start, end in windows]  # negative outside
-    return np.argmax(context, axis=0)  # of equal ones the first: the script's bonus for length, for the last is shorter
+    return np.argmax(
+        context, axis=0
+    )  # the first of equals, as SQuAD's script prefers longer windows: the last is short
 
 
 def best_span(start_scores: np.ndarray, end_scores: np.ndarray, may_start: np.ndarray) -> tuple[float, TokenSpan]:
-    """The highest sum of a start and an end at most MAX_ANSWER_LENGTH tokens on."""
+    """Return the highest sum of a start and an end score, and its span of at most MAX_ANSWER_LENGTH tokens."""
     best, found = -np.inf, TokenSpan(0, 1)
     starts = np.where(may_start, start_scores, -np.inf)
     for length in range(min(MAX_ANSWER_LENGTH, len(starts))):
@@ -178,7 +193,7 @@ def decode_answers(
     start_scores: np.ndarray,
     end_scores: np.ndarray,
 ) -> dict[str, str]:
-    """Answers by id; scores are [windows, positions of the input]."""
+    """Return answers by id. The scores have the shape [windows, positions of the input]."""
     answers = {}
     for rows in _rows_of_examples(windows):
         example = examples[windows[rows[0]].example]
@@ -206,16 +221,16 @@ def _rows_of_examples(windows: Sequence[Window]) -> Iterator[list[int]]:
 
 
 def count_answers(examples: Sequence[Example], windows: Sequence[Window], paragraphs: Paragraphs) -> dict[str, int]:
-    """What becomes of the first right answers: how many a token span gives back exactly, and what keeps the others."""
+    """Count the first right answers that a token span gives back exactly, and the others by reason."""
     counts = dict.fromkeys(("recovered", "cut_inside_a_token", "in_no_window", "longer_than_an_answer_may_be"), 0)
     for rows in _rows_of_examples(windows):
         example = examples[windows[rows[0]].example]
         tokens = paragraphs.tokens(example.texts[1])
-        span = answer_of(example, tokens)
+        span = answer_tokens(example, tokens)
         spans = [windows[row].tokens for row in rows]
         if span is None or not any(start <= span.start and span.end <= end for start, end in spans):
             counts["in_no_window"] += 1
-        elif text_of_span(example.texts[1], tokens, span) != example.gold[0]:
+        elif text_of_span(example.texts[1], tokens, span) != first_answer(example)[0]:
             counts["cut_inside_a_token"] += 1
         else:
             counts["recovered"] += 1

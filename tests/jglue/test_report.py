@@ -84,13 +84,13 @@ def test_notes_name_what_limits_the_numbers():
     plain = report.notes("m", "valid", False, None, [])
     assert len(plain) == 1
     found = " ".join(report.notes("m", "test", True, 1500, ["marc_ja"]))
-    for part in ("on the test files", "chosen on the files that are reported", "first 1,500", "missing: MARC-ja"):
+    for part in ("on the test files", "chosen on the reported files", "first 1,500", "missing: MARC-ja"):
         assert part in found
         assert part not in plain[0]
 
 
 def test_record_is_json_with_all_runs():
-    record = report.results_record({"model": "m"}, {"jsts": RUNS}, {"marc_ja": "no file"})
+    record = report.results_content({"model": "m"}, {"jsts": RUNS}, {"marc_ja": "no file"})
     again = json.loads(report.json_bytes(record))
     assert again["tasks"]["jsts"]["result"]["mean"]["pearson"] == pytest.approx(0.92333, abs=1e-5)
     assert len(again["tasks"]["jsts"]["settings_compared"]) == 2

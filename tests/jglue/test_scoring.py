@@ -53,7 +53,7 @@ def test_correlations_by_hand():
 
 
 def test_correlation_of_unequal_lengths():
-    with pytest.raises(ValueError, match="3 numbers and 2"):
+    with pytest.raises(ValueError, match="3 labels, but 2 predictions"):
         pearson([1, 2, 3], [1, 2])
 
 
@@ -169,7 +169,7 @@ def test_unfit_predictions(name, predictions, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"id": 1, "prediction": 2}\n{"id": 1, "prediction": 3}\n', ":2: id 1 is there twice"),
+        ('{"id": 1, "prediction": 2}\n{"id": 1, "prediction": 3}\n', ":2: id 1 occurs twice"),
         ('{"id": 1, "prediction": 2}\n\n[]\n', ':3: expected {"id": ..., "prediction": ...}'),
         ('{"id": 1, "prediction": 2}\n{"id": 2}\n', ":2: expected"),
         ("0.5\n", ":1: expected"),

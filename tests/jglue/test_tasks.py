@@ -71,7 +71,7 @@ def test_newest_version_is_found(tmp_path):
         ),
         ("jsts", {"label": "high"}, "2: no example of JSTS"),
         ("jsts", {"label": None}, "2: no example of JSTS"),
-        ("marc_ja", {}, "review_id R1 is there twice"),
+        ("marc_ja", {}, "review_id R1 occurs twice"),
     ],
 )
 def test_wrong_lines(tmp_path, name, change, message):

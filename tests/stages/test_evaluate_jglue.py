@@ -315,7 +315,7 @@ def test_missing_tasks_are_named_and_skipped(command, data_dir, tmp_path):
     out = evaluate(*command, "--tasks", "marc_ja", "jnli", "jsts", "--num_train_epochs", 1)
     assert f"MARC-ja: skipped: {data_dir}/marc_ja-v*/train-v*.json: no such file" in out
     assert f"JNLI: skipped: {data_dir}/jnli-v*/train-v*.json: no such file" in out
-    assert "Skipped, for files are missing: MARC-ja, JNLI." in out
+    assert "Skipped because files are missing: MARC-ja, JNLI." in out
     results = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
     assert list(results["tasks"]) == ["jsts"]
     assert list(results["skipped"]) == ["marc_ja", "jnli"]
