@@ -1,7 +1,7 @@
-"""Model directory -> JGLUE scores: fine-tuning on each task, mean and spread over seeds, beside the released models.
+"""Model directory -> JGLUE scores: fine-tune on each task, print mean and spread over seeds with the released models.
 
-Every finished run is kept in --output_dir as a file of predictions and skipped by a rerun; results.json, results.md
-and results.png are made anew from these files each time. Devices: all GPUs, `accelerate launch`, or the CPU.
+--output_dir keeps the predictions of every finished run, and a rerun skips it. results.json, results.md and
+results.png are written from these files each time. Devices: all GPUs, `accelerate launch`, or the CPU.
 """
 
 import argparse
@@ -14,11 +14,9 @@ from japanese_bert.common import command_line
 from japanese_bert.common.output_files import replace_file
 from japanese_bert.common.report import Stopwatch, print_summary
 from japanese_bert.jglue import report, runs
-from japanese_bert.jglue.fine_tuning import Devices, Settings, is_main_process
+from japanese_bert.jglue.fine_tuning import Devices, is_main_process
 from japanese_bert.jglue.runs import Experiment, FineTuningRun
-from japanese_bert.jglue.tasks import SEARCHED_EPOCHS, SEARCHED_LEARNING_RATES, TASKS, Task, find_file, load_examples
-
-DEFAULT_LEARNING_RATE = 5e-5
+from japanese_bert.jglue.tasks import TASKS, Task, find_file, load_examples
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -27,36 +25,41 @@ def get_parser() -> argparse.ArgumentParser:
     inputs.add_argument("--model_dir", type=Path, help="a model for PyTorch and its tokenizer")
     inputs.add_argument("--data_dir", type=Path, required=True, help="JGLUE's datasets folder")
     inputs.add_argument(
-        "--tasks", nargs="+", choices=list(TASKS), default=list(TASKS), help="one whose files are missing is skipped"
+        "--tasks", nargs="+", choices=list(TASKS), default=list(TASKS), help="a task without files is skipped"
     )
-    inputs.add_argument("--eval_split", choices=("valid", "test"), default="valid", help="quoted scores are of valid")
+    inputs.add_argument(
+        "--eval_split", choices=("valid", "test"), default="valid", help="the quoted scores are on valid"
+    )
     inputs.add_argument(
         "--predictions_file",
         type=Path,
-        help='only score this file for the one task of --tasks: lines of {"id": ..., "prediction": ...}',
+        help='train nothing, score this file for the one task of --tasks: lines of {"id": ..., "prediction": ...}',
     )
     inputs.add_argument(
         "--trust_remote_code",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="run Python code of the model directory, such as its fast tokenizer",
+        help="run the Python code of the model directory, such as its fast tokenizer",
     )
     output = parser.add_argument_group("output")
-    output.add_argument("--output_dir", type=Path, help="predictions and results of this one model")
+    output.add_argument("--output_dir", type=Path, help="predictions and results, of one model only")
     method = parser.add_argument_group("method")
-    method.add_argument("--learning_rate", type=float, help="peak; left out: 5e-5")
-    method.add_argument("--num_train_epochs", type=int, help="left out: 4, JSQuAD 3")
+    method.add_argument("--learning_rate", type=float, help="peak; without it: 5e-5")
+    method.add_argument("--num_train_epochs", type=int, help="without it: 4, JSQuAD 3")
     method.add_argument(
         "--search",
         action=argparse.BooleanOptionalAction,
         default=False,
         help="try learning rates 5e-5, 3e-5, 2e-5 with 3 and 4 epochs and report the best, as the benchmark does",
     )
-    method.add_argument("--seeds", type=int, nargs="+", default=[42], help="one run for each")
-    method.add_argument("--max_train_samples", type=int, help="for a trial: only this many of the first examples")
+    method.add_argument("--seeds", type=int, nargs="+", default=[42], help="one run each")
+    method.add_argument("--max_train_samples", type=int, help="for a trial: train on the first so many")
     devices = parser.add_argument_group("devices")
     devices.add_argument(
-        "--gradient_accumulation_steps", type=int, default=1, help="parts in which a device takes its share of a batch"
+        "--gradient_accumulation_steps",
+        type=int,
+        default=1,
+        help="each device takes its share of a batch in so many parts",
     )
     devices.add_argument("--mixed_precision", choices=("no", "bf16", "fp16"), default="no", help="for GPUs")
     devices.add_argument("--use_cpu", action=argparse.BooleanOptionalAction, default=False, help="even with GPUs")
@@ -76,36 +79,40 @@ def main(args: argparse.Namespace) -> None:
     experiment = make_experiment(args)
     finished: dict[str, list[FineTuningRun]] = {name: [] for name in files}
     for name, paths in files.items():
-        for run in runs.run_task(experiment, TASKS[name], paths, list_settings(args, TASKS[name])):
+        task = TASKS[name]
+        settings = runs.list_settings(task, args.search, args.learning_rate, args.num_train_epochs, args.seeds)
+        for run in runs.run_task(experiment, task, paths, settings):
             finished[name].append(run)
-            print(report.describe_run(TASKS[name], run), flush=True)
+            print(report.describe_run(task, run), flush=True)
     if is_main_process():
-        write_results(args, files, finished, skipped)
+        write_results(experiment, args.search, files, finished, skipped)
         print_summary(f"{args.output_dir}: done", watch.measurements())
 
 
 def check_arguments(args: argparse.Namespace) -> None:
     if args.predictions_file is not None:
         if len(args.tasks) != 1:
-            raise ValueError(f"--predictions_file: name its task, --tasks with one of {', '.join(TASKS)}")
+            raise ValueError(f"--predictions_file: its task is missing. Give --tasks with one of {', '.join(TASKS)}")
         command_line.check_files_exist([args.predictions_file], "evaluate_jglue.py --output_dir")
         return
     for name in ("model_dir", "output_dir"):
         if getattr(args, name) is None:
-            raise ValueError(f"--{name}: is missing; only with --predictions_file it is not needed")
+            raise ValueError(f"--{name}: is missing. It is needed except with --predictions_file")
     if args.search and (args.learning_rate is not None or args.num_train_epochs is not None):
         raise ValueError(
-            "--search: has its own learning rates and epochs; leave out --search or what is given of these"
+            "--search: tries learning rates and epochs of its own. Leave out --search, or --learning_rate and "
+            "--num_train_epochs"
         )
     if args.search and args.eval_split != "valid":
-        raise ValueError("--search: chooses on the valid files; then evaluate what was chosen with --eval_split test")
+        raise ValueError("--search: chooses on the valid files. Evaluate its choice afterwards with --eval_split test")
     numbers = ("learning_rate", "num_train_epochs", "max_train_samples", "gradient_accumulation_steps")
     command_line.check_positive({name: getattr(args, name) for name in numbers if getattr(args, name) is not None})
     if len(set(args.seeds)) != len(args.seeds):
-        raise ValueError(f"--seeds {' '.join(map(str, args.seeds))}: one is there twice")
+        raise ValueError(f"--seeds {' '.join(map(str, args.seeds))}: one seed occurs twice")
 
 
 def score_predictions(predictions_file: Path, task: Task, data_dir: Path, split: str) -> None:
+    """Print the scores of a file of predictions."""
     examples = load_examples(find_file(data_dir, task, split), task)
     scores = runs.score_file(task, examples, predictions_file)
     print_summary(f"{predictions_file}: {task.title}, {split}", {**scores, "examples": len(examples)})
@@ -116,48 +123,42 @@ def make_experiment(args: argparse.Namespace) -> Experiment:
     for name in args.tasks:
         devices.batch_size(TASKS[name].batch_size)  # an error now, not after hours
     return Experiment(
-        runs.load_evaluated_model(args.model_dir, args.trust_remote_code),
-        args.output_dir,
-        args.eval_split,
-        args.max_train_samples,
-        devices,
-        args.overwrite,
-        vars(args),
+        model=runs.load_evaluated_model(args.model_dir, args.trust_remote_code),
+        output_dir=args.output_dir,
+        eval_split=args.eval_split,
+        max_train_samples=args.max_train_samples,
+        devices=devices,
+        overwrite=args.overwrite,
+        arguments=vars(args),
     )
 
 
-def list_settings(args: argparse.Namespace, task: Task) -> list[Settings]:
-    if args.search:
-        return runs.list_settings(SEARCHED_LEARNING_RATES, SEARCHED_EPOCHS, args.seeds)
-    learning_rate = args.learning_rate or DEFAULT_LEARNING_RATE
-    return runs.list_settings([learning_rate], [args.num_train_epochs or task.num_train_epochs], args.seeds)
-
-
 def write_results(
-    args: argparse.Namespace,
+    experiment: Experiment,
+    search: bool,
     files: Mapping[str, Sequence[Path]],
     finished: Mapping[str, Sequence[FineTuningRun]],
     skipped: Mapping[str, str],
 ) -> None:
-    """results.json, results.md, results.png"""
-    model = args.model_dir.resolve().name
+    """Write results.json, results.md and results.png, and print the table."""
+    model = experiment.model.directory.resolve().name
     header = {
         "model": model,
         "data": {name: [path.name for path in paths] for name, paths in files.items()},
-        "eval_split": args.eval_split,
-        "max_train_samples": args.max_train_samples,
-        "search": args.search,
+        "eval_split": experiment.eval_split,
+        "max_train_samples": experiment.max_train_samples,
+        "search": search,
     }
     results = {name: report.choose(TASKS[name], report.summarize_runs(finished[name])) for name in finished}
-    notes = report.notes(model, args.eval_split, args.search, args.max_train_samples, list(skipped))
+    notes = report.notes(model, experiment.eval_split, search, experiment.max_train_samples, list(skipped))
     table = report.markdown_table(model, results, notes)
-    record = report.results_content(header, finished, skipped)
-    replace_file(args.output_dir / "results.json", report.json_bytes(record))
-    replace_file(args.output_dir / "results.md", table.encode("utf-8"))
+    content = report.results_content(header, finished, skipped)
+    replace_file(experiment.output_dir / "results.json", report.json_bytes(content))
+    replace_file(experiment.output_dir / "results.md", table.encode("utf-8"))
     if importlib.util.find_spec("matplotlib"):
-        replace_file(args.output_dir / "results.png", report.bar_chart(model, results))
+        replace_file(experiment.output_dir / "results.png", report.bar_chart(model, results))
     else:
-        print("results.png: left out; for it install matplotlib: pip install matplotlib")
+        print("results.png: not written, because matplotlib is missing. Install it with: pip install matplotlib")
     print(f"\n{table}")
 
 

@@ -1,4 +1,4 @@
-"""Scores of runs -> mean and spread, a Markdown table beside the released models, a bar chart."""
+"""Scores of runs -> mean and spread, a Markdown table with the released models, a bar chart."""
 
 import io
 import json
@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from japanese_bert.jglue.runs import FineTuningRun
 from japanese_bert.jglue.tasks import TASKS, Task
 
-# Dev-set scores that others published for the models that this pipeline is known for, in the order of Task.metrics.
-# They are quoted, not measured here.
+# Scores on the valid files that others published for the released models, in the order of Task.metrics. They are
+# quoted, not measured here.
 QUOTED_SCORES: dict[str, dict[str, tuple[float, ...]]] = {
     model: dict(zip(TASKS, scores, strict=True))
     for model, scores in {
@@ -30,7 +30,7 @@ OURS, QUOTED = "#c44e52", "#b9bfc6"
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Mean and sample standard deviation over seeds; the latter is None for a single one."""
+    """Mean and sample standard deviation over the seeds of one setting. A single seed has no deviation: None."""
 
     learning_rate: float
     num_train_epochs: int
@@ -40,7 +40,7 @@ class Summary:
 
 
 def describe_run(task: Task, run: FineTuningRun) -> str:
-    """One line: settings and scores."""
+    """Return one line with settings and scores."""
     settings = run.settings
     scores = ", ".join(f"{METRIC_NAMES[name]} {value:.4f}" for name, value in run.scores.items())
     kept = " (kept)" if run.is_kept else ""
@@ -51,7 +51,7 @@ def describe_run(task: Task, run: FineTuningRun) -> str:
 
 
 def summarize_runs(runs: Sequence[FineTuningRun]) -> list[Summary]:
-    """One summary for each learning rate and number of epochs, in the order in which they come."""
+    """Return one summary for each learning rate and number of epochs, in the order of the runs."""
     groups: dict[tuple[float, int], list[FineTuningRun]] = {}
     for run in runs:
         groups.setdefault((run.settings.learning_rate, run.settings.num_train_epochs), []).append(run)
@@ -70,14 +70,14 @@ def _summarize_group(learning_rate: float, num_train_epochs: int, runs: list[Fin
 
 
 def choose(task: Task, summaries: Sequence[Summary]) -> Summary:
-    """The best by the mean of the task's first metric; of equal ones the first."""
+    """Return the best summary by the mean of the task's first metric, or the first of equally good ones."""
     return max(summaries, key=lambda summary: summary.mean[task.metrics[0]])
 
 
-def results_record(
+def results_content(
     header: Mapping[str, object], runs: Mapping[str, Sequence[FineTuningRun]], skipped: Mapping[str, str]
 ) -> dict[str, object]:
-    """All that `results.json` holds."""
+    """Return the content of `results.json`."""
     tasks = {}
     for name, task_runs in runs.items():
         summaries = summarize_runs(task_runs)
@@ -94,7 +94,7 @@ def results_record(
 
 
 def markdown_table(model: str, results: Mapping[str, Summary], notes: Sequence[str]) -> str:
-    """The table of the released models' README with one more line."""
+    """Return the table of the released models' README with one more line."""
     heads = [f"{task.title} ({' / '.join(METRIC_NAMES[name] for name in task.metrics)})" for task in TASKS.values()]
     rows = [["model", *heads], ["---"] * (len(heads) + 1)]
     rows.append([f"**{model}**", *(_measured_cell(results.get(name)) for name in TASKS)])
@@ -110,17 +110,17 @@ def markdown_table(model: str, results: Mapping[str, Summary], notes: Sequence[s
 
 
 def notes(model: str, split: str, search: bool, max_train_samples: int | None, skipped: Sequence[str]) -> list[str]:
-    """What a reader of the table must know."""
+    """Return what a reader of the table must know."""
     found = [
-        f"{model}: measured on the {split} files, mean ± sample standard deviation over seeds. Lines marked as "
-        "quoted: scores on the valid files that others published, not measured here."
+        f"{model}: measured on the {split} files, mean ± sample standard deviation over seeds. Lines marked (quoted): "
+        "scores on the valid files that others published. They are not measured here."
     ]
     if search:
-        found.append("Learning rate and epochs were chosen on the files that are reported, as for the quoted scores.")
+        found.append("Learning rate and epochs were chosen on the reported files, as for the quoted scores.")
     if max_train_samples is not None:
         found.append(f"A trial: trained on at most the first {max_train_samples:,} examples.")
     if skipped:
-        found.append(f"Skipped, for files are missing: {', '.join(TASKS[name].title for name in skipped)}.")
+        found.append(f"Skipped because files are missing: {', '.join(TASKS[name].title for name in skipped)}.")
     return found
 
 
@@ -132,7 +132,7 @@ def _measured_cell(summary: Summary | None) -> str:
 
 
 def bar_chart(model: str, results: Mapping[str, Summary]) -> bytes:
-    """PNG: a panel for each task that was run, a bar for each model, by the task's first metric."""
+    """Return a PNG with a panel for each task that ran and a bar for each model, by the task's first metric."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -160,5 +160,5 @@ def bar_chart(model: str, results: Mapping[str, Summary]) -> bytes:
     return file.getvalue()
 
 
-def json_bytes(record: Mapping[str, object]) -> bytes:
-    return (json.dumps(record, ensure_ascii=False, indent=2) + "\n").encode("utf-8")
+def json_bytes(content: Mapping[str, object]) -> bytes:
+    return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode("utf-8")

@@ -1,6 +1,6 @@
-"""The runs of a task: which are finished, training of the others, scores of all.
+"""The runs of a task: find those that are finished, train the others, score all.
 
-A run is a file of predictions with its record, written when it is complete. Scores are always computed from that file.
+A finished run is a file of predictions with its `<output>.json`. Scores are always computed from that file.
 """
 
 import itertools
@@ -13,17 +13,26 @@ from japanese_bert.common.provenance import InputFiles, Provenance
 from japanese_bert.common.report import Stopwatch
 from japanese_bert.jglue.fine_tuning import Devices, FineTuning, Settings, is_main_process
 from japanese_bert.jglue.scoring import predictions_bytes, read_predictions, score
-from japanese_bert.jglue.tasks import TASKS, Example, Task, find_file, load_examples
+from japanese_bert.jglue.tasks import (
+    DEFAULT_LEARNING_RATE,
+    SEARCHED_EPOCHS,
+    SEARCHED_LEARNING_RATES,
+    TASKS,
+    Example,
+    Task,
+    find_file,
+    load_examples,
+)
 
 STAGE = "evaluate_jglue"
 PACKAGES = ("torch", "transformers", "accelerate")
 MODEL_FILE_TYPES = (".json", ".txt", ".safetensors", ".bin", ".model", ".py")
-NOT_OF_THE_MODEL = ("provenance.json", "vocab.txt.json")
+NOT_OF_THE_MODEL = ("provenance.json", "vocab.txt.json")  # they do not change what the model computes
 
 
 @dataclass(frozen=True, slots=True)
 class FineTuningRun:
-    """`file` is relative to the output directory; `is_kept` if it was finished before."""
+    """One finished run. `file` is relative to the output directory. `is_kept` means that an earlier command made it."""
 
     settings: Settings
     scores: Mapping[str, float]
@@ -33,7 +42,7 @@ class FineTuningRun:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedModel:
-    """A model directory; `files` are names, sizes and hashes of all that decides what it computes."""
+    """One model directory. `files` are names, sizes and hashes of all files that decide what it computes."""
 
     directory: Path
     trust_remote_code: bool
@@ -42,7 +51,7 @@ class EvaluatedModel:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """What all runs of a command share."""
+    """The values that all runs of a command share."""
 
     model: EvaluatedModel
     output_dir: Path
@@ -54,9 +63,10 @@ class Experiment:
 
 
 def load_evaluated_model(directory: Path, trust_remote_code: bool) -> EvaluatedModel:
+    """Return the model of a directory, with the hashes of its files."""
     if not directory.is_dir():
         raise FileNotFoundError(
-            f"{directory}: no such directory; make it with convert_tf2_checkpoint_to_all_frameworks.py"
+            f"{directory}: no such directory. Make it with convert_tf2_checkpoint_to_all_frameworks.py"
         )
     paths = [
         path
@@ -68,10 +78,10 @@ def load_evaluated_model(directory: Path, trust_remote_code: bool) -> EvaluatedM
 
 
 def find_files(data_dir: Path, tasks: Iterable[str], split: str) -> tuple[dict[str, tuple[Path, Path]], dict[str, str]]:
-    """Training and evaluation file of each task that has both, and what the others lack.
+    """Return training and evaluation file of each task that has both, and the missing file of each other task.
 
     Raises:
-        FileNotFoundError: no task has both.
+        FileNotFoundError: no task has both files.
     """
     files, skipped = {}, {}
     for name in dict.fromkeys(tasks):
@@ -80,18 +90,23 @@ def find_files(data_dir: Path, tasks: Iterable[str], split: str) -> tuple[dict[s
         except FileNotFoundError as error:
             skipped[name] = str(error)
     if not files:
-        raise FileNotFoundError("; ".join(skipped.values()))
+        raise FileNotFoundError(". ".join(skipped.values()))
     return files, skipped
 
 
-def list_settings(learning_rates: Sequence[float], epochs: Sequence[int], seeds: Sequence[int]) -> list[Settings]:
-    return [Settings(*values) for values in itertools.product(learning_rates, epochs, seeds)]
+def list_settings(
+    task: Task, search: bool, learning_rate: float | None, num_train_epochs: int | None, seeds: Sequence[int]
+) -> list[Settings]:
+    """Return the settings of all runs of a task, with defaults for None. A search ignores both and returns a grid."""
+    rates = SEARCHED_LEARNING_RATES if search else (learning_rate or DEFAULT_LEARNING_RATE,)
+    epochs = SEARCHED_EPOCHS if search else (num_train_epochs or task.num_train_epochs,)
+    return [Settings(*values) for values in itertools.product(rates, epochs, seeds)]
 
 
 def run_task(
     experiment: Experiment, task: Task, files: tuple[Path, Path], settings: Sequence[Settings]
 ) -> Iterator[FineTuningRun]:
-    """All runs in order, after training those that are not finished. Only the main process gets them."""
+    """Train the runs that are not finished, and yield all in order. Only the main process yields."""
     provenances = dict(_plan(experiment, task, files, settings))
     train, evaluation = (load_examples(path, task) for path in files)
     is_kept = {path: provenance.is_complete([path]) for path, provenance in provenances.items()}
@@ -116,7 +131,7 @@ def run_task(
 def _plan(
     experiment: Experiment, task: Task, files: tuple[Path, Path], settings: Sequence[Settings]
 ) -> Iterator[tuple[Path, Provenance]]:
-    """The file of each run and what makes it."""
+    """Yield the file of each run and its provenance."""
     for chosen in settings:
         method = {
             "task": task.name,
@@ -137,7 +152,7 @@ def _plan(
 
 
 def predictions_name(experiment: Experiment, settings: Settings) -> str:
-    """`lr5e-05_epochs4_seed42.jsonl`; a trial, and another split than valid, are named too."""
+    """Return `lr5e-05_epochs4_seed42.jsonl`. A trial and another split than valid have a longer name."""
     parts = [f"lr{settings.learning_rate:g}", f"epochs{settings.num_train_epochs}", f"seed{settings.seed}"]
     if experiment.max_train_samples is not None:
         parts.append(f"samples{experiment.max_train_samples}")
@@ -149,7 +164,7 @@ def predictions_name(experiment: Experiment, settings: Settings) -> str:
 def _train_and_predict(
     tuning: FineTuning, settings: Settings, path: Path, provenance: Provenance, overwrite: bool
 ) -> None:
-    """Of several processes, all of which train, the main one writes."""
+    """Train and predict in every process, and write in the main one."""
     if not is_main_process():
         tuning.run(settings, path.parent)
         return
@@ -157,18 +172,18 @@ def _train_and_predict(
     with open_outputs([path], provenance, overwrite) as (file,):
         predictions, loss = tuning.run(settings, path.parent)
         file.write(predictions_bytes(predictions))
-        seconds = watch.measurements()["seconds"]  # CPU time and memory are the process's, of all its runs
+        seconds = watch.measurements()["seconds"]  # CPU time and memory belong to all runs of the process
         provenance.report.update({**tuning.counts(), "training_loss": loss, "seconds": seconds})
 
 
 def score_file(task: Task, examples: list[Example], predictions_file: Path) -> dict[str, float]:
-    """Scores of a file of predictions.
+    """Return the scores of a file of predictions.
 
     Raises:
-        ValueError: it does not hold just one fitting prediction for each example.
+        ValueError: the file does not hold exactly one prediction of the right type for each example.
     """
     predictions = read_predictions(predictions_file)
     try:
         return score(task, examples, predictions)
     except ValueError as error:
-        raise ValueError(f"{predictions_file}: {error}; expected one for each example of {task.title}") from None
+        raise ValueError(f"{predictions_file}: {error}. Expected one for each example of {task.title}") from None

@@ -1,27 +1,33 @@
-"""The metrics of JGLUE: predictions and right answers -> scores from 0 to 1.
+"""The metrics of JGLUE: predictions and right answers -> scores from 0 to 1. Files of predictions.
 
-Answers to JSQuAD's questions are compared as the benchmark's own patch of the SQuAD script does it: lower-cased, 「。」
-at the end removed, white space squeezed; punctuation stays and width is not normalized (`２` is not `2`). F1 counts
-characters. Both are the best over the right answers of a question.
+Answers to JSQuAD's questions are compared as in the benchmark's patch of the SQuAD script. They are lower-cased, 「。」
+at the end is removed and white space is squeezed. Punctuation stays, and width is not normalized: `２` is not `2`. F1
+counts characters. A question with several right answers gets the best score of them.
+
+A file of predictions is JSON Lines, `{"id": ..., "prediction": ...}` for each example. The id is the one in the task's
+file: `sentence_pair_id`, `q_id`, `review_id`, or a question's `id`. A prediction is a number (JSTS), a label (JNLI,
+MARC-ja), the index of a choice (JCommonsenseQA) or the text of an answer (JSQuAD). A single JSON object
+`{id: prediction}`, which SQuAD's script takes, can be read too.
 """
 
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from japanese_bert.jglue.tasks import Example, Gold, Task
 
-Metric = Callable[[Sequence[Gold], Sequence[Gold]], float]
+Metric = Callable[[Sequence[Any], Sequence[Any]], float]  # right answers, predictions -> score
 
 
 def score(task: Task, examples: Sequence[Example], predictions: Mapping[str, Gold]) -> dict[str, float]:
-    """Every metric of the task.
+    """Return the score of every metric of the task.
 
     Raises:
-        ValueError: an example has no prediction, a prediction no example, or it is not of the task's kind.
+        ValueError: an example has no prediction, a prediction has no example, or its type does not fit the task.
     """
     _check_ids(examples, predictions)
     predicted = [_checked(task, example.id, predictions[example.id]) for example in examples]
@@ -50,21 +56,21 @@ def accuracy(gold: Sequence[Gold], predicted: Sequence[Gold]) -> float:
     return sum(one == other for one, other in zip(gold, predicted, strict=True)) / len(gold)
 
 
-def pearson(gold: Sequence[float], predicted: Sequence[float]) -> float:
-    """Linear correlation; 0 where all predictions are equal, for which it is not defined.
+def pearson(gold: Sequence[float] | np.ndarray, predicted: Sequence[float] | np.ndarray) -> float:
+    """Return the linear correlation. It is not defined if all predictions are equal: return 0 then.
 
     >>> pearson([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])
     1.0
     """
     one, other = (np.asarray(values, float) - np.mean(values) for values in (gold, predicted))
     if len(one) != len(other):
-        raise ValueError(f"{len(one)} numbers and {len(other)}: expected as many")
+        raise ValueError(f"{len(one)} labels, but {len(other)} predictions. Expected as many")
     scale = np.sqrt((one @ one) * (other @ other))
     return float(one @ other / scale) if scale > 0 else 0.0
 
 
 def spearman(gold: Sequence[float], predicted: Sequence[float]) -> float:
-    """Pearson's correlation of ranks, where equal values share the mean of theirs."""
+    """Return Pearson's correlation of the ranks. Equal values share the mean of their ranks."""
     return pearson(_ranks(gold), _ranks(predicted))
 
 
@@ -75,7 +81,8 @@ def _ranks(values: Sequence[float]) -> np.ndarray:
 
 
 def normalize_answer(answer: str) -> str:
-    """
+    """Return an answer in the form that is compared.
+
     >>> normalize_answer("東京  Tower。")
     '東京 tower'
     """
@@ -87,7 +94,7 @@ def answer_exact_match(gold: str, predicted: str) -> float:
 
 
 def answer_f1(gold: str, predicted: str) -> float:
-    """Harmonic mean of precision and recall over characters, each counted as often as it occurs.
+    """Return the harmonic mean of precision and recall over characters. Each counts as often as it occurs.
 
     >>> round(answer_f1("東京都", "東京"), 3)
     0.8
@@ -117,6 +124,7 @@ METRIC_FUNCTIONS: dict[str, Metric] = {
 
 
 def predictions_bytes(predictions: Mapping[str, Gold]) -> bytes:
+    """Return the content of a file of predictions."""
     lines = (
         json.dumps({"id": name, "prediction": value}, ensure_ascii=False) + "\n" for name, value in predictions.items()
     )
@@ -124,15 +132,15 @@ def predictions_bytes(predictions: Mapping[str, Gold]) -> bytes:
 
 
 def read_predictions(path: Path) -> dict[str, Gold]:
-    """Predictions by id.
+    """Return predictions by id.
 
     Raises:
-        ValueError: a line is no prediction, or an id is there twice.
+        ValueError: a line is no prediction, or an id occurs twice.
     """
     text = path.read_text(encoding="utf-8")
-    whole = _as_one_object(text)
-    if whole is not None:
-        return whole
+    single = _as_one_object(text)
+    if single is not None:
+        return single
     predictions: dict[str, Gold] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
@@ -143,7 +151,7 @@ def read_predictions(path: Path) -> dict[str, Gold]:
         except (ValueError, KeyError, TypeError):
             raise ValueError(f'{path}:{number}: expected {{"id": ..., "prediction": ...}}') from None
         if name in predictions:
-            raise ValueError(f"{path}:{number}: id {name} is there twice")
+            raise ValueError(f"{path}:{number}: id {name} occurs twice")
         predictions[name] = value
     return predictions
 

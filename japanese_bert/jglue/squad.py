@@ -171,7 +171,7 @@ def max_context_windows(windows: Sequence[TokenSpan]) -> np.ndarray:
     context = [np.minimum(positions - start, end - 1 - positions) for start, end in windows]  # negative outside
     return np.argmax(
         context, axis=0
-    )  # the first of equals, as SQuAD's script prefers longer windows: the last is short
+    )  # the first of equals: SQuAD's script prefers the longer one, and the last is short
 
 
 def best_span(start_scores: np.ndarray, end_scores: np.ndarray, may_start: np.ndarray) -> tuple[float, TokenSpan]:

@@ -1,7 +1,7 @@
 """JGLUE's five tasks: their files, their examples and the settings of the benchmark (Kurihara et al., LREC 2022).
 
-Files are `<data_dir>/<task>-v<version>/<split>-v<version>.json`: JSON Lines, except JSQuAD, which is one SQuAD 1.1
-JSON. MARC-ja was withdrawn by its owner; it is supported where the user has it.
+Files are `<data_dir>/<task>-v<version>/<split>-v<version>.json`. They hold JSON Lines, but JSQuAD is one JSON in the
+layout of SQuAD 1.1. The owner of MARC-ja withdrew it: the task runs if the user has the files.
 """
 
 import json
@@ -9,7 +9,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+DEFAULT_LEARNING_RATE = 5e-5
 SEARCHED_LEARNING_RATES = (5e-5, 3e-5, 2e-5)
 SEARCHED_EPOCHS = (3, 4)
 WARMUP_RATIO = 0.1
@@ -21,7 +23,10 @@ Gold = str | int | float | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What the benchmark prescribes; `metrics` are named in the order of its tables, and the first one decides."""
+    """One task as the benchmark defines it.
+
+    `metrics` are in the order of the benchmark's tables. The first one chooses between settings.
+    """
 
     name: str
     title: str
@@ -36,7 +41,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One line, or one question of JSQuAD with `texts` (question, context) and the place of its first answer."""
+    """One line of a file, or one question of JSQuAD.
+
+    A question's `texts` are question and context. `answer_start` is where its first right answer begins.
+    """
 
     id: str
     texts: tuple[str, ...]
@@ -73,10 +81,10 @@ TASKS = {
 
 
 def find_file(data_dir: Path, task: Task, split: str) -> Path:
-    """The file of a split in its newest version.
+    """Return the newest version of a split.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: the split has no file.
     """
     versions = {}
     for directory in data_dir.glob(f"{task.name}-v*"):
@@ -85,23 +93,23 @@ def find_file(data_dir: Path, task: Task, split: str) -> Path:
         if path.is_file():
             versions[tuple(map(int, re.findall(r"\d+", version)))] = path
     if not versions:
-        raise FileNotFoundError(f"{data_dir}/{task.name}-v*/{split}-v*.json: no such file; it is in {DOWNLOAD}")
+        raise FileNotFoundError(f"{data_dir}/{task.name}-v*/{split}-v*.json: no such file. Get it from {DOWNLOAD}")
     return versions[max(versions)]
 
 
 def load_examples(path: Path, task: Task) -> list[Example]:
-    """All examples of a file in its order.
+    """Return all examples of a file in its order.
 
     Raises:
-        ValueError: it is no such file, or two examples have one id.
+        ValueError: the file does not belong to this task, or two examples have one id.
     """
     examples = list(_read_squad(path) if task.name == "jsquad" else _read_lines(path, task))
     if not examples:
-        raise ValueError(f"{path}: no example; expected {task.title} in the layout of {DOWNLOAD}")
+        raise ValueError(f"{path}: no example. Expected {task.title} in the layout of {DOWNLOAD}")
     seen: set[str] = set()
     for example in examples:
         if example.id in seen:
-            raise ValueError(f"{path}: {task.id_field} {example.id} is there twice")
+            raise ValueError(f"{path}: {task.id_field} {example.id} occurs twice")
         seen.add(example.id)
     return examples
 
@@ -119,8 +127,8 @@ def _read_lines(path: Path, task: Task) -> Iterator[Example]:
             raise ValueError(f"{path}:{number}: no example of {task.title} ({reason})") from None
 
 
-def _gold(task: Task, label: object) -> Gold:
-    """The label as the task has it; version 1.0 of JSTS has strings."""
+def _gold(task: Task, label: Any) -> Gold:
+    """Return a label of a file in the type of its task. Version 1.0 of JSTS has strings for numbers."""
     if task.labels:
         if label not in task.labels:
             raise ValueError(f"label is {label!r}, expected one of {', '.join(task.labels)}")

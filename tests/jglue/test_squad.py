@@ -129,7 +129,7 @@ def test_every_answer_of_the_real_files_is_recovered(jglue, tmp_path, split, kin
     starts, ends = np.zeros((2, len(windows), MAX_SEQ_LENGTH), np.float32)
     for row, window in enumerate(windows):
         example = examples[window.example]
-        answer = squad.answer_of(example, paragraphs.tokens(example.texts[1]))
+        answer = squad.answer_tokens(example, paragraphs.tokens(example.texts[1]))
         first, last = squad.positions_to_learn(window, answer)
         starts[row, first], ends[row, last] = 1, 1
     answers = squad.decode_answers(examples, windows, paragraphs, starts, ends)

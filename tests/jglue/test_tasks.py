@@ -83,7 +83,7 @@ def test_wrong_lines(tmp_path, name, change, message):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("jsts", "", "no example; expected JSTS"),
+        ("jsts", "", "no example. Expected JSTS"),
         ("jsts", '{"sentence1": "a"}', "1: no example of JSTS .no 'sentence2'"),
         ("jsts", "[", "1: no example of JSTS"),
         ("jsquad", "{}", "not in the layout of SQuAD 1.1 .KeyError: 'data'"),

@@ -4,7 +4,6 @@ import argparse
 import io
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -14,91 +13,22 @@ from pathlib import Path
 import pytest
 
 from japanese_bert.common import command_line
-from japanese_bert.jglue import fine_tuning, runs
-from japanese_bert.jglue.fine_tuning import Devices
+from japanese_bert.jglue import fine_tuning
 from japanese_bert.jglue.tasks import TASKS
 from tests.helpers.places import ROOT
+from tests.helpers.small_jglue import SUBJECTS, VERBS, make_squad, write_data, write_model, write_split
 from tools import evaluate_jglue
-
-SUBJECTS = ("猫", "東京", "駅", "詩", "図書館")
-VERBS = ("が好きだ。", "について調べた。", "を見て驚いた。", "も変わった。")
-LABELS = dict(zip(VERBS, ("positive", "negative", "positive", "negative"), strict=True))
-
-
-def make_rows(name: str, count: int) -> list[dict]:
-    """Made-up examples whose labels follow from their text."""
-    numbers = random.Random(name)
-    rows = []
-    for index in range(count):
-        first, second = numbers.choices(SUBJECTS, k=2)
-        verb = numbers.choice(VERBS)
-        pair = {"sentence_pair_id": str(index), "sentence1": first + verb, "sentence2": second + verb}
-        choices = {f"choice{place}": subject for place, subject in enumerate(SUBJECTS)}
-        rows.append(
-            {
-                "marc_ja": {"review_id": f"R{index}", "sentence": first + verb, "label": LABELS[verb]},
-                "jsts": {**pair, "label": 5.0 * (first == second) + 0.1 * (index % 3)},
-                "jnli": {**pair, "label": "entailment" if first == second else "neutral"},
-                "jcommonsenseqa": {
-                    "q_id": index, "question": first + verb, **choices, "label": SUBJECTS.index(first)
-                },
-            }[name]
-        )  # fmt: skip
-    return rows
-
-
-def make_squad(count: int) -> dict:
-    numbers = random.Random(0)
-    paragraphs = []
-    for index in range(count):
-        subjects = numbers.sample(SUBJECTS, 3)
-        context = f"題{index} [SEP] " + "".join(subject + "が好きだ。" for subject in subjects)
-        answers = [{"text": subjects[1], "answer_start": context.index(subjects[1])}]
-        paragraphs.append({"context": context, "qas": [{"id": f"q{index}", "question": "何が？", "answers": answers}]})
-    return {"data": [{"title": "題", "paragraphs": paragraphs}]}
-
-
-def write_split(data_dir: Path, name: str, split: str, count: int) -> None:
-    directory = data_dir / f"{name}-v1.3"
-    directory.mkdir(parents=True, exist_ok=True)
-    if name == "jsquad":
-        text = json.dumps(make_squad(count), ensure_ascii=False)
-    else:
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in make_rows(name, count))
-    (directory / f"{split}-v1.3.json").write_text(text, encoding="utf-8")
 
 
 @pytest.fixture
 def data_dir(tmp_path) -> Path:
-    for name in TASKS:
-        write_split(tmp_path / "datasets", name, "train", 40)
-        write_split(tmp_path / "datasets", name, "valid", 12)
-    return tmp_path / "datasets"
+    return write_data(tmp_path / "datasets")
 
 
 @pytest.fixture(params=["wordpiece"])
 def model_dir(request, tmp_path, wordpiece_vocab, character_vocab) -> Path:
-    """A random model of two layers, as conversion writes it, with a slow tokenizer."""
-    import torch
-    from transformers import BertConfig, BertForPreTraining
-
     vocab = wordpiece_vocab if request.param == "wordpiece" else character_vocab
-    directory = tmp_path / "my-model"
-    config = BertConfig(
-        vocab_size=vocab.read_bytes().count(b"\n"),
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=400,
-    )
-    torch.manual_seed(0)
-    BertForPreTraining(config).save_pretrained(directory)
-    (directory / "vocab.txt").write_bytes(vocab.read_bytes())
-    settings = json.loads((ROOT / f"hf_model_configs/bert_tiny_{request.param}/tokenizer_config.json").read_text())
-    settings.pop("auto_map", None)
-    (directory / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
-    return directory
+    return write_model(tmp_path / "my-model", vocab, request.param)
 
 
 @pytest.fixture
@@ -334,45 +264,6 @@ def test_trials_and_other_splits_have_names_of_their_own(command, data_dir, tmp_
     assert "A trial: trained on at most the first 5 examples." in out
 
 
-def test_search_tries_the_whole_grid():
-    args = parse("--data_dir", "d", "--search", "--seeds", 1, 2)
-    found = [(s.learning_rate, s.num_train_epochs, s.seed) for s in evaluate_jglue.list_settings(args, TASKS["jsts"])]
-    assert found == [(rate, epochs, seed) for rate in (5e-5, 3e-5, 2e-5) for epochs in (3, 4) for seed in (1, 2)]
-
-
-def test_settings_without_search():
-    args = parse("--data_dir", "d")
-    for name, epochs in (("jsts", 4), ("jsquad", 3)):
-        (settings,) = evaluate_jglue.list_settings(args, TASKS[name])
-        assert (settings.learning_rate, settings.num_train_epochs, settings.seed) == (5e-5, epochs, 42)
-
-
-def test_settings_of_the_benchmark(tmp_path, model_dir, data_dir, monkeypatch):
-    """What reaches transformers' Trainer."""
-    task = TASKS["jsts"]
-    examples = runs.load_examples(runs.find_file(data_dir, task, "train"), task)
-    tuning = fine_tuning.FineTuning(task, model_dir, examples, examples, Devices(2, use_cpu=True))
-    arguments = tuning._training_arguments(fine_tuning.Settings(3e-5, 4, 7), tmp_path)
-    expected = {
-        "learning_rate": 3e-5, "num_train_epochs": 4, "seed": 7, "weight_decay": 0, "max_grad_norm": 1,
-        "per_device_train_batch_size": 16, "gradient_accumulation_steps": 2, "warmup_steps": 1,
-    }  # fmt: skip
-    assert {name: getattr(arguments, name) for name in expected} == expected
-    assert arguments.lr_scheduler_type == "linear"
-    assert arguments.optim == "adamw_torch"
-    lengths = {name: task.max_seq_length for name, task in TASKS.items()}
-    assert lengths == {"marc_ja": 512, "jsts": 128, "jnli": 128, "jsquad": 384, "jcommonsenseqa": 64}
-
-
-def test_batch_is_divided_among_devices(monkeypatch):
-    assert Devices(use_cpu=True).batch_size(32) == 32
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    assert Devices(2).batch_size(32) == 4
-    monkeypatch.setenv("WORLD_SIZE", "3")
-    with pytest.raises(ValueError, match="a batch of 32 cannot be divided among 3 devices"):
-        Devices().batch_size(32)
-
-
 def test_scores_of_a_predictions_file(data_dir, tmp_path):
     gold = {
         question["id"]: question["answers"][0]["text"]
@@ -391,20 +282,20 @@ def test_scores_of_a_predictions_file(data_dir, tmp_path):
         "--data_dir", data_dir, "--tasks", "jsquad", "--predictions_file", path
     )
     path.write_text(json.dumps(gold | {"q99": "猫"}), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"predictions.json: 1 of 13: the first, id q99, is unknown; expected one"):
+    with pytest.raises(ValueError, match=r"predictions.json: 1 of 13: the first, id q99, is unknown. Expected one"):
         evaluate("--data_dir", data_dir, "--tasks", "jsquad", "--predictions_file", path)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("--search",), "--search: has its own learning rates"),
-        (("--seeds", 1, 1), "--seeds 1 1: one is there twice"),
+        (("--search",), "--search: tries learning rates"),
+        (("--seeds", 1, 1), "--seeds 1 1: one seed occurs twice"),
         (("--num_train_epochs", 0), "--num_train_epochs 0: expected a positive number"),
         (("--max_train_samples", -1), "--max_train_samples -1: expected a positive number"),
         (("--gradient_accumulation_steps", 3), "a batch of 32 cannot be divided"),
-        (("--model_dir", "nowhere"), "nowhere: no such directory; make it with convert"),
-        (("--model_dir", "."), "config.json: no such file; give a directory made by convert"),
+        (("--model_dir", "nowhere"), "nowhere: no such directory. Make it with convert"),
+        (("--model_dir", "."), "config.json: no such file. Give a directory that convert"),
         (("--data_dir", "nowhere"), "nowhere/jsts-v.*no such file"),
         (("--predictions_file", "nowhere"), "nowhere: no such file"),
     ],
@@ -424,12 +315,5 @@ def test_needed_arguments():
         evaluate("--data_dir", "d", "--model_dir", "m")
     with pytest.raises(ValueError, match="--search: chooses on the valid files"):
         evaluate("--data_dir", "d", "--model_dir", "m", "--output_dir", "o", "--search", "--eval_split", "test")
-    with pytest.raises(ValueError, match="--predictions_file: name its task"):
+    with pytest.raises(ValueError, match="--predictions_file: its task is missing"):
         evaluate("--data_dir", "d", "--predictions_file", "p")
-
-
-def test_vocabulary_larger_than_the_models(command, model_dir):
-    with open(model_dir / "vocab.txt", "a", encoding="utf-8") as file:
-        file.write("新語\n")
-    with pytest.raises(ValueError, match=r"my-model: the tokenizer has .* copy the vocabulary that the model was"):
-        evaluate(*command, "--tasks", "jsts")

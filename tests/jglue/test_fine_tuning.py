@@ -1,0 +1,65 @@
+"""Training of one task: the settings that reach transformers' Trainer, and the share of each device."""
+
+from pathlib import Path
+
+import pytest
+
+from japanese_bert.jglue.fine_tuning import Devices, FineTuning, Settings, load_tokenizer, max_seq_length
+from japanese_bert.jglue.tasks import TASKS, find_file, load_examples
+from tests.helpers.small_jglue import write_data, write_model
+
+
+@pytest.fixture
+def model_dir(tmp_path, wordpiece_vocab) -> Path:
+    return write_model(tmp_path / "my-model", wordpiece_vocab, "wordpiece")
+
+
+def test_settings_of_the_benchmark(tmp_path, model_dir):
+    task = TASKS["jsts"]
+    examples = load_examples(find_file(write_data(tmp_path / "datasets"), task, "train"), task)
+    tuning = FineTuning(task, model_dir, examples, examples, Devices(2, use_cpu=True))
+    arguments = tuning._training_arguments(Settings(3e-5, 4, 7), tmp_path)
+    expected = {
+        "learning_rate": 3e-5, "num_train_epochs": 4, "seed": 7, "weight_decay": 0, "max_grad_norm": 1,
+        "per_device_train_batch_size": 16, "gradient_accumulation_steps": 2, "warmup_steps": 1,
+    }  # fmt: skip
+    assert {name: getattr(arguments, name) for name in expected} == expected
+    assert arguments.lr_scheduler_type == "linear"
+    assert arguments.optim == "adamw_torch"
+    lengths = {name: task.max_seq_length for name, task in TASKS.items()}
+    assert lengths == {"marc_ja": 512, "jsts": 128, "jnli": 128, "jsquad": 384, "jcommonsenseqa": 64}
+
+
+def test_counts_name_the_answers_of_jsquad_only(tmp_path, model_dir):
+    data = write_data(tmp_path / "datasets")
+    for name in ("jsts", "jsquad"):
+        examples = load_examples(find_file(data, TASKS[name], "valid"), TASKS[name])
+        counts = FineTuning(TASKS[name], model_dir, examples, examples, Devices(use_cpu=True)).counts()
+        assert counts["rows"] == {"train": 12, "evaluation": 12}
+        assert counts.keys() == ({"rows", "answers"} if name == "jsquad" else {"rows"})
+
+
+def test_batch_is_divided_among_devices(monkeypatch):
+    assert Devices(use_cpu=True).batch_size(32) == 32
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert Devices(2).batch_size(32) == 4
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(ValueError, match="a batch of 32 cannot be divided among 3 devices"):
+        Devices().batch_size(32)
+
+
+def test_sequences_are_no_longer_than_the_model(model_dir):
+    assert max_seq_length(TASKS["marc_ja"], model_dir, False) == 400
+    assert max_seq_length(TASKS["jsts"], model_dir, False) == 128
+
+
+def test_vocabulary_larger_than_the_models(model_dir):
+    with open(model_dir / "vocab.txt", "a", encoding="utf-8") as file:
+        file.write("新語\n")
+    with pytest.raises(ValueError, match=r"my-model: the tokenizer has .* Copy the vocabulary that the model was"):
+        load_tokenizer(model_dir, False)
+
+
+def test_directory_without_a_model_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"config\.json: no such file\. Give a directory that convert"):
+        load_tokenizer(tmp_path, False)
