@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or TensorFlow complains of every GPU that is not there
     from japanese_bert.common.output_directories import open_output_directory
     from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
-    from japanese_bert.conversion.hf_reading import read_weights, weight_files
+    from japanese_bert.conversion.hf_reading import read_hf_weights, weight_files
     from japanese_bert.models.checkpoint_writing import TEMPORARY
     from japanese_bert.models.config import load_bert_config
 
@@ -75,7 +75,7 @@ def main(args: argparse.Namespace) -> None:
         return
     vocab, added = choose_vocab(args, config)
     with open_output_directory(args.output_dir, provenance, args.overwrite, (TEMPORARY,)) as directory:
-        weights = complete_heads(read_weights(args.hf_model_dir, config), config, args.random_seed)
+        weights = complete_heads(read_hf_weights(args.hf_model_dir, config), config, args.random_seed)
         if added:
             from japanese_bert.conversion.hf_reading import add_rows
 

@@ -156,7 +156,7 @@ def check_extra_files(config: BertConfig, vocab_file: Path | None, hf_config_dir
 
 def find_dictionary_of_data(extra_files: dict[str, Path], tfrecord: Path | None) -> Mapping[str, object] | None:
     """The dictionary that vocabulary and pretraining data were made with, for check_tokenizer.py to compare."""
-    config_file = extra_files.get(tokenizer_directory.CONFIG_FILE)
+    config_file = extra_files.get(tokenizer_directory.TOKENIZER_CONFIG_FILE)
     settings = tokenizer_directory.load_settings(config_file) if config_file else None
     vocab_file = extra_files.get(tokenizer_directory.VOCAB_FILE)
     return tokenizer_directory.dictionary_of_data(settings, [path for path in (vocab_file, tfrecord) if path])
@@ -169,7 +169,7 @@ def make_card(
     extra_files: dict[str, Path],
     dictionary: Mapping[str, object] | None,
 ) -> str:
-    config_file = extra_files.get(tokenizer_directory.CONFIG_FILE)
+    config_file = extra_files.get(tokenizer_directory.TOKENIZER_CONFIG_FILE)
     facts = model_card.CardFacts(
         name=args.output_path.resolve().name,
         license=args.license,

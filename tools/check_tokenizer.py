@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> None:
     watch = Stopwatch()
     if args.num_sentences is not None:
         command_line.check_positive({"num_sentences": args.num_sentences})
-    config_file = args.model_dir / tokenizer_directory.CONFIG_FILE
+    config_file = args.model_dir / tokenizer_directory.TOKENIZER_CONFIG_FILE
     settings = tokenizer_directory.load_settings(config_file)
     tokenizer_directory.check_model_input_names(config_file, settings)
     vocab = tokenizer_directory.load_checked_vocab(args.model_dir)
@@ -85,9 +85,9 @@ def check_dictionary(directory: Path, settings: TokenizerSettings) -> str:
     installed = dictionary.identity()
     recorded = tokenizer_directory.recorded_dictionary(directory)
     if recorded is None:
-        return f"{tokenizer_directory.describe(installed)} installed; the directory does not record its own"
+        return f"{tokenizer_directory.describe_dictionary(installed)} installed; the directory does not record its own"
     tokenizer_directory.check_same_dictionary(installed, recorded, "installed here", f"the record of {directory}")
-    return f"{tokenizer_directory.describe(installed)}, as recorded"
+    return f"{tokenizer_directory.describe_dictionary(installed)}, as recorded"
 
 
 def load_tokenizers(directory: Path, settings: TokenizerSettings, trust_remote_code: bool) -> dict[str, Callable]:

@@ -74,7 +74,7 @@ def main(args: argparse.Namespace) -> None:
         return
     with open_output_directory(args.output_path, provenance, args.overwrite, saved_model.SUBDIRECTORIES) as directory:
         saved_model.export_encoder(checkpoint, config, args.vocab_file, args.do_lower_case, directory)
-        found = saved_model.differences(checkpoint, config, directory, vocab)
+        found = saved_model.output_differences(checkpoint, config, directory, vocab)
         saved_model.check_differences(args.output_path, found)
         provenance.report.update({"differences": found, **stopwatch.measurements()})
     shown = {name: value for name, value in provenance.report.items() if name != "differences"}

@@ -1,8 +1,8 @@
-"""A model directory run by every framework that is installed here: PyTorch, TensorFlow, Flax, ONNX Runtime.
+"""Run a model directory in every framework that is installed here: PyTorch, TensorFlow, Flax, ONNX Runtime.
 
-TensorFlow and Flax read model directories only in transformers 4, so this also runs in another environment:
-`python -m japanese_bert.conversion.frameworks DIRECTORY CASES` prints the differences as JSON. Besides the
-frameworks it needs numpy alone, and imports each of them when its turn comes.
+TensorFlow and Flax read model directories only in transformers 4. Therefore this module also runs in another
+environment: `python -m japanese_bert.conversion.frameworks DIRECTORY CASES` prints the differences as JSON. It needs
+only numpy and the frameworks, and imports each framework when its turn comes.
 """
 
 import json
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,47 +21,48 @@ from japanese_bert.models.architectures import ARCHITECTURES, MASKED, REPLACED
 
 ONNX_FILE = "model.onnx"
 Logits = Mapping[str, np.ndarray]  # by the names of architectures.py
-# [instances, tokens] each -> logits, those of MASKED for every token
-Model = Callable[[np.ndarray, np.ndarray, np.ndarray], Logits]
-Differences = Mapping[str, float]  # largest absolute ones, by the names of logits
-# Its head has the exact GELU in Transformers, whatever config.json says (5.23; in Flax it has the right one).
+# Ids, mask and segments, each [instances, tokens] -> logits. The logits of MASKED are for every token.
+ComputeLogits = Callable[[np.ndarray, np.ndarray, np.ndarray], Logits]
+Differences = Mapping[str, float]  # the largest absolute differences, by the names of logits
+# In Transformers its head computes the exact GELU, whatever config.json says (5.23). In Flax it computes the right one.
 GENERATOR = "ElectraForMaskedLM"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Instances under the names of the trainer's features, and the trained model's logits on them."""
+    """One batch of instances, by the names of the trainer's features, with the trained model's logits."""
 
     instances: Mapping[str, np.ndarray]
     logits: Logits
 
 
 def architecture_of(directory: Path) -> str:
-    """The class of Transformers whose model a directory has."""
+    """Return the name of the class of Transformers that a directory was made for."""
     return json.loads((directory / "config.json").read_text(encoding="utf-8"))["architectures"][0]
 
 
 def load_class(prefix: str, directory: Path, **options):
-    """The model of a directory by the class of PyTorch (no prefix), TensorFlow (`TF`) or Flax (`Flax`)."""
+    """Load the model of a directory by its class for PyTorch (no prefix), TensorFlow (`TF`) or Flax (`Flax`)."""
     import transformers
 
     hide_progress()
     return getattr(transformers, prefix + architecture_of(directory)).from_pretrained(directory, **options)
 
 
-def named_logits(directory: Path, outputs, to_numpy: Callable[[object], np.ndarray]) -> Logits:
+def named_logits(directory: Path, outputs, to_numpy: Callable[[Any], np.ndarray]) -> Logits:
+    """Return the logits among the outputs of a directory's class."""
     names = ARCHITECTURES[architecture_of(directory)].logits
     return {name: to_numpy(getattr(outputs, attribute)) for name, attribute in names.items()}
 
 
 def hide_progress() -> None:
-    """No bar for every file that transformers loads."""
+    """Turn off the bar that transformers prints for every file."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()
 
 
-def load_pytorch(directory: Path, change: Callable[[object], None] = lambda model: None) -> Model:
+def load_pytorch(directory: Path, change: Callable[[Any], None] = lambda model: None) -> ComputeLogits:
     import torch
 
     model = load_class("", directory).eval()
@@ -74,29 +76,29 @@ def load_pytorch(directory: Path, change: Callable[[object], None] = lambda mode
     return run
 
 
-def load_pytorch_as_trained(directory: Path) -> Model:
+def load_pytorch_as_trained(directory: Path) -> ComputeLogits:
     return load_pytorch(directory, use_trained_activation)
 
 
 def use_trained_activation(model) -> None:
-    """Give the head of a generator in PyTorch the GELU that `config.json` names, which its class does not read."""
+    """Give the head of a generator in PyTorch the GELU that `config.json` names. Its class does not read it."""
     from transformers.activations import get_activation
 
     model.generator_predictions.activation = get_activation(model.config.hidden_act)
 
 
-def load_tensorflow(directory: Path) -> Model:
-    # Or 4.57 takes model.safetensors and fails: github.com/huggingface/transformers/issues/40028
+def load_tensorflow(directory: Path) -> ComputeLogits:
+    # With safetensors 4.57 fails: github.com/huggingface/transformers/issues/40028
     model = load_class("TF", directory, use_safetensors=False)
     return lambda *inputs: named_logits(directory, model(*inputs, training=False), lambda tensor: tensor.numpy())
 
 
-def load_flax(directory: Path) -> Model:
+def load_flax(directory: Path) -> ComputeLogits:
     model = load_class("Flax", directory)
     return lambda *inputs: named_logits(directory, model(*inputs, train=False), np.asarray)
 
 
-def load_onnx(directory: Path) -> Model:
+def load_onnx(directory: Path) -> ComputeLogits:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(directory / ONNX_FILE, providers=["CPUExecutionProvider"])
@@ -110,16 +112,16 @@ def load_onnx(directory: Path) -> Model:
 
 @dataclass(frozen=True, slots=True)
 class Framework:
-    """`needs` are modules, the first of which is the package that tells the version."""
+    """One way to run a model directory. `needs` are modules: the first names the package with the version."""
 
     file: str
-    load: Callable[[Path], Model]
+    load: Callable[[Path], ComputeLogits]
     needs: tuple[str, ...]
     in_transformers_5: bool = True
     of_generator_only: bool = False
     exact_gelu: bool = False  # in the head of a generator
 
-    def is_here(self) -> bool:
+    def is_installed(self) -> bool:
         if any(find_spec(module) is None for module in self.needs):
             return False
         return self.in_transformers_5 or int(metadata.version("transformers").partition(".")[0]) < 5
@@ -145,37 +147,38 @@ FRAMEWORKS: Mapping[str, Framework] = {
 }
 
 
-def differences(directory: Path, cases: list[Case]) -> dict[str, Differences | None]:
-    """By framework and version, for each file that is there; None for a framework that cannot be loaded here."""
+def logit_differences(directory: Path, cases: list[Case]) -> dict[str, Differences | None]:
+    """Return the differences by framework and version for each file of the directory.
+
+    A framework that is not installed here gets None.
+    """
     is_generator = architecture_of(directory) == GENERATOR
-    found = {}
+    found: dict[str, Differences | None] = {}
     for name, framework in FRAMEWORKS.items():
         if (directory / framework.file).is_file() and (is_generator or not framework.of_generator_only):
-            is_here = framework.is_here()
-            difference = call_in_child(load_and_compare, framework.load, directory, cases) if is_here else None
+            can_load = framework.is_installed()
+            difference = call_in_child(load_and_compare, framework.load, directory, cases) if can_load else None
             found[f"{name} ({framework.version()})"] = difference
     return found
 
 
-def load_and_compare(load: Callable[[Path], Model], directory: Path, cases: list[Case]) -> Differences:
-    return largest_differences(load(directory), cases)
-
-
-def largest_differences(model: Model, cases: list[Case]) -> Differences:
-    """Not a number where a framework computed none."""
-    found = [_differences_of_case(model, case) for case in cases]
+def load_and_compare(load: Callable[[Path], ComputeLogits], directory: Path, cases: list[Case]) -> Differences:
+    """Return the largest differences over all cases. They are NaN if a framework computed NaN."""
+    compute = load(directory)
+    found = [_differences_of_case(compute, case) for case in cases]
     return {name: float(np.max([item[name] for item in found])) for name in found[0]}
 
 
 def exceed(found: Differences, tolerance: float) -> bool:
+    """Return True if a difference is above the tolerance, or is NaN."""
     return not all(difference <= tolerance for difference in found.values())
 
 
-def _differences_of_case(model: Model, case: Case) -> Differences:
-    """Of tokens that are masked, of tokens that are not padding, of next sentences."""
+def _differences_of_case(compute: ComputeLogits, case: Case) -> Differences:
+    """Compare logits of masked tokens, of next sentences, and of tokens that may be replaced: all but padding."""
     instances = case.instances
     inputs = [instances[name].astype(np.int64) for name in ("input_word_ids", "input_mask", "input_type_ids")]
-    logits = dict(model(*inputs))
+    logits = dict(compute(*inputs))
     if MASKED in logits:
         rows = np.arange(len(inputs[0]))[:, None]
         logits[MASKED] = logits[MASKED][rows, instances["masked_lm_positions"]]
@@ -187,19 +190,18 @@ def _differences_of_case(model: Model, case: Case) -> Differences:
 
 
 def save_cases(path: Path, cases: list[Case]) -> None:
-    """One array a name: `0/instances/input_word_ids`, `0/logits/masked`, with the number of the case in front."""
-    np.savez(
-        path,
-        **{
-            f"{number}/{kind}/{name}": array
-            for number, case in enumerate(cases)
-            for kind in ("instances", "logits")
-            for name, array in getattr(case, kind).items()
-        },
-    )
+    """Write one array for each name, such as `0/instances/input_word_ids` and `0/logits/masked` of the first case."""
+    arrays = {
+        f"{number}/{kind}/{name}": array
+        for number, case in enumerate(cases)
+        for kind in ("instances", "logits")
+        for name, array in getattr(case, kind).items()
+    }
+    np.savez(path, **arrays)
 
 
 def load_cases(path: Path) -> list[Case]:
+    """Read the cases that `save_cases` wrote."""
     cases: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     with np.load(path) as arrays:
         for key in arrays.files:
@@ -209,4 +211,4 @@ def load_cases(path: Path) -> list[Case]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(differences(Path(sys.argv[1]), load_cases(Path(sys.argv[2])))))
+    print(json.dumps(logit_differences(Path(sys.argv[1]), load_cases(Path(sys.argv[2])))))

@@ -1,7 +1,12 @@
-"""Weights of a Hugging Face BERT directory, by the names of `BertForPreTraining`, complete and checked.
+"""Read the weights of a Hugging Face BERT directory by the names of `BertForPreTraining`, and add new tokens.
 
-Accepts `model.safetensors` and `pytorch_model.bin`, in one file or several with an index, in any float type. Left out
-are buffers (`position_ids`) and the decoder of the masked language model, which must be tied to the word embeddings.
+Weights are in `model.safetensors` or `pytorch_model.bin`, in one file or in several with an index, in any float type.
+Two things are left out: buffers (`position_ids`), and the decoder of the masked language model, which must be tied to
+the word embeddings.
+
+New tokens stand at the end of the vocabulary. The weights get a row for each: the mean of the rows of the pieces that
+the old vocabulary cuts the token into, so that the model starts with a guess at its meaning. A token that the old
+vocabulary cannot spell gets the mean of the rows of all real tokens.
 """
 
 import json
@@ -18,8 +23,8 @@ from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, UNK, Vocab
 FILES = ("model.safetensors", "pytorch_model.bin")
 OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # of models before 2020
 DECODER = "cls.predictions.decoder."
-# What a model saved as BertForMaskedLM lacks.
-NEXT_SENTENCE = ("bert.pooler.dense.", "cls.seq_relationship.")
+# BertForMaskedLM saves a model without these.
+NEXT_SENTENCE_WEIGHTS = ("bert.pooler.dense.", "cls.seq_relationship.")
 PREFIX = "##"
 TOKEN_ROWS = ("bert.embeddings.word_embeddings.weight", "cls.predictions.bias")  # one row for each token
 
@@ -27,7 +32,7 @@ Weights = dict[str, np.ndarray]
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The files to read; raises FileNotFoundError if there is no model."""
+    """Return the files with weights, or raise FileNotFoundError."""
     for name in FILES:
         if (directory / name).is_file():
             return [directory / name]
@@ -36,31 +41,35 @@ def weight_files(directory: Path) -> list[Path]:
             parts = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
             return [directory / part for part in sorted(set(parts))]
     raise FileNotFoundError(
-        f"{directory}: no model.safetensors or pytorch_model.bin; download the model with: hf download NAME "
+        f"{directory}: no model.safetensors or pytorch_model.bin. Download the model with: hf download NAME "
         f"--local-dir {directory}"
     )
 
 
-def read_weights(directory: Path, config: BertConfig) -> Weights:
-    """Raises ValueError naming what is missing, unexpected, or of another shape than `config.json` says."""
+def read_hf_weights(directory: Path, config: BertConfig) -> Weights:
+    """Return the weights. A model without next sentence head lacks those of NEXT_SENTENCE_WEIGHTS.
+
+    Raises:
+        ValueError: a weight is missing, is unexpected, or has another shape than `config.json` says.
+    """
     weights: Weights = {}
     for path in weight_files(directory):
         weights |= {_modern_name(name): array for name, array in _read_file(path).items()}
     weights.pop("bert.embeddings.position_ids", None)
     _check_decoder(directory, weights)
     weights = {name: array for name, array in weights.items() if not name.startswith(DECODER)}
-    _check(directory, weights, config)
+    _check_names_and_shapes(directory, weights, config)
     return weights
 
 
 def missing_next_sentence(weights: Weights, config: BertConfig) -> list[str]:
-    """Weights of pooler and next sentence output that the model was saved without."""
-    names = [row.hf_name for row in weights_of(config) if row.hf_name.startswith(NEXT_SENTENCE)]
+    """Return the names of the weights of pooler and next sentence output that the model was saved without."""
+    names = [row.hf_name for row in weights_of(config) if row.hf_name.startswith(NEXT_SENTENCE_WEIGHTS)]
     return [name for name in names if name not in weights]
 
 
 def new_next_sentence(names: list[str], config: BertConfig, rng: np.random.Generator) -> Weights:
-    """Random kernels (normal, `initializer_range`) and zero biases."""
+    """Return new weights of these names: random kernels (normal, `initializer_range`) and zero biases."""
     shapes = {row.hf_name: row.hf_shape(config) for row in weights_of(config)}
     return {
         name: np.zeros(shapes[name], np.float32)
@@ -71,7 +80,7 @@ def new_next_sentence(names: list[str], config: BertConfig, rng: np.random.Gener
 
 
 def new_tokens(vocab: Vocab, candidates: Iterable[str], limit: int | None) -> list[str]:
-    """The first `limit` of the candidates that the vocabulary lacks, in their order; no special and no blank ones."""
+    """Return the first `limit` candidates that the vocabulary lacks. Special and blank ones are left out."""
     tokens = [
         token
         for token in dict.fromkeys(candidates)
@@ -84,7 +93,7 @@ def new_tokens(vocab: Vocab, candidates: Iterable[str], limit: int | None) -> li
 
 
 def pieces_of(token: str, vocab: Vocab) -> list[int]:
-    """Ids of the pieces of an entry; none if the vocabulary cannot spell it.
+    """Return the ids of the pieces of a token, or none if the vocabulary cannot spell it.
 
     >>> pieces_of("##都民", Vocab(("[UNK]", "##都", "##民"), {"[UNK]": 0, "##都": 1, "##民": 2}))
     [1, 2]
@@ -92,11 +101,11 @@ def pieces_of(token: str, vocab: Vocab) -> list[int]:
     pieces = encode_wordpieces(token, vocab.text_ids() | {UNK: vocab.ids[UNK]}, PREFIX)
     is_inside = token.startswith(PREFIX)
     is_spelt = vocab.ids[UNK] not in pieces and (not is_inside or len(vocab.tokens[pieces[0]]) > len(PREFIX))
-    return pieces if is_spelt else []  # a piece "#" or "##" stands for the character itself
+    return pieces if is_spelt else []  # a first piece "#" or "##" is the sign itself, not the prefix of a piece
 
 
 def add_rows(weights: dict[str, np.ndarray], vocab: Vocab, tokens: list[str]) -> dict[str, np.ndarray]:
-    """The weights with a row more for each token, and all others as they were."""
+    """Return the weights with one more row for each token. All other rows stay as they are."""
     average = vocab.real_token_ids()
     pieces = [pieces_of(token, vocab) or average for token in tokens]
     added = {}
@@ -108,7 +117,7 @@ def add_rows(weights: dict[str, np.ndarray], vocab: Vocab, tokens: list[str]) ->
 
 
 def _read_file(path: Path) -> Weights:
-    """float16 and bfloat16 become float32, which loses nothing."""
+    """Return the float tensors of a file as float32. float16 and bfloat16 lose nothing."""
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -119,7 +128,7 @@ def _read_file(path: Path) -> Weights:
         else:
             tensors = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path}: cannot be read, cut short? {str(error).splitlines()[0]}") from None
+        raise ValueError(f"{path}: cannot be read. Was it cut short? {str(error).splitlines()[0]}") from None
     return {name: tensor.float().numpy() for name, tensor in tensors.items() if tensor.is_floating_point()}
 
 
@@ -130,17 +139,17 @@ def _modern_name(name: str) -> str:
 
 
 def _check_decoder(directory: Path, weights: Weights) -> None:
-    """Raise ValueError if the decoder has weights of its own, which the trainer's model has no place for."""
+    """Raise ValueError if the decoder has weights of its own. The trainer's model has no place for them."""
     pairs = (("weight", "bert.embeddings.word_embeddings.weight"), ("bias", "cls.predictions.bias"))
     for name, tied in pairs:
         decoder = weights.get(DECODER + name)
         if decoder is not None and not np.array_equal(decoder, weights.setdefault(tied, decoder)):
-            raise ValueError(f"{directory}: {DECODER}{name} is not tied to {tied}; the trainer's model ties them")
+            raise ValueError(f"{directory}: {DECODER}{name} is not tied to {tied}. The trainer's model ties them")
 
 
-def _check(directory: Path, weights: Weights, config: BertConfig) -> None:
+def _check_names_and_shapes(directory: Path, weights: Weights, config: BertConfig) -> None:
     shapes = {row.hf_name: row.hf_shape(config) for row in weights_of(config)}
-    missing = [name for name in shapes if name not in weights and not name.startswith(NEXT_SENTENCE)]
+    missing = [name for name in shapes if name not in weights and not name.startswith(NEXT_SENTENCE_WEIGHTS)]
     problems = [f"no weight {name}" for name in missing]
     problems += [f"unexpected weight {name}" for name in weights if name not in shapes]
     problems += [
@@ -151,6 +160,6 @@ def _check(directory: Path, weights: Weights, config: BertConfig) -> None:
     if problems:
         more = f" and {len(problems) - 1} more such" if len(problems) > 1 else ""
         raise ValueError(
-            f"{directory}: {problems[0]}{more}; expected a BERT with its masked language model head, as "
+            f"{directory}: {problems[0]}{more}. Expected a BERT with its masked language model head, as "
             "BertForPreTraining or BertForMaskedLM save it, and its config.json"
         )

@@ -1,9 +1,9 @@
-"""The weights of a model as the three files of a Hugging Face directory: PyTorch, TensorFlow, Flax.
+"""Write the weights of a model in the three files of a Hugging Face directory: PyTorch, TensorFlow, Flax.
 
-Written without the TensorFlow and Flax classes of transformers, which exist only before version 5. The formats are
-those that `save_pretrained` of `TFBertForPreTraining`, `FlaxBertForPreTraining` and their like for ALBERT and ELECTRA
-wrote (checked with transformers 4.57.6); the decoder of the masked language model is tied to the word embeddings and
-not stored again.
+Transformers has TensorFlow and Flax classes only before version 5, so this module does without them. It writes the
+formats of their `save_pretrained` (checked with transformers 4.57.6): `TFBertForPreTraining`, `FlaxBertForPreTraining`
+and their like for ALBERT and ELECTRA. The decoder of the masked language model is tied to the word embeddings and not
+stored again.
 """
 
 import re
@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-Weights = Mapping[str, np.ndarray]  # by the names of PyTorch's class
+from japanese_bert.conversion.hf_reading import Weights
 
 PYTORCH_FILE = "model.safetensors"
 TENSORFLOW_FILE = "tf_model.h5"
 FLAX_FILE = "flax_model.msgpack"
 
-# End of a PyTorch name -> last part of the name elsewhere; the first match counts.
+# End of a PyTorch name -> last part of the name in the other framework. The first match counts.
 KERAS_LEAVES = {
     "LayerNorm.weight": "gamma",
     "LayerNorm.bias": "beta",
@@ -34,15 +34,16 @@ FLAX_LEAVES = {
     "embeddings.weight": "embedding",
     ".weight": "kernel",
 }
-# Keras layers that hold the table of the word embeddings. They must list the position and segment embeddings too, which
-# Keras counts among theirs; otherwise transformers 4 says that they "are newly initialized", though it reads them.
+# Keras layers that hold the table of the word embeddings. They must list the position and segment embeddings too: Keras
+# counts these as theirs. Otherwise transformers 4 says that they "are newly initialized", although it reads them.
 HEADS = ("mlm___cls", "predictions", "generator_lm_head")
-# TFAlbert's head adds a bias of this name, PyTorch's ties it to the other one.
+# TFAlbert's head adds a bias of this name. PyTorch's head ties it to the other one.
 DECODER_BIAS = {"predictions.bias": "predictions.decoder.bias"}
 FLAX_NDARRAY = 1  # the msgpack extension code of flax.serialization
 
 
 def write_safetensors(weights: Weights, path: Path) -> None:
+    """Write the file of PyTorch."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
@@ -50,13 +51,13 @@ def write_safetensors(weights: Weights, path: Path) -> None:
     mode = path.stat().st_mode
     try:
         save_file(dict(weights), path, metadata={"format": "pt"})
-    except SafetensorError as error:  # of a full disk, say; no OSError
+    except SafetensorError as error:  # raised for a full disk too, and no OSError
         raise OSError(f"{path}: {error}") from None
-    path.chmod(mode)  # safetensors makes files that only their owner can read
+    path.chmod(mode)  # safetensors writes files that only their owner can read
 
 
 def write_keras_h5(weights: Weights, path: Path, architecture: str = "BertForPreTraining") -> None:
-    """One group per Keras layer, with the weights' names as an attribute."""
+    """Write the file of TensorFlow: one group for each Keras layer, with the names of its weights as an attribute."""
     import h5py
 
     groups = _keras_layers(weights, architecture)
@@ -71,14 +72,14 @@ def write_keras_h5(weights: Weights, path: Path, architecture: str = "BertForPre
                 file.create_dataset(f"{layer}/{name}", data=array)
         shared = [name for name in groups[base] if head and name.endswith("_embeddings/embeddings:0")]
         for name in shared:
-            file[f"{head}/{name}"] = file[f"{base}/{name}"]  # a link: the array is there once
+            file[f"{head}/{name}"] = file[f"{base}/{name}"]  # a link: the array is stored once
         for layer, arrays in groups.items():
             names = [*arrays, *shared] if layer == head else arrays
             file[layer].attrs["weight_names"] = [name.encode() for name in names]
 
 
 def _keras_layers(weights: Weights, architecture: str) -> dict[str, dict[str, np.ndarray]]:
-    """Arrays as Keras has them, by layer and name; the layer of the head comes last."""
+    """Return the arrays as Keras has them, by layer and name. The layer of the head comes last."""
     copies = {copy: weights[name] for name, copy in DECODER_BIAS.items() if name in weights}
     groups: dict[str, dict[str, np.ndarray]] = {}
     for name, array in {**weights, **copies}.items():
@@ -88,7 +89,7 @@ def _keras_layers(weights: Weights, architecture: str) -> dict[str, dict[str, np
 
 
 def write_flax_msgpack(weights: Weights, path: Path) -> None:
-    """A tree of dictionaries, one level for each part of a name, as `flax.serialization` writes it."""
+    """Write the file of Flax: a tree of dicts, one level for each part of a name, as `flax.serialization` does."""
     import msgpack
 
     tree: dict = {}
@@ -102,7 +103,7 @@ def write_flax_msgpack(weights: Weights, path: Path) -> None:
 
 
 def keras_weight_name(name: str, architecture: str = "BertForPreTraining") -> str:
-    """The name of a weight in `tf_model.h5`.
+    """Return the name of a weight in `tf_model.h5`.
 
     >>> keras_weight_name("bert.encoder.layer.0.output.dense.weight")
     'tf_bert_for_pre_training/bert/encoder/layer_._0/output/dense/kernel:0'
@@ -115,7 +116,7 @@ def keras_weight_name(name: str, architecture: str = "BertForPreTraining") -> st
 
 
 def flax_weight_path(name: str) -> list[str]:
-    """The path of a weight in the tree of `flax_model.msgpack`.
+    """Return the path of a weight in the tree of `flax_model.msgpack`.
 
     >>> flax_weight_path("bert.embeddings.LayerNorm.weight")
     ['bert', 'embeddings', 'LayerNorm', 'scale']
@@ -131,7 +132,7 @@ def _rename_leaf(name: str, leaves: Mapping[str, str]) -> str:
 
 
 def _is_kernel(name: str) -> bool:
-    """Kernels of dense layers are [out, in] in PyTorch and [in, out] elsewhere."""
+    """Return True for the kernel of a dense layer. It is [out, in] in PyTorch and [in, out] elsewhere."""
     return _rename_leaf(name, FLAX_LEAVES).endswith(".kernel")
 
 

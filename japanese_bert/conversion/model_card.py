@@ -17,7 +17,7 @@ from japanese_bert.models.architectures import ARCHITECTURES, Architecture
 from japanese_bert.models.config import BertConfig
 from japanese_bert.models.training_history import Corpus, TrainingStage
 from japanese_bert.models.weight_names import weights_of
-from japanese_bert.tokenization.tokenizer_directory import FAST_TOKENIZER_FILE, TokenizerSettings, describe
+from japanese_bert.tokenization.tokenizer_directory import FAST_TOKENIZER_FILE, TokenizerSettings, describe_dictionary
 
 CARD_FILE = "README.md"
 UNKNOWN = "(not recorded)"
@@ -158,7 +158,7 @@ def _words(facts: CardFacts) -> str:
         return f"Words: {UNKNOWN}."
     if facts.settings.word_tokenizer_type != "mecab":
         return "Text is split into words at white space and punctuation."
-    dictionary = describe(facts.dictionary) if facts.dictionary else facts.settings.mecab_dic or UNKNOWN
+    dictionary = describe_dictionary(facts.dictionary) if facts.dictionary else facts.settings.mecab_dic or UNKNOWN
     case = "lower-cased" if facts.settings.do_lower_case else "not lower-cased"
     return f"Text is normalized by NFKC, {case}, and split into words by MeCab with the dictionary {dictionary}."
 

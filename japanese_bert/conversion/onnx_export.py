@@ -1,9 +1,9 @@
-"""A converted model directory -> `model.onnx`, for ONNX Runtime and whatever else reads ONNX.
+"""A converted model directory -> `model.onnx`, for ONNX Runtime and every other reader of ONNX.
 
-Inputs `input_ids`, `attention_mask`, `token_type_ids` (int64, [batch, sequence]); outputs `logits` ([batch, sequence,
-vocabulary], the name that ONNX runtimes of fill-mask expect; of a discriminator [batch, sequence]) and those of the
-next sentence under the name that Transformers has for them ([batch, 2]). Batch and sequence may have any size. The
-decoder shares the table of the word embeddings, as in the other files.
+Inputs are `input_ids`, `attention_mask` and `token_type_ids` (int64, [batch, sequence]). Batch and sequence may have
+any size. The first output is `logits`, the name that ONNX runtimes of fill-mask expect: [batch, sequence, vocabulary],
+or [batch, sequence] for a discriminator. The logits of the next sentence, [batch, 2], have the name that Transformers
+gives them. The decoder shares the table of the word embeddings, as in the other files.
 """
 
 import logging
@@ -16,34 +16,34 @@ from pathlib import Path
 from japanese_bert.conversion.frameworks import GENERATOR, architecture_of, load_class, use_trained_activation
 from japanese_bert.models.architectures import ARCHITECTURES
 
-OPSET = 18  # the lowest that the exporter writes without converting its graph down
+OPSET = 18  # the lowest version that the exporter writes without converting its graph down
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def check_onnx_packages() -> None:
-    """Raise ImportError naming what is missing, before any work is done."""
+    """Raise ImportError if a package for --onnx is missing."""
     missing = [package for package in ("onnx", "onnxscript", "onnxruntime") if find_spec(package) is None]
     if missing:
-        raise ImportError(f"--onnx needs {', '.join(missing)}; install requirements.txt")
+        raise ImportError(f"--onnx needs {', '.join(missing)}. Install requirements.txt")
 
 
 def output_names(architecture: str) -> list[str]:
-    """In the order of the class's outputs; the first is the one that all have."""
+    """Return the names of the outputs, in the order of the class's outputs. All models have the first."""
     return ["logits", *list(ARCHITECTURES[architecture].logits.values())[1:]]
 
 
 def export_onnx(directory: Path, path: Path) -> None:
-    """Write the model of `directory` in one file (at most 2 GB, the limit of the format)."""
+    """Write the model of `directory` into one file. The format allows at most 2 GB."""
     import torch
 
-    # In evaluation mode, or dropout is exported. Without return_dict the outputs are a tuple.
+    # Without eval() dropout would be exported. Without return_dict the outputs are a tuple.
     model = load_class("", directory, attn_implementation="eager", return_dict=False).eval()
     if architecture_of(directory) == GENERATOR:  # the file computes what was trained
         use_trained_activation(model)
     batch, sequence = torch.export.Dim("batch"), torch.export.Dim("sequence", max=model.config.max_position_embeddings)
-    # Three tensors, for one passed three times becomes one input; no size is 1, which would be taken for fixed.
+    # One tensor passed three times would become one input. A size of 1 would be taken for fixed.
     example = tuple(torch.ones(2, 8, dtype=torch.int64) for _ in INPUTS)
-    with torch.inference_mode(), _without_messages():
+    with torch.inference_mode(), _quiet_exporter():
         torch.onnx.export(
             model,
             example,
@@ -59,8 +59,8 @@ def export_onnx(directory: Path, path: Path) -> None:
 
 
 @contextmanager
-def _without_messages() -> Iterator[None]:
-    """Hide what the exporter says of torchvision, of its own names for axes and of its own calls of torch."""
+def _quiet_exporter() -> Iterator[None]:
+    """Hide the exporter's messages about torchvision, about its names for axes and about its own calls of torch."""
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

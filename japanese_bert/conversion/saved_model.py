@@ -1,9 +1,9 @@
-"""A checkpoint of pretraining -> its encoder as a SavedModel of the form that TF-Hub has for text encoders.
+"""A checkpoint of pretraining -> its encoder as a SavedModel, in TF-Hub's form for text encoders.
 
-The export is Model Garden's own (`official.nlp.tools.export_tfhub_lib`): called with ids it gives `sequence_output`,
-`pooled_output` (also `default`) and `encoder_outputs`; its `.mlm` gives `mlm_logits` too. The pooler is the trained
-one, of the next sentence head. Text goes in as ids: the preprocessing that Model Garden could export splits every CJK
-character, which no Japanese vocabulary of words was trained with.
+Model Garden exports it (`official.nlp.tools.export_tfhub_lib`). Called with ids, the encoder returns `sequence_output`,
+`pooled_output` (also named `default`) and `encoder_outputs`. Its `.mlm` returns `mlm_logits` too. The pooler is the
+trained one of the next sentence head. Inputs are ids, not text: the preprocessing that Model Garden could export splits
+every CJK character, and no Japanese vocabulary of words was trained that way.
 """
 
 import gc
@@ -27,9 +27,9 @@ FILE = "saved_model.pb"
 CONFIG_FILE = "config.json"
 SUBDIRECTORIES = ("assets", "variables")
 OUTPUTS = ("sequence_output", "pooled_output", "mlm_logits")
-# What TensorFlow says without any need. The export restores a checkpoint twice, the encoder with its masked LM head
-# and then the pooler, and each time every value that belongs to the other half, to the optimizer or to the next
-# sentence output is reported as not found. That none is missing the restoring itself asserts, and the proof shows.
+# Needless messages of TensorFlow. The export restores a checkpoint twice: the encoder with its masked LM head, then the
+# pooler. Each time TensorFlow reports every value of the other half, the optimizer and the next sentence output as not
+# found. None is missing: the restoring asserts it, and the proof shows it.
 UNDERSTOOD = (
     "Detecting that an object or model or tf.train.Checkpoint is being deleted with unrestored values",
     "Value in checkpoint could not be found in the restored object: (root).",
@@ -38,21 +38,21 @@ UNDERSTOOD = (
 
 
 def check_architecture(config: BertConfig, config_file: Path) -> None:
-    """Raise ValueError for what Model Garden does not export with a trained pooler; say it where there is none."""
+    """Raise ValueError unless this is a BERT, and print a note if it has no trained pooler."""
     architecture = ARCHITECTURES[config.architecture]
     if config.model_type != "bert":
         raise ValueError(
-            f"{config_file}: of an {architecture.kind}, expected a BERT; convert it to Hugging Face instead"
+            f"{config_file}: describes an {architecture.kind}, expected a BERT. Convert it to Hugging Face instead"
         )
     if not architecture.has_next_sentence:
-        print(f"NOTE {config.architecture} has no next sentence head: the pooled output is of a pooler never trained")
+        print(f"NOTE {config.architecture} has no next sentence head: the pooler of the pooled output is not trained")
 
 
 def export_encoder(prefix: Path, config: BertConfig, vocab_file: Path, do_lower_case: bool, directory: Path) -> None:
-    """Write the SavedModel, with its vocabulary as an asset and `config.json`, which tells its sizes.
+    """Write the SavedModel, with its vocabulary as an asset and its sizes in `config.json`.
 
     Raises:
-        ValueError: the checkpoint is damaged, or is not of the model that `config` describes.
+        ValueError: the checkpoint is damaged, or belongs to another model than `config` describes.
     """
     read_weights(prefix, config)
     with quiet():
@@ -70,12 +70,12 @@ def export_encoder(prefix: Path, config: BertConfig, vocab_file: Path, do_lower_
             vocab_file=str(vocab_file),
             do_lower_case=do_lower_case,
         )
-        gc.collect()  # restorers speak when they go
+        gc.collect()  # restorers print their messages when they are deleted
     (directory / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8", newline="\n")
 
 
-def differences(prefix: Path, config: BertConfig, directory: Path, vocab: Vocab) -> dict[str, float]:
-    """Largest difference of each output from the trained model's, on the same instances in two shapes."""
+def output_differences(prefix: Path, config: BertConfig, directory: Path, vocab: Vocab) -> dict[str, float]:
+    """Return the largest difference of each output from the trained model's, on the same instances in two shapes."""
     instances = verification.make_instances(config, vocab)
     with quiet():
         model, loaded = restore_model(prefix, config), load(directory)
@@ -88,7 +88,7 @@ def differences(prefix: Path, config: BertConfig, directory: Path, vocab: Vocab)
 
 
 def check_differences(directory: Path, found: Mapping[str, float]) -> None:
-    """Print them; raises ValueError if the SavedModel computes something else than the trained model."""
+    """Print the differences. Raise ValueError if the SavedModel computes other outputs than the trained model."""
     for name, difference in found.items():
         print(f"largest difference of {name}: {difference:.1e}")
     wrong = [name for name, difference in found.items() if not difference <= verification.MAX_LOGIT_DIFFERENCE]
@@ -106,7 +106,7 @@ def load(directory: Path):
 
 
 def outputs_of_checkpoint(model, instances: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """`model` is the trainer's; its own `pooled_output` is of a pooler that was never trained, that of its head was."""
+    """Return the outputs of the trainer's model. `pooled_output` comes from the head: only its pooler was trained."""
     outputs = model({name: instances[name] for name in MODEL_INPUTS}, training=False)
     values = {**outputs}
     for head in model.classification_heads:
@@ -115,7 +115,7 @@ def outputs_of_checkpoint(model, instances: Mapping[str, np.ndarray]) -> dict[st
 
 
 def outputs_of_saved_model(loaded, instances: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Of the encoder itself, and the logits of its `.mlm`."""
+    """Return the outputs of the encoder, and the logits of its `.mlm`."""
     import tensorflow as tf
 
     inputs = {name: tf.constant(instances[name]) for name in MODEL_INPUTS}
@@ -126,7 +126,7 @@ def outputs_of_saved_model(loaded, instances: Mapping[str, np.ndarray]) -> dict[
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the messages that are `UNDERSTOOD`, and warnings of how Model Garden calls its libraries."""
+    """Hide the messages in `UNDERSTOOD`, and warnings about the way Model Garden calls its libraries."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logger = logging.getLogger("tensorflow")
     logger.addFilter(_says_something)

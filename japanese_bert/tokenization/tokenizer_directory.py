@@ -15,7 +15,7 @@ from japanese_bert.tokenization.subwords import make_subword_encoder
 from japanese_bert.tokenization.vocab import CLS, PAD, SEP, SPECIAL_TOKENS, Vocab, load_vocab
 from japanese_bert.tokenization.words import make_word_splitter
 
-CONFIG_FILE = "tokenizer_config.json"
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 VOCAB_FILE = "vocab.txt"
 FAST_TOKENIZER_FILE = "tokenization_bert_japanese_fast.py"  # a copy of fast_tokenizer.py
 MODEL_INPUT_NAMES = ["input_ids", "token_type_ids", "attention_mask"]
@@ -151,7 +151,7 @@ def dictionary_of_data(settings: TokenizerSettings | None, data: list[Path]) -> 
         return recorded
     if recorded and settings.mecab_dic and Path(settings.mecab_dic).name != recorded["name"]:
         raise ValueError(
-            f"{next(iter(found))}: made with the dictionary {describe(recorded)}, but {CONFIG_FILE} names "
+            f"{next(iter(found))}: made with the dictionary {describe_dictionary(recorded)}, but {TOKENIZER_CONFIG_FILE} names "
             f"{settings.mecab_dic}; give the --hf_config_dir of the trained model"
         )
     return recorded or _installed_identity(settings)
@@ -161,12 +161,12 @@ def check_same_dictionary(found: Mapping[str, object], expected: Mapping[str, ob
     """Raise ValueError naming both dictionaries if they differ."""
     if found != expected:
         raise ValueError(
-            f"{here}: dictionary {describe(found)}, but {describe(expected)} in {there}; "
+            f"{here}: dictionary {describe_dictionary(found)}, but {describe_dictionary(expected)} in {there}; "
             "another dictionary changes tokens without a word of warning: install the same one"
         )
 
 
-def describe(identity: Mapping[str, object]) -> str:
+def describe_dictionary(identity: Mapping[str, object]) -> str:
     """`unidic_lite 1.0.8 (157,384,948 bytes)`"""
     version = identity.get("version") or f"sha256 {str(identity.get('sha256'))[:12]}"
     return f"{identity['name']} {version} ({identity['size']:,} bytes)"

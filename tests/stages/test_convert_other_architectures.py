@@ -164,7 +164,7 @@ def test_logits_equal_model_garden(name, trained, converted, tfrecord, in_this_p
     """In two shapes; here without TensorFlow and Flax, which transformers 5 does not have."""
     config = CONFIGS[name]
     cases = verification.make_cases(trained[name][0], config, tfrecord, None)
-    found = {key.partition(" (")[0]: item for key, item in frameworks.differences(converted[name], cases).items()}
+    found = {key.partition(" (")[0]: item for key, item in frameworks.logit_differences(converted[name], cases).items()}
     assert {key for key, item in found.items() if item is None} == {"TensorFlow", "Flax"}
     assert found["PyTorch"].keys() == ARCHITECTURES[config.architecture].logits.keys()
     exact = "PyTorch with the trained GELU" if name == "generator" else "PyTorch"

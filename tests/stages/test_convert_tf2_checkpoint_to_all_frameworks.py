@@ -135,7 +135,7 @@ def cases(trained, tfrecord) -> list[frameworks.Case]:
 
 def test_logits_equal_model_garden(converted, cases, in_this_process):
     """In two shapes; here without TensorFlow and Flax, which transformers 5 does not have."""
-    found = list(frameworks.differences(converted, cases).values())
+    found = list(frameworks.logit_differences(converted, cases).values())
     assert [case.instances["input_word_ids"].shape for case in cases] == [(8, 16), (3, 10)]
     assert [item is None for item in found] == [False, True, True]
     assert 0 < found[0]["masked"] < MAX_LOGIT_DIFFERENCE
@@ -253,7 +253,7 @@ def test_wrong_logits_are_refused(trained, converted, cases, in_this_process, tm
     broken = shutil.copytree(converted, tmp_path / "broken")
     text = (broken / "config.json").read_text(encoding="utf-8")
     (broken / "config.json").write_text(text.replace('"gelu_new"', '"relu"'), encoding="utf-8")
-    (difference, *_) = frameworks.differences(broken, cases).values()
+    (difference, *_) = frameworks.logit_differences(broken, cases).values()
     assert frameworks.exceed(difference, MAX_LOGIT_DIFFERENCE)
     monkeypatch.setattr(verification, "MAX_LOGIT_DIFFERENCE", 1e-9)
     assert_refused(capsys, "logits of PyTorch", trained[0] / "ckpt-8", tmp_path / "model", "--verify")
