@@ -1,15 +1,16 @@
 """TF2 checkpoint of Model Garden's trainer -> Hugging Face directory for PyTorch, TensorFlow, Flax and ONNX.
 
-The configuration tells what it is: a BERT, an ALBERT, the discriminator or the generator of an ELECTRA. Every weight of
-the checkpoint is used exactly once or left out for a reason, or it is an error; the output appears whole or not at
-all, and only if its logits are those of the trained model in every framework that can be loaded.
+The configuration names the class: a BERT, an ALBERT, the discriminator or the generator of an ELECTRA. Every weight of
+the checkpoint is used exactly once, or is left out for a reason, or is an error. The output appears complete or not at
+all. It appears only if every framework that can be loaded computes the logits of the trained model.
 Memory of all processes, measured: 3.0 GB for BERT-base; 5.1 GB for BERT-large, 6.8 GB with --onnx.
 """
 
 import argparse
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from japanese_bert.common import command_line
@@ -19,12 +20,8 @@ from japanese_bert.common.report import Stopwatch, print_summary
 from japanese_bert.common.workers import call_in_child
 from japanese_bert.conversion import hf_writing, model_card, onnx_export, verification
 from japanese_bert.conversion.frameworks import ONNX_FILE
-from japanese_bert.models.checkpoint_reading import checkpoint_files, find_checkpoint, left_out, read_weights
-from japanese_bert.models.config import BertConfig, load_bert_config
-from japanese_bert.models.model_garden import check_params
-from japanese_bert.models.training_history import read_stages
-from japanese_bert.tokenization import tokenizer_directory
-from japanese_bert.tokenization.vocab import load_vocab
+from japanese_bert.conversion.trained_model import TrainedModel, load_trained_model
+from japanese_bert.models.checkpoint_reading import checkpoint_files, left_out, read_weights
 
 PACKAGES = ("tensorflow", "safetensors", "h5py", "msgpack")
 ONNX_PACKAGES = ("torch", "transformers", "onnx", "onnxscript")
@@ -45,9 +42,9 @@ def get_parser() -> argparse.ArgumentParser:
     inputs.add_argument(
         "--hf_config_dir",
         type=Path,
-        help="hf_model_configs/*, whose files (configurations, code of the fast tokenizer) go into the output",
+        help="hf_model_configs/*; its configurations and its fast tokenizer are copied into the output",
     )
-    inputs.add_argument("--vocab_file", type=Path, help="vocab.txt of the tokenizer, goes into the output")
+    inputs.add_argument("--vocab_file", type=Path, help="vocab.txt of the tokenizer; it is copied into the output")
     output = parser.add_argument_group("output")
     output.add_argument("--output_path", type=Path, required=True, help="directory to make")
     output.add_argument(
@@ -56,151 +53,123 @@ def get_parser() -> argparse.ArgumentParser:
     output.add_argument(
         "--license",
         default="apache-2.0",
-        help="of the model, for the card (README.md, made with --hf_config_dir or --vocab_file): a name of the Hub's",
+        help="licence of the model, by its name on the Hub, for the card (README.md). A card is written with "
+        "--hf_config_dir or --vocab_file",
     )
+    add_proof_arguments(parser)
+    command_line.add_run_arguments(parser, num_workers=False)
+    return parser
+
+
+def add_proof_arguments(parser: argparse.ArgumentParser) -> None:
     proof = parser.add_argument_group("proof")
     proof.add_argument(
         "--verify",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="compare logits with those of the checkpoint in Model Garden, in every framework that can be loaded; "
+        help="compare the logits of every framework that can be loaded with those of the checkpoint in Model Garden; "
         f"above {verification.MAX_LOGIT_DIFFERENCE} there is no output",
     )
     proof.add_argument(
         "--verify_tfrecord",
         type=Path,
-        help="pretraining data to compare on; left out: instances from built-in sentences",
+        help="compare on this pretraining data; without it: on instances from built-in sentences",
     )
     proof.add_argument(
         "--verify_python",
         type=Path,
         nargs="+",
         default=[],
-        help="python of other environments to compare in as well, e.g. .venv-transformers4/bin/python for TensorFlow "
-        "and Flax",
+        help="compare in these environments too, e.g. .venv-transformers4/bin/python for TensorFlow and Flax",
     )
-    command_line.add_run_arguments(parser, num_workers=False)
-    return parser
 
 
 def main(args: argparse.Namespace) -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or TensorFlow complains of every GPU that is not there
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # without it TensorFlow complains of missing GPUs
     stopwatch = Stopwatch()
-    config = load_bert_config(args.tf_config_file)
-    checkpoint = find_checkpoint(args.tf_checkpoint_path)
-    check_params(read_stages(checkpoint), config)
-    extra_files = check_extra_files(config, args.vocab_file, args.hf_config_dir)
-    check_requirements(args)
-    dictionary = find_dictionary_of_data(extra_files, args.verify_tfrecord)
-    card = make_card(args, config, checkpoint, extra_files, dictionary) if extra_files else None
+    check_requirements(args.onnx, args.verify, args.verify_tfrecord, args.verify_python)
+    model = load_trained_model(
+        args.tf_checkpoint_path, args.tf_config_file, args.hf_config_dir, args.vocab_file, args.verify_tfrecord
+    )
+    verify = partial(
+        verification.verify,
+        prefix=model.checkpoint,
+        config=model.config,
+        tfrecord=args.verify_tfrecord,
+        vocab=model.vocab,
+        other_pythons=args.verify_python,
+    )
+    card = card_values(model, args.output_path, args.license, args.onnx) if model.tokenizer_files else None
     provenance = Provenance(
         stage="convert_tf2_checkpoint_to_all_frameworks",
-        method={"onnx": args.onnx, "model_card": card and model_card.card_hash(card)},
+        method={"onnx": args.onnx, "model_card": model_card.values_hash(card) if card else None},
         inputs=InputFiles(
-            checkpoint=checkpoint_files(checkpoint), config=[args.tf_config_file], tokenizer=list(extra_files.values())
+            checkpoint=checkpoint_files(model.checkpoint),
+            config=[args.tf_config_file],
+            tokenizer=list(model.tokenizer_files.values()),
         ),
         arguments=vars(args),
-        dictionary=dictionary,
+        dictionary=model.dictionary,
         packages=PACKAGES + (ONNX_PACKAGES if args.onnx else ()),
     )
-    if skip_if_complete(provenance, [args.output_path]):
+    if skip_if_complete(model_card.as_recorded(provenance, args.output_path), [args.output_path]):
         was_verified = bool((read_provenance(args.output_path) or {}).get("differences"))
         if args.verify and (args.verify_tfrecord or args.verify_python or not was_verified):
-            verify(args, checkpoint, config, args.output_path)
+            verify(directory=args.output_path)
         return
     with open_output_directory(args.output_path, provenance, args.overwrite) as directory:
-        counts = write_model(directory, config, checkpoint, extra_files)
-        if args.onnx:
-            call_in_child(onnx_export.export_onnx, directory, directory / ONNX_FILE)
-        found = verify(args, checkpoint, config, directory) if args.verify else {}
-        if card:
-            model_card.write_card(card, directory, args.output_path)
-        provenance.report.update({**counts, "differences": found, **stopwatch.measurements()})
-    shown = {name: value for name, value in provenance.report.items() if name != "differences"}
-    print_summary(f"{args.output_path}: done", shown)
+        counts = write_model_directory(directory, model, args.onnx)
+        found = verify(directory=directory) if args.verify else {}
+        card_hash = model_card.write_card(card, directory, args.output_path) if card else None
+        measurements = stopwatch.measurements()
+        provenance.report.update({**counts, "differences": found, "card_sha256": card_hash, **measurements})
+    print_summary(f"{args.output_path}: done", {**counts, "files": provenance.report["files"], **measurements})
 
 
-def check_requirements(args: argparse.Namespace) -> None:
-    if args.verify_tfrecord:
-        command_line.check_files_exist([args.verify_tfrecord], "create_pretraining_data.py")
+def check_requirements(onnx: bool, verify: bool, tfrecord: Path | None, other_pythons: Sequence[Path]) -> None:
+    """Raise an error if a file or a package is missing, or if flags contradict each other."""
+    if tfrecord:
+        command_line.check_files_exist([tfrecord], "create_pretraining_data.py")
     command_line.check_files_exist(
-        args.verify_python, "VENV=.venv-transformers4 ./install.sh requirements/transformers4.txt"
+        other_pythons, "VENV=.venv-transformers4 ./install.sh requirements/transformers4.txt"
     )
-    if args.verify:
+    if verify:
         verification.check_packages()
-    elif args.verify_tfrecord or args.verify_python:
-        raise ValueError("--no-verify contradicts --verify_tfrecord and --verify_python; give one or the other")
-    if args.onnx:
+    elif tfrecord or other_pythons:
+        raise ValueError("--no-verify contradicts --verify_tfrecord and --verify_python. Give one or the other")
+    if onnx:
         onnx_export.check_onnx_packages()
 
 
-def check_extra_files(config: BertConfig, vocab_file: Path | None, hf_config_dir: Path | None) -> dict[str, Path]:
-    """The files to copy by their names in the output; each must describe the same model."""
-    files = {}
-    if hf_config_dir is not None:
-        files = {name: hf_config_dir / name for name in ("config.json", "tokenizer_config.json")}
-        command_line.check_files_exist(files.values(), "--hf_config_dir hf_model_configs/<name>")
-        if load_bert_config(files["config.json"]) != config:
-            raise ValueError(f"{files['config.json']}: describes another model than --tf_config_file")
-        fast_tokenizer = hf_config_dir / tokenizer_directory.FAST_TOKENIZER_FILE
-        files |= {fast_tokenizer.name: fast_tokenizer} if fast_tokenizer.is_file() else {}
-    if vocab_file is not None:
-        files["vocab.txt"] = vocab_file
-        if len(load_vocab(vocab_file)) != config.vocab_size:
-            raise ValueError(
-                f"{vocab_file}: has {len(load_vocab(vocab_file)):,} tokens, but vocab_size is {config.vocab_size:,} "
-                "in --tf_config_file; give the vocabulary and the configuration of the trained model"
-            )
-    return files
-
-
-def find_dictionary_of_data(extra_files: dict[str, Path], tfrecord: Path | None) -> Mapping[str, object] | None:
-    """The dictionary that vocabulary and pretraining data were made with, for check_tokenizer.py to compare."""
-    config_file = extra_files.get(tokenizer_directory.TOKENIZER_CONFIG_FILE)
-    settings = tokenizer_directory.load_settings(config_file) if config_file else None
-    vocab_file = extra_files.get(tokenizer_directory.VOCAB_FILE)
-    return tokenizer_directory.dictionary_of_data(settings, [path for path in (vocab_file, tfrecord) if path])
-
-
-def make_card(
-    args: argparse.Namespace,
-    config: BertConfig,
-    checkpoint: Path,
-    extra_files: dict[str, Path],
-    dictionary: Mapping[str, object] | None,
-) -> str:
-    config_file = extra_files.get(tokenizer_directory.TOKENIZER_CONFIG_FILE)
+def card_values(model: TrainedModel, output: Path, licence: str, onnx: bool) -> model_card.CardValues:
+    """Return the values of the model card."""
     facts = model_card.CardFacts(
-        name=args.output_path.resolve().name,
-        license=args.license,
-        config=config,
-        settings=tokenizer_directory.load_settings(config_file) if config_file else None,
-        dictionary=dictionary,
-        vocab_record=read_provenance(args.vocab_file) if args.vocab_file else None,
-        stages=read_stages(checkpoint),
-        files=[*extra_files, *([ONNX_FILE] if args.onnx else [])],
+        name=output.resolve().name,
+        license=licence,
+        config=model.config,
+        settings=model.settings,
+        dictionary=model.dictionary,
+        vocab_made_by=model.vocab_made_by,
+        stages=model.stages,
+        files=[*model.tokenizer_files, *([ONNX_FILE] if onnx else [])],
     )
-    return model_card.make_card(facts)
+    return model_card.card_values(facts)
 
 
-def write_model(directory: Path, config: BertConfig, checkpoint: Path, extra_files: dict[str, Path]) -> dict[str, int]:
-    """The files of PyTorch, TensorFlow and Flax, and the copies; the weights leave memory. Returns counts."""
-    weights = read_weights(checkpoint, config)
-    for reason, names in left_out(checkpoint, config).items():
+def write_model_directory(directory: Path, model: TrainedModel, onnx: bool) -> dict[str, int]:
+    """Write the files of all frameworks, copy the tokenizer, and return counts."""
+    weights = read_weights(model.checkpoint, model.config)
+    for reason, names in left_out(model.checkpoint, model.config).items():
         print(f"left out: {reason} ({len(names)} variables, {names[0]} ...)")
-    (directory / "config.json").write_text(config.to_json(), encoding="utf-8", newline="\n")
+    (directory / "config.json").write_text(model.config.to_json(), encoding="utf-8", newline="\n")
     hf_writing.write_safetensors(weights, directory / hf_writing.PYTORCH_FILE)
-    hf_writing.write_keras_h5(weights, directory / hf_writing.TENSORFLOW_FILE, config.architecture)
+    hf_writing.write_keras_h5(weights, directory / hf_writing.TENSORFLOW_FILE, model.config.architecture)
     hf_writing.write_flax_msgpack(weights, directory / hf_writing.FLAX_FILE)
-    for name, path in extra_files.items():
+    for name, path in model.tokenizer_files.items():
         shutil.copyfile(path, directory / name)
+    if onnx:
+        call_in_child(onnx_export.export_onnx, directory, directory / ONNX_FILE)
     return {"parameters": sum(array.size for array in weights.values()), "tensors": len(weights)}
-
-
-def verify(args: argparse.Namespace, checkpoint: Path, config: BertConfig, directory: Path) -> dict[str, dict]:
-    """Raise ValueError if the converted model computes something else than the trained one."""
-    vocab = load_vocab(args.vocab_file) if args.vocab_file else None
-    return verification.verify(checkpoint, config, directory, args.verify_tfrecord, vocab, args.verify_python)
 
 
 if __name__ == "__main__":

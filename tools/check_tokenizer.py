@@ -1,8 +1,9 @@
-"""Check that a model directory tokenizes as its training data was made, on this machine.
+"""Check that a model directory, on this machine, gives text the tokens that its training data has.
 
-Compares dictionary, vocabulary and, on every sentence, the ids that Transformers gives (the slow tokenizer, and the
-fast one if the directory has it) with those of create_pretraining_data.py. The first difference ends it with exit
-code 1. Sentences that spell a special token are left out: there it is that token, in data it is text.
+The check compares the dictionary and the vocabulary. On every sentence it compares the ids of the slow tokenizer of
+Transformers, and of the fast one if the directory has it, with those of create_pretraining_data.py. The first
+difference ends it with exit code 1. Sentences that spell a special token are left out: Transformers takes it for the
+special token, data creation takes it for text.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from japanese_bert.common import command_line, text_files
 from japanese_bert.common.report import Stopwatch, print_summary
@@ -20,7 +22,7 @@ from japanese_bert.tokenization.tokenizer_directory import FAST_TOKENIZER_FILE, 
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, Vocab
 
 SENTENCES_AT_ONCE = 500
-# Where tokenizers tend to differ: forms that NFKC changes, white space, symbols, unknown characters, long words.
+# Tokenizers tend to differ here: forms that NFKC changes, white space, symbols, unknown characters, long words.
 SENTENCES = (
     "吾輩は猫である。名前はまだ無い。",
     "NHKのＴＶでPythonのiPhone12をCO₂とABC㎏で２０２４年３月に見た！？",
@@ -41,15 +43,15 @@ def get_parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("input")
     group.add_argument("--model_dir", type=Path, required=True, help="directory with tokenizer_config.json, vocab.txt")
     group.add_argument(
-        "--input_file", nargs="+", help="sentences, one a line, plain or compressed; left out: some built-in ones"
+        "--input_file", nargs="+", help="sentences, one per line, plain or compressed; without it: built-in ones"
     )
-    group.add_argument("--num_sentences", type=int, help="only this many of the first sentences")
+    group.add_argument("--num_sentences", type=int, help="compare only the first so many")
     group = parser.add_argument_group("run")
     group.add_argument(
         "--trust_remote_code",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help=f"run the directory's {FAST_TOKENIZER_FILE} even if it is not the one of this project",
+        help=f"run the directory's {FAST_TOKENIZER_FILE} even if it is not this project's",
     )
     return parser
 
@@ -69,29 +71,29 @@ def main(args: argparse.Namespace) -> None:
         check_special_tokens(name, tokenizer, vocab)
         print(f"{name}: {type(tokenizer).__name__}, special tokens and token_type_ids as expected")
     encode = tokenizer_directory.make_encoder(settings, vocab)
-    counts = Counter()
+    counts: Counter[str] = Counter()
     for chunk in chunks(read_sentences(paths, args.num_sentences, counts)):
         compare(chunk, encode, tokenizers, vocab, counts)
     if not counts["compared"]:
-        raise ValueError(f"{', '.join(map(str, paths))}: no sentence to compare; expected text, one sentence a line")
-    print_summary(f"{args.model_dir}: same ids on every sentence", counts | watch.measurements())
+        raise ValueError(f"{', '.join(map(str, paths))}: no sentence to compare. Expected text, one sentence per line")
+    print_summary(f"{args.model_dir}: same ids on every sentence", {**counts, **watch.measurements()})
 
 
 def check_dictionary(directory: Path, settings: TokenizerSettings) -> str:
-    """What is installed, in words, after comparing it with what the directory records."""
+    """Compare the installed dictionary with the one that the directory records, and return the result in words."""
     dictionary = settings.dictionary()
     if dictionary is None:
         return "none is used"
     installed = dictionary.identity()
     recorded = tokenizer_directory.recorded_dictionary(directory)
     if recorded is None:
-        return f"{tokenizer_directory.describe_dictionary(installed)} installed; the directory does not record its own"
-    tokenizer_directory.check_same_dictionary(installed, recorded, "installed here", f"the record of {directory}")
+        return f"{tokenizer_directory.describe_dictionary(installed)} installed. The directory does not record its own"
+    tokenizer_directory.check_same_dictionary(installed, recorded, "installed here", f"the provenance of {directory}")
     return f"{tokenizer_directory.describe_dictionary(installed)}, as recorded"
 
 
-def load_tokenizers(directory: Path, settings: TokenizerSettings, trust_remote_code: bool) -> dict[str, Callable]:
-    """The slow tokenizer, and the fast one where the directory has it."""
+def load_tokenizers(directory: Path, settings: TokenizerSettings, trust_remote_code: bool) -> dict[str, Any]:
+    """Return the slow tokenizer, and the fast one if the directory has it, by their names in messages."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # MeCab runs in Python: threads only wait for each other
     import transformers
@@ -106,15 +108,15 @@ def load_tokenizers(directory: Path, settings: TokenizerSettings, trust_remote_c
     ours = Path(tokenizer_directory.__file__).with_name(FAST_TOKENIZER_FILE)
     if not trust_remote_code and module.read_bytes() != ours.read_bytes():
         raise ValueError(
-            f"{module}: not this project's {ours.name}; copy that there, or run the directory's own code with "
+            f"{module}: not this project's {ours.name}. Copy that there, or run the directory's own code with "
             "--trust_remote_code"
         )
     tokenizers[f"fast tokenizer ({version})"] = load(directory, trust_remote_code=True)
     return tokenizers
 
 
-def check_special_tokens(name: str, tokenizer: Callable, vocab: Vocab) -> None:
-    """Raise ValueError unless every id is its line in vocab.txt and a pair of sentences gets its segments."""
+def check_special_tokens(name: str, tokenizer: Any, vocab: Vocab) -> None:
+    """Raise ValueError if an id is not its line in vocab.txt, or if a pair of sentences gets wrong segments."""
     ids = tokenizer.convert_tokens_to_ids(list(vocab.tokens))
     if ids != list(range(len(vocab))):
         line = next(index for index, found in enumerate(ids) if found != index)
@@ -131,9 +133,9 @@ def check_special_tokens(name: str, tokenizer: Callable, vocab: Vocab) -> None:
         raise ValueError(f"{name}: a pair of sentences becomes {dict(encoded)}, expected {expected}")
 
 
-def read_sentences(paths: list[Path], limit: int | None, counts: Counter) -> Iterator[str]:
-    """Sentences of all files, or the built-in ones, without what data creation drops from a line."""
-    lines = itertools.chain.from_iterable(map(_lines, paths)) if paths else iter(SENTENCES)
+def read_sentences(paths: list[Path], limit: int | None, counts: Counter[str]) -> Iterator[str]:
+    """Yield the sentences of all files, or the built-in ones, without the characters that data creation drops."""
+    lines = itertools.chain.from_iterable(map(_text_lines, paths)) if paths else iter(SENTENCES)
     for sentence in itertools.islice(filter(None, lines), limit):
         counts["sentences"] += 1
         if any(token in sentence for token in SPECIAL_TOKENS):
@@ -142,7 +144,7 @@ def read_sentences(paths: list[Path], limit: int | None, counts: Counter) -> Ite
             yield sentence
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _text_lines(path: Path) -> Iterator[str]:
     for block in text_files.read_line_blocks(path):
         for line in block.split(b"\n"):
             yield line.decode("utf-8", errors="ignore").replace("\0", "").strip()
@@ -156,9 +158,9 @@ def chunks(sentences: Iterator[str]) -> Iterator[list[str]]:
 def compare(
     sentences: Sequence[str],
     encode: Callable[[str], list[int]],
-    tokenizers: dict[str, Callable],
+    tokenizers: dict[str, Any],
     vocab: Vocab,
-    counts: Counter,
+    counts: Counter[str],
 ) -> None:
     """Raise ValueError at the first sentence whose ids differ, after printing both token lists."""
     expected = [encode(sentence) for sentence in sentences]
@@ -169,7 +171,7 @@ def compare(
                 print(f"sentence: {sentence}")
                 for label, ids in (("data creation", ours), (name, theirs)):
                     print(f"{label}: {' '.join(vocab.tokens[index] for index in ids)}")
-                raise ValueError(f"{name}: another tokenization than that of the training data; see above")
+                raise ValueError(f"{name}: tokenizes differently from the training data. See the tokens above")
     counts["compared"] += len(sentences)
     counts["changed_by_nfkc"] += sum(not unicodedata.is_normalized("NFKC", sentence) for sentence in sentences)
     counts["tokens"] += sum(map(len, expected))

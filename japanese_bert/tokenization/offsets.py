@@ -1,8 +1,8 @@
 """A text -> token ids with the characters that each comes from, for any tokenizer of Transformers.
 
-Fast tokenizers tell. Slow ones, `BertJapaneseTokenizer` above all, give only strings of normalized text: these are
-looked up, in order, in the text as NFKC leaves it, of which every character is known to come from where in the text.
-Words of `BertJapaneseTokenizer` are looked up before their pieces, so that an unknown word is exactly one word.
+Fast tokenizers return these offsets. Slow ones, such as `BertJapaneseTokenizer`, return only strings of normalized
+text. These strings are looked up, in order, in the text as NFKC normalizes it. The origin of each of its characters is
+known. Words of `BertJapaneseTokenizer` are looked up before their pieces, so that an unknown word is exactly one word.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Token(NamedTuple):
-    """`text[start:end]` is what the token comes from."""
+    """One token. It comes from `text[start:end]`."""
 
     id: int
     start: int
@@ -23,9 +23,9 @@ Piece = tuple[str, int, int]
 
 
 def tokenize_with_offsets(tokenizer, text: str) -> list[Token]:
-    """Tokens of every part of `text` between white space, without the special tokens that frame a sequence.
+    """Return the tokens of every part of `text` between white space, without special tokens around it.
 
-    A special token that `text` spells, as the `[SEP]` of JSQuAD's contexts, is one token.
+    A special token that `text` spells, such as the `[SEP]` of JSQuAD's contexts, is one token.
     """
     tokenize = _fast_tokens if tokenizer.is_fast else _slow_tokens
     tokens = []
@@ -57,7 +57,7 @@ def _slow_tokens(tokenizer, text: str) -> list[Token]:
 
 
 def _pieces(tokenizer, text: str) -> Iterator[Piece]:
-    """Tokens of a text without special ones."""
+    """Yield the tokens of a text that spells no special token."""
     from japanese_bert.tokenization.tokenization_bert_japanese_fast import align
 
     if not text:
@@ -77,7 +77,8 @@ def _normalized_pieces(tokenizer, text: str, normalized: str) -> Iterator[Piece]
         yield from ((piece, *span) for piece, span in zip(pieces, spans, strict=True))
         return
     words = word_tokenizer.tokenize(text, never_split=tokenizer.all_special_tokens)
-    for word, (start, end) in zip(words, locate([_normalize(word) for word in words], normalized), strict=True):
+    spans = locate([_normalize_and_fold(word) for word in words], normalized)
+    for word, (start, end) in zip(words, spans, strict=True):
         pieces = tokenizer.subword_tokenizer.tokenize(word)
         for piece, (first, last) in zip(pieces, _spans_in_word(tokenizer, pieces, normalized[start:end]), strict=True):
             yield piece, start + first, start + last
@@ -90,25 +91,25 @@ def _spans_in_word(tokenizer, pieces: list[str], word: str) -> list[tuple[int, i
 
 
 def _spelling(tokenizer, piece: str) -> str | None:
-    """The normalized text that a piece stands for, None if it does not tell."""
+    """Return the normalized text that a piece stands for, or None for an unknown token."""
     if piece == tokenizer.unk_token:
         return None
-    return _normalize(re.sub(r"^##(?=.)|^▁|^@@(?=.)", "", piece))
+    return _normalize_and_fold(re.sub(r"^##(?=.)|^▁|^@@(?=.)", "", piece))
 
 
-def _normalize(text: str) -> str:
+def _normalize_and_fold(text: str) -> str:
     return _fold(unicodedata.normalize("NFKC", text))
 
 
 def _fold(text: str) -> str:
-    """Lower case, and as many characters as before."""
+    """Return the text in lower case with as many characters as before."""
     return "".join(char.lower() if len(char.lower()) == 1 else char for char in text)
 
 
 def locate(units: Sequence[str | None], text: str) -> list[tuple[int, int]]:
-    """Where the units stand in `text`, one after another with at most white space between them.
+    """Return the spans of the units in `text`. Only white space may lie between two units.
 
-    A unit that is None, or is not where it should be, gets what lies between its neighbours.
+    A unit that is None, or is not found in its place, gets the text between its neighbours.
 
     >>> locate(["吾輩", None, "猫"], "吾輩 は猫")
     [(0, 2), (3, 4), (4, 5)]
@@ -117,8 +118,8 @@ def locate(units: Sequence[str | None], text: str) -> list[tuple[int, int]]:
     position, num_unknown = 0, 0
     for unit in units:
         position = _skip_space(text, position)
-        start = None if unit is None else _find(unit, text, position, num_unknown)
-        if start is None:
+        start = _find_unit(unit, text, position, num_unknown)
+        if unit is None or start is None:
             num_unknown += 1
             continue
         spans += [_stripped(text, position, start)] * num_unknown
@@ -127,8 +128,10 @@ def locate(units: Sequence[str | None], text: str) -> list[tuple[int, int]]:
     return spans + [_stripped(text, _skip_space(text, position), len(text))] * num_unknown
 
 
-def _find(unit: str, text: str, position: int, num_unknown: int) -> int | None:
-    """Right here; after something unknown, further on."""
+def _find_unit(unit: str | None, text: str, position: int, num_unknown: int) -> int | None:
+    """Return where a unit stands: at `position`, or after it if an unknown unit comes first."""
+    if unit is None:
+        return None
     if not num_unknown:
         return position if text.startswith(unit, position) else None
     found = text.find(unit, position + 1)

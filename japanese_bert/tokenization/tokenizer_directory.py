@@ -1,13 +1,15 @@
 """The tokenizer of a model directory: its settings, its vocabulary, and the dictionary that its data was made with.
 
-The dictionary's identity is in `provenance.json`, which conversion writes, or in `vocab.txt.json`, the record of
-`train_tokenizer.py`, where that was copied along. Transformers reads neither: it takes what is installed.
+Conversion writes the dictionary's identity into `provenance.json`. If that is missing, `vocab.txt.json` of
+`train_tokenizer.py` has it, provided it was copied along. Transformers reads neither: it takes the installed
+dictionary.
 """
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from japanese_bert.common.provenance import read_provenance
 from japanese_bert.tokenization.mecab import Dictionary, dictionary_of_option, find_dictionary
@@ -17,13 +19,13 @@ from japanese_bert.tokenization.words import make_word_splitter
 
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 VOCAB_FILE = "vocab.txt"
-FAST_TOKENIZER_FILE = "tokenization_bert_japanese_fast.py"  # a copy of fast_tokenizer.py
+FAST_TOKENIZER_FILE = "tokenization_bert_japanese_fast.py"  # a copy of the module of this name
 MODEL_INPUT_NAMES = ["input_ids", "token_type_ids", "attention_mask"]
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizerSettings:
-    """The part of `tokenizer_config.json` that decides tokens; names are those of `BertJapaneseTokenizer`."""
+    """The fields of a `tokenizer_config.json` that decide tokens, by the names of `BertJapaneseTokenizer`."""
 
     word_tokenizer_type: str
     subword_tokenizer_type: str
@@ -33,10 +35,10 @@ class TokenizerSettings:
     model_input_names: list[str]
 
     def dictionary(self) -> Dictionary | None:
-        """The installed dictionary that these settings name; None if they need none.
+        """Return the installed dictionary that these settings name, or None if they need none.
 
         Raises:
-            ImportError, FileNotFoundError: it is not installed.
+            ImportError, FileNotFoundError: the dictionary is not installed.
         """
         if self.word_tokenizer_type != "mecab":
             return None
@@ -47,10 +49,10 @@ def load_settings(path: Path) -> TokenizerSettings:
     """Read a `tokenizer_config.json`.
 
     Raises:
-        ValueError: it describes a tokenizer that data creation has no equal of.
+        ValueError: data creation has no such tokenizer.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; copy it from hf_model_configs/<name>")
+        raise FileNotFoundError(f"{path}: no such file. Copy it from hf_model_configs/<name>")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -81,16 +83,16 @@ def check_model_input_names(path: Path, settings: TokenizerSettings) -> None:
     """Raise ValueError if Transformers 5 would leave `token_type_ids` out."""
     if settings.model_input_names != MODEL_INPUT_NAMES:
         raise ValueError(
-            f"{path}: model_input_names is {settings.model_input_names}, expected {MODEL_INPUT_NAMES}; "
-            "copy tokenizer_config.json from hf_model_configs/<name>"
+            f"{path}: model_input_names is {settings.model_input_names}, expected {MODEL_INPUT_NAMES}. "
+            "Copy tokenizer_config.json from hf_model_configs/<name>"
         )
 
 
 def load_checked_vocab(directory: Path) -> Vocab:
-    """The vocabulary, after comparing it with `config.json` where that is.
+    """Return the vocabulary, compared with `config.json` if the directory has one.
 
     Raises:
-        ValueError: special tokens are not where they belong, or `config.json` describes another vocabulary.
+        ValueError: special tokens are not in their places, or `config.json` describes another vocabulary.
     """
     path = directory / VOCAB_FILE
     vocab = load_vocab(path)
@@ -104,14 +106,14 @@ def load_checked_vocab(directory: Path) -> Vocab:
         for name, value in expected.items():
             if config.get(name, value) != value:
                 raise ValueError(
-                    f"{config_file}: {name} is {config[name]}, but {value} in {path}; copy the vocabulary that the "
+                    f"{config_file}: {name} is {config[name]}, but {value} in {path}. Copy the vocabulary that the "
                     "model was trained with"
                 )
     return vocab
 
 
 def make_encoder(settings: TokenizerSettings, vocab: Vocab) -> Callable[[str], list[int]]:
-    """A sentence -> its ids as data creation makes them, between `[CLS]` and `[SEP]`."""
+    """Return a function from a sentence to its ids as data creation makes them, between `[CLS]` and `[SEP]`."""
     splitter = make_word_splitter(
         settings.word_tokenizer_type, settings.mecab_dic, settings.do_lower_case, settings.mecab_option
     )
@@ -126,21 +128,23 @@ def make_encoder(settings: TokenizerSettings, vocab: Vocab) -> Callable[[str], l
     return encode
 
 
-def recorded_dictionary(directory: Path) -> Mapping[str, object] | None:
-    """The identity of the dictionary that the directory's data was made with; None if nothing tells."""
-    for record in (read_provenance(directory), read_provenance(directory / VOCAB_FILE)):
-        if record and record.get("dictionary"):
-            return record["dictionary"]
+def recorded_dictionary(directory: Path) -> Mapping[str, Any] | None:
+    """Return the identity of the dictionary that the directory's data was made with, or None if it is not recorded."""
+    for made_by in (read_provenance(directory), read_provenance(directory / VOCAB_FILE)):
+        if made_by and made_by.get("dictionary"):
+            return made_by["dictionary"]
     return None
 
 
-def dictionary_of_data(settings: TokenizerSettings | None, data: list[Path]) -> Mapping[str, object] | None:
-    """The identity that the records of `data` (vocabulary, TFRecords) tell; else that of the installed dictionary.
+def dictionary_of_data(settings: TokenizerSettings | None, data: list[Path]) -> Mapping[str, Any] | None:
+    """Return the identity of the dictionary that vocabulary and TFRecords were made with.
+
+    It comes from their `<output>.json`. Without them it is the identity of the installed dictionary.
 
     Raises:
         ValueError: two files were made with different dictionaries, or with another one than `settings` name.
     """
-    found: dict[Path, Mapping[str, object]] = {}
+    found: dict[Path, Mapping[str, Any]] = {}
     for path in data:
         identity = (read_provenance(path) or {}).get("dictionary")
         if identity:
@@ -151,28 +155,28 @@ def dictionary_of_data(settings: TokenizerSettings | None, data: list[Path]) -> 
         return recorded
     if recorded and settings.mecab_dic and Path(settings.mecab_dic).name != recorded["name"]:
         raise ValueError(
-            f"{next(iter(found))}: made with the dictionary {describe_dictionary(recorded)}, but {TOKENIZER_CONFIG_FILE} names "
-            f"{settings.mecab_dic}; give the --hf_config_dir of the trained model"
+            f"{next(iter(found))}: made with the dictionary {describe_dictionary(recorded)}, but "
+            f"{TOKENIZER_CONFIG_FILE} names {settings.mecab_dic}. Give the --hf_config_dir of the trained model"
         )
     return recorded or _installed_identity(settings)
 
 
-def check_same_dictionary(found: Mapping[str, object], expected: Mapping[str, object], here: str, there: str) -> None:
+def check_same_dictionary(found: Mapping[str, Any], expected: Mapping[str, Any], here: str, there: str) -> None:
     """Raise ValueError naming both dictionaries if they differ."""
     if found != expected:
         raise ValueError(
-            f"{here}: dictionary {describe_dictionary(found)}, but {describe_dictionary(expected)} in {there}; "
-            "another dictionary changes tokens without a word of warning: install the same one"
+            f"{here}: dictionary {describe_dictionary(found)}, but {describe_dictionary(expected)} in {there}. "
+            "Another dictionary changes tokens, and nothing else warns. Install the same one"
         )
 
 
-def describe_dictionary(identity: Mapping[str, object]) -> str:
-    """`unidic_lite 1.0.8 (157,384,948 bytes)`"""
+def describe_dictionary(identity: Mapping[str, Any]) -> str:
+    """Return `unidic_lite 1.0.8 (157,384,948 bytes)`."""
     version = identity.get("version") or f"sha256 {str(identity.get('sha256'))[:12]}"
     return f"{identity['name']} {version} ({identity['size']:,} bytes)"
 
 
-def _installed_identity(settings: TokenizerSettings) -> Mapping[str, object] | None:
+def _installed_identity(settings: TokenizerSettings) -> Mapping[str, Any] | None:
     try:
         dictionary = settings.dictionary()
     except (ImportError, FileNotFoundError):

@@ -1,15 +1,19 @@
-"""The model card from configurations and from records as the other stages write them."""
+"""The model card from configurations, and from `<output>.json` files as the other stages write them."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 import yaml
 
-from japanese_bert.conversion.model_card import UNKNOWN, CardFacts, make_card
+from japanese_bert.common.provenance import InputFiles, Provenance
+from japanese_bert.conversion import model_card
+from japanese_bert.conversion.model_card import UNKNOWN, CardFacts, CardValues, as_recorded, card_values, values_hash
 from japanese_bert.models.config import load_bert_config
 from japanese_bert.models.training_history import read_stages
 from japanese_bert.tokenization.tokenizer_directory import load_settings
+from tests.helpers.converting import CONFIGS, random_weights
 from tests.helpers.places import ROOT
 
 MODEL = "bert_base_wordpiece"
@@ -76,7 +80,7 @@ def two_stages(tmp_path) -> Path:
     return second / "ckpt-900000"
 
 
-def card(stages: list, **changes) -> str:
+def values(stages: list, **changes) -> CardValues:
     directory = ROOT / "hf_model_configs" / MODEL
     facts = {
         "name": "bert-base-japanese",
@@ -84,11 +88,15 @@ def card(stages: list, **changes) -> str:
         "config": load_bert_config(directory / "config.json"),
         "settings": load_settings(directory / "tokenizer_config.json"),
         "dictionary": DICTIONARY,
-        "vocab_record": {"counts": {"sentences": 10_000_000, "alphabet": 7_012}},
+        "vocab_made_by": {"counts": {"sentences": 10_000_000, "alphabet": 7_012}},
         "stages": stages,
         "files": ["config.json", "model.onnx"],
     }
-    return make_card(CardFacts(**{**facts, **changes}))
+    return card_values(CardFacts(**{**facts, **changes}))
+
+
+def card(stages: list, **changes) -> str:
+    return model_card.fill_template(values(stages, **changes))
 
 
 def metadata(text: str) -> dict:
@@ -112,10 +120,11 @@ def test_card_of_the_recipe(two_stages, tmp_path):
         "- `cc-100`: 1 file, 1.5 MB of text, 1,000 documents, 20,000 sentences, 300,000 tokens",
         "- `wikipedia`: 2 files, 3.0 MB of text, 2,000 documents, 40,000 sentences, 600,000 tokens",
         "| | stage 1 | stage 2 |",
+        "|---|---|---|",
         "| initial weights | random | stage 1 |",
         "| corpus | cc-100 | wikipedia |",
         "| sequence length, tokens | 128 | 512 |",
-        "| predictions a sequence | 19 | 76 |",
+        "| predictions per sequence | 19 | 76 |",
         "| batch size | 2,048 | 512 |",
         "| steps | 1,000,000 | 900,000 |",
         "| learning rate | 0.0001 | 0.0001 |",
@@ -133,8 +142,62 @@ def test_card_of_the_recipe(two_stages, tmp_path):
     assert "/home/me" not in text
 
 
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        (
+            "bert",
+            [
+                "- bert",
+                "A BERT for Japanese: 3 layers, hidden size 12",
+                "masked language modelling.",
+                "`TFBertForMaskedLM.from_pretrained",
+                "It returns `logits`.",
+            ],
+        ),
+        (
+            "albert",
+            [
+                "- albert",
+                "An ALBERT for Japanese: 3 layers that share their weights, embedding size 8, hidden",
+                "masked language modelling and next sentence prediction.",
+                "(`albert.pooler`, `sop_classifier`)",
+                "`FlaxAlbertForPreTraining.from_pretrained",
+                "It returns `logits` and `sop_logits`.",
+            ],
+        ),
+        (
+            "discriminator",
+            [
+                "- electra",
+                "An ELECTRA discriminator for Japanese: 3 layers, embedding size 8",
+                "the detection of replaced tokens",
+                "AutoModelForPreTraining",
+            ],
+        ),
+        (
+            "generator",
+            [
+                "- electra",
+                "An ELECTRA generator for Japanese: 2 layers",
+                "pipeline_tag: fill-mask",
+                "model.generator_predictions.activation = get_activation",
+            ],
+        ),
+    ],
+)
+def test_card_of_each_class(name, lines):
+    text = card([], config=CONFIGS[name])
+    assert all(line in text for line in lines), [line for line in lines if line not in text]
+    parameters = sum(array.size for array in random_weights(CONFIGS[name]).values())
+    assert f"{parameters:,} parameters" in text
+    assert ("fill-mask" in text) == ("[MASK]" in text) == (name != "discriminator")
+    assert ("is no fault" in text) == (name == "albert")
+    assert ("computes the exact GELU" in text) == (name == "generator")
+
+
 def test_what_is_not_recorded_is_marked():
-    text = card([], settings=None, dictionary=None, vocab_record=None, files=[])
+    text = card([], settings=None, dictionary=None, vocab_made_by=None, files=[])
     assert "datasets" not in metadata(text)
     assert metadata(text)["tags"] == ["bert"]
     assert f"## Training data\n\n- {UNKNOWN}\n" in text
@@ -163,3 +226,75 @@ def test_damaged_parameters_are_refused(two_stages):
     (two_stages.parent / "params.yaml").write_text("task: [", encoding="utf-8")
     with pytest.raises(ValueError, match=r"params\.yaml: not YAML"):
         read_stages(two_stages)
+
+
+def test_text_from_outside_breaks_neither_yaml_nor_markdown_nor_python(two_stages, tmp_path):
+    data = tmp_path / "data" / "a|b`c"
+    write_data(data, "a|b`c", 1)
+    write_yaml(two_stages.parent / "params.yaml", params(data / "*.tfrecord.gz", 512, 512))
+    name = 'my "model"\n---\n`x`'
+    text = card(read_stages(two_stages), name=name, license="other: {yes}\n---")
+    assert metadata(text)["license"] == "other: {yes} ---"
+    lines = text.split("\n")
+    assert lines.count("---") == 2
+    assert "# my \"model\" --- 'x'" in lines
+    (row,) = [line for line in lines if line.startswith("| corpus |")]
+    assert row == "| corpus | a\\|b'c |"
+    assert "- `a|b'c`: 1 file, 1.5 MB of text, 1,000 documents, 20,000 sentences, 300,000 tokens" in lines
+    (code,) = [line for line in lines if line.startswith("fill_mask = ")]
+    model = {}
+    exec(code, {"pipeline": lambda _, model: model}, model)
+    assert model["fill_mask"] == name
+
+
+def test_hash_is_of_facts(two_stages, monkeypatch, tmp_path):
+    """Another wording keeps it, every fact changes it."""
+    stages = read_stages(two_stages)
+    before = values_hash(values(stages))
+    template = tmp_path / "model_card.md"
+    template.write_text("---\n{{ card_data }}\n---\nShort.\n", encoding="utf-8")
+    monkeypatch.setattr(model_card, "TEMPLATE", template)
+    assert "Short." in card(stages)
+    assert values_hash(values(stages)) == before
+    changes = ({"license": "mit"}, {"name": "other"}, {"files": []}, {"dictionary": None}, {"vocab_made_by": None})
+    hashes = {values_hash(values(stages, **change)) for change in changes} | {values_hash(values(stages[:1]))}
+    assert len(hashes | {before}) == 7
+
+
+def write_provenance(directory: Path, **content) -> None:
+    directory.mkdir(exist_ok=True)
+    (directory / "provenance.json").write_text(json.dumps({"stage": "x", **content}), encoding="utf-8")
+
+
+def test_an_output_of_version_0_1_is_compared_by_its_own_hash(tmp_path):
+    """Unless the licence is another one. An output of this version is compared by the hash of its facts."""
+    new = Provenance("x", {"onnx": False, "model_card": "new"}, InputFiles(), {"license": "mit"})
+    output = tmp_path / "model"
+    assert as_recorded(new, output) is new
+    old = {"method": {"onnx": True, "model_card": "old"}, "arguments": {"license": "mit"}}
+    write_provenance(output, **old)
+    assert as_recorded(new, output).method == {"onnx": False, "model_card": "old"}
+    write_provenance(output, **old, card_sha256="3f")
+    assert as_recorded(new, output) is new
+    write_provenance(output, method=old["method"], arguments={"license": "apache-2.0"})
+    assert as_recorded(new, output) is new
+
+
+@pytest.mark.parametrize("key", ["card_sha256", "method"])
+def test_a_card_that_a_user_changed_is_kept(tmp_path, capsys, key):
+    """The hash of the card stands in the method if version 0.1 wrote it."""
+    output, directory = tmp_path / "model", tmp_path / "model.tmp"
+    output.mkdir()
+    directory.mkdir()
+    path = output / "README.md"
+    path.write_text("As written.", encoding="utf-8")
+    digest = hashlib.sha256(b"As written.").hexdigest()
+    write_provenance(output, **({key: {"model_card": digest}} if key == "method" else {key: digest}))
+    recorded = model_card.write_card(values([]), directory, output)
+    assert recorded == hashlib.sha256((directory / "README.md").read_bytes()).hexdigest()
+    assert "read it before you publish it" in capsys.readouterr().out
+    (directory / "README.md").unlink()
+    path.write_text("Changed.", encoding="utf-8")
+    assert model_card.write_card(values([]), directory, output) == recorded
+    assert not (directory / "README.md").exists()
+    assert f"{path}: kept" in capsys.readouterr().out

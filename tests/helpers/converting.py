@@ -1,5 +1,6 @@
-"""Running the converter, and what came of it, for the tests of conversion. Nothing here is a test."""
+"""Small configurations, random weights, runs of the converter and their results, for the tests of conversion."""
 
+import dataclasses
 import json
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import convert_tf2_checkpoint_to_all_frameworks as convert
 from japanese_bert.common import command_line
 from japanese_bert.models.config import BertConfig
+from japanese_bert.models.weight_names import weights_of
 
 # No two sizes are equal, so that no two axes can be mixed up unseen.
 BERT = BertConfig(
@@ -25,6 +27,24 @@ BERT = BertConfig(
     initializer_range=0.02,
 )
 
+ALBERT = dataclasses.replace(BERT, architecture="AlbertForPreTraining", embedding_size=8)
+DISCRIMINATOR = dataclasses.replace(BERT, architecture="ElectraForPreTraining", embedding_size=8)
+# Sizes of their own again.
+GENERATOR_SIZES = {"hidden_size": 18, "num_attention_heads": 3, "num_hidden_layers": 2, "intermediate_size": 28}
+CONFIGS = {
+    "bert": dataclasses.replace(BERT, architecture="BertForMaskedLM"),
+    "albert": ALBERT,
+    "albert_masked_lm": dataclasses.replace(ALBERT, architecture="AlbertForMaskedLM"),
+    "discriminator": DISCRIMINATOR,
+    "generator": dataclasses.replace(DISCRIMINATOR, architecture="ElectraForMaskedLM", **GENERATOR_SIZES),
+}
+
+
+def random_weights(config: BertConfig) -> dict[str, np.ndarray]:
+    """Weights by the names and shapes of PyTorch's class."""
+    rng = np.random.default_rng(0)
+    return {row.hf_name: rng.normal(size=row.hf_shape(config)).astype(np.float32) for row in weights_of(config)}
+
 
 def run(checkpoint: Path, output: Path, *flags: str, config: Path | None = None) -> None:
     """Without proof unless asked for, which takes seconds."""
@@ -34,7 +54,7 @@ def run(checkpoint: Path, output: Path, *flags: str, config: Path | None = None)
 
 
 def assert_refused(capsys, message: str, checkpoint: Path, output: Path, *flags: str, config: Path | None = None):
-    """The stage ends with exit code 1 and one line, and leaves no trace of the output."""
+    """The stage ends with exit code 1 and one line. It leaves no trace of the output."""
     before = sorted(output.parent.iterdir())
     with pytest.raises(SystemExit) as error:
         run(checkpoint, output, *flags, config=config)
@@ -82,7 +102,7 @@ def random_example(rng, config: BertConfig, length: int):
 
 
 def use(python: Path | str, directory: Path) -> tuple[dict, dict[str, str]]:
-    """What `use_model_directory.py` finds, and what was written to stderr by class."""
+    """Return the findings of `use_model_directory.py`, and the text on stderr by class."""
     script = Path(__file__).with_name("use_model_directory.py")
     process = subprocess.run([python, script, directory], capture_output=True, encoding="utf-8")
     assert process.returncode == 0, process.stderr

@@ -57,7 +57,7 @@ def test_directory_made_by_copying_is_accepted(directory, capsys):
     check(directory)
     output = capsys.readouterr().out
     assert "slow tokenizer (transformers" in output and "fast tokenizer (transformers" in output
-    assert "the directory does not record its own" in output
+    assert "The directory does not record its own" in output
     assert f"  compared: {len(check_tokenizer.SENTENCES)}\n" in output
 
 
@@ -96,7 +96,7 @@ def test_other_dictionary_than_the_data(directory, capsys):
     tokenizers = check_tokenizer.load_tokenizers(directory, settings, False)
     assert len(tokenizers) == 2
     for name in tokenizers:
-        with pytest.raises(ValueError, match="another tokenization than that of the training data"):
+        with pytest.raises(ValueError, match="tokenizes differently from the training data"):
             check_tokenizer.compare(check_tokenizer.SENTENCES[2:], encode, {name: tokenizers[name]}, vocab, None)
         lines = capsys.readouterr().out.split("\n")
         assert lines[0].removeprefix("sentence: ") in check_tokenizer.SENTENCES

@@ -11,20 +11,18 @@ import pytest
 
 from japanese_bert.conversion import frameworks, verification
 from japanese_bert.conversion.frameworks import GENERATOR
-from japanese_bert.conversion.hf_writing import flax_weight_path, keras_weight_name
-from japanese_bert.conversion.model_card import UNKNOWN, CardFacts, make_card
 from japanese_bert.conversion.verification import MAX_LOGIT_DIFFERENCE
 from japanese_bert.models.architectures import ARCHITECTURES
 from japanese_bert.models.checkpoint_reading import left_out, read_weights
 from japanese_bert.models.config import BertConfig, load_bert_config
 from japanese_bert.models.model_garden import build_model, encoder_params, model_params
 from japanese_bert.models.weight_names import weights_of
-from japanese_bert.tokenization.tokenizer_directory import load_settings
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, vocab_bytes
 from tests.helpers.converting import (
+    ALBERT,
     BERT,
-    assert_flax_file_holds,
-    assert_keras_file_holds,
+    CONFIGS,
+    DISCRIMINATOR,
     assert_refused,
     read_safetensors,
     run,
@@ -38,17 +36,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # Model Garden and its dependencies warn about each other
 ]
 
-ALBERT = dataclasses.replace(BERT, architecture="AlbertForPreTraining", embedding_size=8)
-DISCRIMINATOR = dataclasses.replace(BERT, architecture="ElectraForPreTraining", embedding_size=8)
-# Sizes of their own again.
-GENERATOR_SIZES = {"hidden_size": 18, "num_attention_heads": 3, "num_hidden_layers": 2, "intermediate_size": 28}
-CONFIGS = {
-    "bert": dataclasses.replace(BERT, architecture="BertForMaskedLM"),
-    "albert": ALBERT,
-    "albert_masked_lm": dataclasses.replace(ALBERT, architecture="AlbertForMaskedLM"),
-    "discriminator": DISCRIMINATOR,
-    "generator": dataclasses.replace(DISCRIMINATOR, architecture="ElectraForMaskedLM", **GENERATOR_SIZES),
-}
 NAMES = list(CONFIGS)
 
 
@@ -175,15 +162,6 @@ def test_logits_equal_model_garden(name, trained, converted, tfrecord, in_this_p
         assert len(found) == 3
 
 
-def test_what_a_generator_may_differ_by():
-    """The exact GELU in the head of some classes; not in those that have the right one."""
-    generator = CONFIGS["generator"]
-    for framework, expected in (("PyTorch", 1e-2), ("TensorFlow", 1e-2), ("Flax", 1e-4), ("ONNX", 1e-4)):
-        assert verification.max_difference(f"{framework} (some 1.0)", generator) == expected
-        assert verification.max_difference(f"{framework} (some 1.0)", DISCRIMINATOR) == 1e-4
-    assert verification.max_difference("PyTorch with the trained GELU (some 1.0)", generator) == 1e-4
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_loads_without_missing_or_unexpected_weights(name, converted):
     import transformers
@@ -193,39 +171,6 @@ def test_loads_without_missing_or_unexpected_weights(name, converted):
     assert not loading["missing_keys"] and not loading["unexpected_keys"] and not loading["mismatched_keys"]
     if name != "discriminator":
         assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_keras_and_flax_files_hold_the_same_weights(name, converted):
-    weights, architecture = read_safetensors(converted[name]), CONFIGS[name].architecture
-    assert_flax_file_holds(converted[name], {tuple(flax_weight_path(key)): array for key, array in weights.items()})
-    if "predictions.bias" in weights:  # which TFAlbert has twice
-        weights["predictions.decoder.bias"] = weights["predictions.bias"]
-    expected = {keras_weight_name(key, architecture): array for key, array in weights.items()}
-    assert_keras_file_holds(converted[name], expected)
-
-
-@pytest.mark.parametrize(
-    ("name", "keras", "flax"),
-    [
-        (
-            "albert.encoder.albert_layer_groups.0.albert_layers.0.full_layer_layer_norm.weight",
-            "albert/encoder/albert_layer_groups_._0/albert_layers_._0/full_layer_layer_norm/gamma",
-            "scale",
-        ),
-        ("albert.pooler.weight", "albert/pooler/kernel", "kernel"),
-        ("predictions.bias", "predictions/bias", "bias"),
-        ("sop_classifier.classifier.weight", "sop_classifier/classifier/kernel", "kernel"),
-    ],
-)
-def test_names_in_other_frameworks(name, keras, flax):
-    assert keras_weight_name(name, "AlbertForPreTraining") == f"tf_albert_for_pre_training/{keras}:0"
-    assert flax_weight_path(name) == [*name.split(".")[:-1], flax]
-
-
-def test_names_of_models_in_keras_files():
-    for architecture, expected in (("ElectraForMaskedLM", "tf_electra_for_masked_lm"), ("BertForMaskedLM", "tf_bert")):
-        assert keras_weight_name("x.bias", architecture).startswith(f"{expected}")
 
 
 def test_generator_with_word_embeddings_of_its_own(tmp_path):
@@ -380,76 +325,6 @@ def test_models_without_class_are_refused(names, kind, tmp_path, capsys):
     config = write_config(tmp_path / "config.json", BERT)
     message = f"a BERT with {kind}, for which Transformers has no class; it cannot be converted"
     assert_refused(capsys, message, tmp_path / "ckpt", tmp_path / "model", config=config)
-
-
-def card(name: str, **changes) -> str:
-    tokenizer = ROOT / "hf_model_configs" / "albert_base_wordpiece" / "tokenizer_config.json"
-    facts = {
-        "name": "a-model",
-        "license": "apache-2.0",
-        "config": CONFIGS[name],
-        "settings": load_settings(tokenizer),
-        "dictionary": None,
-        "vocab_record": None,
-        "stages": [],
-        "files": ["config.json", "model.onnx"],
-    }
-    return make_card(CardFacts(**{**facts, **changes}))
-
-
-@pytest.mark.parametrize(
-    ("name", "lines"),
-    [
-        (
-            "bert",
-            [
-                "- bert",
-                "A BERT for Japanese: 3 layers, hidden size 12",
-                "masked language modelling.",
-                "`TFBertForMaskedLM.from_pretrained",
-                "outputs `logits`.",
-            ],
-        ),
-        (
-            "albert",
-            [
-                "- albert",
-                "An ALBERT for Japanese: 3 layers that share their weights, embedding size 8, hidden",
-                "masked language modelling and next sentence prediction.",
-                "(`albert.pooler`, `sop_classifier`)",
-                "`FlaxAlbertForPreTraining.from_pretrained",
-                "outputs `logits` and `sop_logits`.",
-            ],
-        ),
-        (
-            "discriminator",
-            [
-                "- electra",
-                "An ELECTRA discriminator for Japanese: 3 layers, embedding size 8",
-                "the detection of tokens that a generator replaced",
-                "AutoModelForPreTraining",
-            ],
-        ),
-        (
-            "generator",
-            [
-                "- electra",
-                "An ELECTRA generator for Japanese: 2 layers",
-                "pipeline_tag: fill-mask",
-                "model.generator_predictions.activation = get_activation",
-            ],
-        ),
-    ],
-)
-def test_card(name, lines):
-    text = card(name)
-    assert all(line in text for line in lines), [line for line in lines if line not in text]
-    parameters = sum(int(np.prod(row.hf_shape(CONFIGS[name]))) for row in weights_of(CONFIGS[name]))
-    assert f"{parameters:,} parameters" in text
-    assert ("fill-mask" in text) == ("[MASK]" in text) == (name != "discriminator")
-    assert ("is no fault" in text) == (name == "albert")
-    assert ("computes the exact GELU" in text) == (name == "generator")
-    assert UNKNOWN in text
 
 
 @pytest.fixture(scope="module")

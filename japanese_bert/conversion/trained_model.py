@@ -1,0 +1,90 @@
+"""A checkpoint with all that is known about it: loaded once, and compared with one another.
+
+The weights alone do not describe a model. Configuration, vocabulary, settings of the tokenizer and the history of the
+training must agree, or the conversion is refused.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from japanese_bert.common import command_line
+from japanese_bert.common.provenance import read_provenance
+from japanese_bert.models.checkpoint_reading import find_checkpoint
+from japanese_bert.models.config import BertConfig, load_bert_config
+from japanese_bert.models.model_garden import check_params
+from japanese_bert.models.training_history import TrainingStage, read_stages
+from japanese_bert.tokenization.tokenizer_directory import (
+    FAST_TOKENIZER_FILE,
+    TOKENIZER_CONFIG_FILE,
+    VOCAB_FILE,
+    TokenizerSettings,
+    dictionary_of_data,
+    load_settings,
+)
+from japanese_bert.tokenization.vocab import Vocab, load_vocab
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """One checkpoint of the trainer. `tokenizer_files` are the files to copy, by their names in the output."""
+
+    checkpoint: Path
+    config: BertConfig
+    stages: list[TrainingStage]
+    tokenizer_files: Mapping[str, Path]
+    settings: TokenizerSettings | None
+    vocab: Vocab | None
+    vocab_made_by: Mapping[str, Any] | None
+    dictionary: Mapping[str, Any] | None
+
+
+def load_trained_model(
+    checkpoint: Path, config_file: Path, hf_config_dir: Path | None, vocab_file: Path | None, tfrecord: Path | None
+) -> TrainedModel:
+    """Return a checkpoint and what is known about it. `tfrecord` is pretraining data, for its dictionary.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: two files describe different models, or were made with different dictionaries.
+    """
+    config, prefix = load_bert_config(config_file), find_checkpoint(checkpoint)
+    stages = read_stages(prefix)
+    check_params(stages, config)
+    files = _files_of_config_dir(hf_config_dir, config) if hf_config_dir else {}
+    vocab = load_fitting_vocab(vocab_file, config, "--tf_config_file") if vocab_file else None
+    if vocab_file:
+        files[VOCAB_FILE] = vocab_file
+    settings = load_settings(files[TOKENIZER_CONFIG_FILE]) if hf_config_dir else None
+    return TrainedModel(
+        checkpoint=prefix,
+        config=config,
+        stages=stages,
+        tokenizer_files=files,
+        settings=settings,
+        vocab=vocab,
+        vocab_made_by=read_provenance(vocab_file) if vocab_file else None,
+        dictionary=dictionary_of_data(settings, [path for path in (vocab_file, tfrecord) if path]),
+    )
+
+
+def load_fitting_vocab(path: Path, config: BertConfig, config_name: str) -> Vocab:
+    """Return a vocabulary, or raise ValueError if the configuration `config_name` describes another one."""
+    vocab = load_vocab(path)
+    if len(vocab) != config.vocab_size:
+        raise ValueError(
+            f"{path}: has {len(vocab):,} tokens, but vocab_size is {config.vocab_size:,} in {config_name}. Give the "
+            "vocabulary and the configuration of the trained model"
+        )
+    return vocab
+
+
+def _files_of_config_dir(directory: Path, config: BertConfig) -> dict[str, Path]:
+    """Return the files to copy from a `--hf_config_dir`. It need not have the fast tokenizer."""
+    files = {name: directory / name for name in ("config.json", TOKENIZER_CONFIG_FILE)}
+    command_line.check_files_exist(files.values(), "--hf_config_dir hf_model_configs/<name>")
+    if load_bert_config(files["config.json"]) != config:
+        raise ValueError(f"{files['config.json']}: describes another model than --tf_config_file")
+    fast_tokenizer = directory / FAST_TOKENIZER_FILE
+    return files | ({FAST_TOKENIZER_FILE: fast_tokenizer} if fast_tokenizer.is_file() else {})

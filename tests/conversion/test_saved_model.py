@@ -1,0 +1,33 @@
+"""The checks around the export of a SavedModel; the export itself is in the tests of the stage."""
+
+import logging
+
+import pytest
+
+from japanese_bert.conversion import saved_model
+from tests.helpers.converting import ALBERT, BERT, CONFIGS, DISCRIMINATOR
+
+
+def test_other_outputs_are_refused(tmp_path):
+    for value in (1e-3, float("nan")):
+        with pytest.raises(ValueError, match="pooled_output differs from the trained model's by"):
+            saved_model.check_differences(tmp_path, {"sequence_output": 1e-6, "pooled_output": value})
+
+
+def test_only_understood_messages_are_left_out(caplog):
+    logger = logging.getLogger("tensorflow")
+    with caplog.at_level(logging.WARNING, logger="tensorflow"), saved_model.quiet():
+        logger.warning("Value in checkpoint could not be found in the restored object: (root).optimizer.iter")
+        logger.warning("Something else")
+    logger.warning("Value in checkpoint could not be found in the restored object: (root).encoder")
+    assert [record.getMessage()[:9] for record in caplog.records] == ["Something", "Value in "]
+
+
+def test_only_a_bert_is_exported(tmp_path, capsys):
+    for config, kind in ((ALBERT, "ALBERT"), (DISCRIMINATOR, "ELECTRA discriminator")):
+        with pytest.raises(ValueError, match=f"describes an {kind}, expected a BERT"):
+            saved_model.check_architecture(config, tmp_path / "config.json")
+    saved_model.check_architecture(BERT, tmp_path / "config.json")
+    assert capsys.readouterr().out == ""
+    saved_model.check_architecture(CONFIGS["bert"], tmp_path / "config.json")
+    assert "NOTE BertForMaskedLM has no next sentence head" in capsys.readouterr().out

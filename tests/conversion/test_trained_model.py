@@ -1,0 +1,101 @@
+"""Files that describe a checkpoint must describe the same model. The checkpoint itself is not read here."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from japanese_bert.conversion import trained_model
+from japanese_bert.conversion.trained_model import TrainedModel, load_fitting_vocab, load_trained_model
+from japanese_bert.tokenization.mecab import find_dictionary
+from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, vocab_bytes
+from tests.helpers.converting import BERT
+from tests.helpers.places import ROOT
+
+
+@pytest.fixture(autouse=True)
+def any_checkpoint(monkeypatch) -> None:
+    monkeypatch.setattr(trained_model, "find_checkpoint", lambda path: path)
+
+
+@pytest.fixture
+def place(tmp_path) -> Path:
+    """`config.json`, `vocab.txt` of 50 tokens, and `hf_config`."""
+    (tmp_path / "config.json").write_text(BERT.to_json(), encoding="utf-8")
+    (tmp_path / "vocab.txt").write_bytes(vocab_bytes([*SPECIAL_TOKENS, *(f"語{index}" for index in range(45))]))
+    shutil.copytree(ROOT / "hf_model_configs" / "bert_tiny_wordpiece", tmp_path / "hf_config")
+    (tmp_path / "hf_config" / "config.json").write_text(BERT.to_json(), encoding="utf-8")
+    return tmp_path
+
+
+def load(place: Path, hf_config: str | None = "hf_config", vocab: str | None = "vocab.txt") -> TrainedModel:
+    paths = [place / name if name else None for name in (hf_config, vocab)]
+    return load_trained_model(place / "ckpt-8", place / "config.json", *paths, None)
+
+
+def test_everything_is_loaded(place):
+    model = load(place)
+    assert (model.checkpoint, model.config, model.stages) == (place / "ckpt-8", BERT, [])
+    assert list(model.tokenizer_files) == [
+        "config.json",
+        "tokenizer_config.json",
+        "tokenization_bert_japanese_fast.py",
+        "vocab.txt",
+    ]
+    assert len(model.vocab) == 50
+    assert model.settings.subword_tokenizer_type == "wordpiece"
+    assert model.vocab_made_by is None
+    assert model.dictionary == find_dictionary("unidic_lite").identity()
+
+
+def test_tokenizer_files_may_be_missing(place):
+    model = load(place, None, None)
+    assert (model.tokenizer_files, model.settings, model.vocab, model.dictionary) == ({}, None, None, None)
+    (place / "hf_config" / "tokenization_bert_japanese_fast.py").unlink()
+    assert list(load(place, vocab=None).tokenizer_files) == ["config.json", "tokenizer_config.json"]
+
+
+def test_dictionary_of_the_vocabulary(place):
+    identity = {"name": "unidic_lite", "version": "1.0.7", "size": 5}
+    (place / "vocab.txt.json").write_text(json.dumps({"dictionary": identity}), encoding="utf-8")
+    model = load(place)
+    assert model.dictionary == identity
+    assert model.vocab_made_by == {"dictionary": identity}
+    identity["name"] = "ipadic"
+    (place / "vocab.txt.json").write_text(json.dumps({"dictionary": identity}), encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=r"dictionary ipadic 1.0.7 \(5 bytes\), but tokenizer_config.json names unidic_"
+    ):
+        load(place)
+
+
+def test_vocabulary_of_another_model_is_refused(place):
+    assert len(load_fitting_vocab(place / "vocab.txt", BERT, "--tf_config_file")) == 50
+    config = dataclasses.replace(BERT, vocab_size=49)
+    with pytest.raises(ValueError, match=r"has 50 tokens, but vocab_size is 49 in --some_file\. Give the vocabulary"):
+        load_fitting_vocab(place / "vocab.txt", config, "--some_file")
+
+
+def test_hf_config_of_another_model_is_refused(place):
+    config = dataclasses.replace(BERT, num_hidden_layers=4)
+    (place / "hf_config" / "config.json").write_text(config.to_json(), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"hf_config/config\.json: describes another model than --tf_config_file"):
+        load(place)
+
+
+def test_missing_files_are_named(place):
+    (place / "hf_config" / "tokenizer_config.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"tokenizer_config\.json: no such file"):
+        load(place)
+    with pytest.raises(FileNotFoundError, match=r"none\.txt"):
+        load(place, None, "none.txt")
+
+
+def test_configuration_of_another_training_is_refused(place):
+    """`params.yaml` beside the checkpoint knows what weights do not tell."""
+    params = {"task": {"model": {"encoder": {"bert": {"hidden_activation": "relu"}}}}}
+    (place / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
+    with pytest.raises(ValueError, match="hidden_activation is relu, but gelu"):
+        load(place)
