@@ -1,9 +1,9 @@
-"""TF2 checkpoint of Model Garden's trainer -> SavedModel of its encoder, as on TF-Hub: for task.hub_module_url, or
-for hub.load() and hub.KerasLayer.
+"""TF2 checkpoint of Model Garden's trainer -> SavedModel of its encoder in TF-Hub's form.
 
-The pooled output is that of the trained next sentence pooler; `.mlm` is the encoder with its masked LM head. Inputs
-are ids. No preprocessing is exported: TensorFlow's BertTokenizer splits every CJK character, so that its ids are not
-those that the model was trained with; tokenize with create_classification_data.py or with Transformers.
+task.hub_module_url, hub.load() and hub.KerasLayer take it. The pooled output comes from the trained pooler of the next
+sentence head. `.mlm` is the encoder with its masked LM head. Inputs are ids, and no preprocessing is exported:
+TensorFlow's BertTokenizer splits every CJK character and gives other ids than the model was trained with. Tokenize with
+create_classification_data.py or with Transformers.
 """
 
 import argparse
@@ -11,7 +11,13 @@ import os
 from pathlib import Path
 
 from japanese_bert.common import command_line
+from japanese_bert.common.output_directories import open_output_directory
+from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
 from japanese_bert.common.report import Stopwatch, print_summary
+from japanese_bert.conversion import saved_model
+from japanese_bert.conversion.trained_model import load_fitting_vocab
+from japanese_bert.models.checkpoint_reading import checkpoint_files, find_checkpoint
+from japanese_bert.models.config import load_bert_config
 
 PACKAGES = ("tensorflow", "tf-models-official", "tf_keras")
 
@@ -29,13 +35,16 @@ def get_parser() -> argparse.ArgumentParser:
         "--tf_config_file", type=Path, required=True, help="architecture, e.g. model_configs/*/config.json"
     )
     inputs.add_argument(
-        "--vocab_file", type=Path, required=True, help="vocab.txt of the tokenizer, goes into the output's assets"
+        "--vocab_file",
+        type=Path,
+        required=True,
+        help="vocab.txt of the tokenizer; it is copied into the output's assets",
     )
     inputs.add_argument(
         "--do_lower_case",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="was the data lower-cased? goes into the output as a variable, as the form demands",
+        help="was the data lower-cased? TF-Hub's form stores this in the output",
     )
     output = parser.add_argument_group("output")
     output.add_argument("--output_path", type=Path, required=True, help="directory to make")
@@ -44,21 +53,10 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # or TensorFlow complains of every GPU that is not there
-    from japanese_bert.common.output_directories import open_output_directory
-    from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
-    from japanese_bert.conversion import saved_model
-    from japanese_bert.models.checkpoint_reading import checkpoint_files, find_checkpoint
-    from japanese_bert.models.config import load_bert_config
-    from japanese_bert.tokenization.vocab import load_vocab
-
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # without it TensorFlow complains of missing GPUs
     stopwatch = Stopwatch()
-    config, vocab = load_bert_config(args.tf_config_file), load_vocab(args.vocab_file)
-    if len(vocab) != config.vocab_size:
-        raise ValueError(
-            f"{args.vocab_file}: has {len(vocab):,} tokens, but vocab_size is {config.vocab_size:,} in "
-            "--tf_config_file; give the vocabulary and the configuration of the trained model"
-        )
+    config = load_bert_config(args.tf_config_file)
+    vocab = load_fitting_vocab(args.vocab_file, config, "--tf_config_file")
     saved_model.check_architecture(config, args.tf_config_file)
     checkpoint = find_checkpoint(args.tf_checkpoint_path)
     provenance = Provenance(

@@ -10,7 +10,7 @@ vocabulary cannot spell gets the mean of the rows of all real tokens.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +104,7 @@ def pieces_of(token: str, vocab: Vocab) -> list[int]:
     return pieces if is_spelt else []  # a first piece "#" or "##" is the sign itself, not the prefix of a piece
 
 
-def add_rows(weights: dict[str, np.ndarray], vocab: Vocab, tokens: list[str]) -> dict[str, np.ndarray]:
+def add_rows(weights: Weights, vocab: Vocab, tokens: Sequence[str]) -> Weights:
     """Return the weights with one more row for each token. All other rows stay as they are."""
     average = vocab.real_token_ids()
     pieces = [pieces_of(token, vocab) or average for token in tokens]

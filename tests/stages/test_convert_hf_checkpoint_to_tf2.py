@@ -256,7 +256,7 @@ def test_added_vocabulary(place, tmp_path):
 
 def test_vocabulary_without_anything_new_is_refused(place, tmp_path, capsys):
     flags = ("--add_vocab_file", str(place / "vocab.txt"))
-    assert_refused(capsys, "has no entry that", place / "hf", tmp_path / "tf2", *flags)
+    assert_refused(capsys, "has no token that", place / "hf", tmp_path / "tf2", *flags)
 
 
 @pytest.mark.parametrize(

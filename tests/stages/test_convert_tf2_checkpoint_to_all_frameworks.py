@@ -1,6 +1,7 @@
 """Checkpoints saved as Model Garden's trainer saves them, converted, and compared with what Model Garden computes."""
 
 import dataclasses
+import hashlib
 import json
 import shutil
 import stat
@@ -298,6 +299,24 @@ def test_a_card_is_replaced_only_as_it_was_written(trained, tokenizer_flags, tmp
     assert card.read_text(encoding="utf-8") == changed
     run(prefix, output, *tokenizer_flags, "--license", "mit", "--overwrite")
     assert card.read_text(encoding="utf-8") == changed
+
+
+def test_an_output_of_version_0_1_is_complete(trained, tokenizer_flags, tmp_path, capsys):
+    """That version hashed the text of its card into the recipe and had no roles of inputs."""
+    output, prefix = tmp_path / "model", trained[0] / "ckpt-8"
+    run(prefix, output, *tokenizer_flags)
+    made_by = json.loads((output / "provenance.json").read_text(encoding="utf-8"))
+    (output / "README.md").write_text("Another wording.", encoding="utf-8")
+    made_by["method"]["model_card"] = hashlib.sha256(b"Another wording.").hexdigest()
+    made_by["inputs"] = [file for files in made_by["inputs"].values() for file in files]
+    del made_by["card_sha256"]
+    (output / "provenance.json").write_text(json.dumps(made_by), encoding="utf-8")
+    run(prefix, output, *tokenizer_flags)
+    assert "skipped" in capsys.readouterr().out
+    assert (output / "README.md").read_text(encoding="utf-8") == "Another wording."
+    assert_refused(capsys, "--overwrite", prefix, output, *tokenizer_flags, "--license", "mit")
+    run(prefix, output, *tokenizer_flags, "--license", "mit", "--overwrite")
+    assert "license: mit\n" in (output / "README.md").read_text(encoding="utf-8")
 
 
 def test_empty_output_directory_is_filled(trained, tmp_path):
