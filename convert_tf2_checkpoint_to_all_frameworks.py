@@ -3,7 +3,7 @@
 The configuration names the class: a BERT, an ALBERT, the discriminator or the generator of an ELECTRA. Every weight of
 the checkpoint is used exactly once, or is left out for a reason, or is an error. The output appears complete or not at
 all. It appears only if every framework that can be loaded computes the logits of the trained model.
-Memory of all processes, measured: 3.0 GB for BERT-base; 5.1 GB for BERT-large, 6.8 GB with --onnx.
+Memory of all processes, measured: 3.0 GB for BERT-base, 5.1 GB for BERT-large, 6.8 GB for BERT-large with --onnx.
 """
 
 import argparse

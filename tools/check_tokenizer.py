@@ -1,7 +1,7 @@
 """Check that a model directory, on this machine, gives text the tokens that its training data has.
 
-The check compares the dictionary and the vocabulary. On every sentence it compares the ids of the slow tokenizer of
-Transformers, and of the fast one if the directory has it, with those of create_pretraining_data.py. The first
+The check compares the dictionary, the vocabulary, and the ids of every sentence. Those of create_pretraining_data.py
+must equal those of the slow tokenizer of Transformers, and of the fast one if the directory has it. The first
 difference ends it with exit code 1. Sentences that spell a special token are left out: Transformers takes it for the
 special token, data creation takes it for text.
 """

@@ -43,6 +43,12 @@ def get_parser() -> argparse.ArgumentParser:
     )
     output = parser.add_argument_group("output")
     output.add_argument("--output_dir", type=Path, help="predictions and results, of one model only")
+    add_method_arguments(parser)
+    command_line.add_run_arguments(parser, num_workers=False)
+    return parser
+
+
+def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     method = parser.add_argument_group("method")
     method.add_argument("--learning_rate", type=float, help="peak; without it: 5e-5")
     method.add_argument("--num_train_epochs", type=int, help="without it: 4, JSQuAD 3")
@@ -63,8 +69,6 @@ def get_parser() -> argparse.ArgumentParser:
     )
     devices.add_argument("--mixed_precision", choices=("no", "bf16", "fp16"), default="no", help="for GPUs")
     devices.add_argument("--use_cpu", action=argparse.BooleanOptionalAction, default=False, help="even with GPUs")
-    command_line.add_run_arguments(parser, num_workers=False)
-    return parser
 
 
 def main(args: argparse.Namespace) -> None:

@@ -1,12 +1,12 @@
 """Read the weights of a Hugging Face BERT directory by the names of `BertForPreTraining`, and add new tokens.
 
 Weights are in `model.safetensors` or `pytorch_model.bin`, in one file or in several with an index, in any float type.
-Two things are left out: buffers (`position_ids`), and the decoder of the masked language model, which must be tied to
-the word embeddings.
+Two things are left out: buffers of integers (`position_ids`), and the decoder of the masked language model, which must
+be tied to the word embeddings.
 
-New tokens stand at the end of the vocabulary. The weights get a row for each: the mean of the rows of the pieces that
-the old vocabulary cuts the token into, so that the model starts with a guess at its meaning. A token that the old
-vocabulary cannot spell gets the mean of the rows of all real tokens.
+New tokens stand at the end of the vocabulary. The old vocabulary cuts a new token into pieces, and the mean of their
+rows becomes its row. So the model starts with a guess at its meaning. A token that the old vocabulary cannot spell gets
+the mean of the rows of all real tokens.
 """
 
 import json
@@ -55,7 +55,6 @@ def read_hf_weights(directory: Path, config: BertConfig) -> Weights:
     weights: Weights = {}
     for path in weight_files(directory):
         weights |= {_modern_name(name): array for name, array in _read_file(path).items()}
-    weights.pop("bert.embeddings.position_ids", None)
     _check_decoder(directory, weights)
     weights = {name: array for name, array in weights.items() if not name.startswith(DECODER)}
     _check_names_and_shapes(directory, weights, config)

@@ -2,8 +2,8 @@
 
 Model Garden exports it (`official.nlp.tools.export_tfhub_lib`). Called with ids, the encoder returns `sequence_output`,
 `pooled_output` (also named `default`) and `encoder_outputs`. Its `.mlm` returns `mlm_logits` too. The pooler is the
-trained one of the next sentence head. Inputs are ids, not text: the preprocessing that Model Garden could export splits
-every CJK character, and no Japanese vocabulary of words was trained that way.
+trained one of the next sentence head. Inputs are ids, not text. Reason: the preprocessing that Model Garden could
+export splits every CJK character, and a Japanese vocabulary of words needs whole words.
 """
 
 import gc

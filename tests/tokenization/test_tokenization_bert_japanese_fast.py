@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import gzip
+import hashlib
 import itertools
 import json
 import multiprocessing
@@ -39,6 +40,12 @@ from tests.pretraining_data.test_exactness import EDGE_SENTENCES
 MODULE = ROOT / "japanese_bert" / "tokenization" / "tokenization_bert_japanese_fast.py"
 SUBWORDS = ("wordpiece", "character")
 CHARACTERS = " ()+,-.0123456789?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def test_its_bytes_are_part_of_every_model_directory():
+    """After a change conversion makes other directories, and check_tokenizer refuses the code of all older ones."""
+    digest = hashlib.sha256(MODULE.read_bytes()).hexdigest()
+    assert digest == "007db39c4102fe6680aadf97b92c8f0bb146fc2a171a0187e3af98dda3c55dd1"
 
 
 @pytest.fixture(scope="module")
