@@ -6,7 +6,7 @@ answering. Functions import PyTorch when they need it, because the import takes 
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ LABELS = ("labels", "start_positions", "end_positions")
 Row = dict[str, Any]  # inputs of one example by name: lists of ids, a label, or `choices` with inputs of their own
 
 
-class Features(Protocol):
+class Features:
     """The examples of one task as inputs of one model.
 
     `rows` go into `collate`. The model is of the class `model_class` and is loaded with `model_settings`.
@@ -27,11 +27,14 @@ class Features(Protocol):
     model_class: str
     rows: list[Row]
 
-    def model_settings(self) -> dict[str, object]: ...
+    def model_settings(self) -> dict[str, object]:
+        return {}
 
-    def decode(self, scores: Any) -> Mapping[str, Gold]: ...
+    def decode(self, scores: Any) -> Mapping[str, Gold]:
+        raise NotImplementedError
 
-    def counts(self) -> Mapping[str, int]: ...
+    def counts(self) -> Mapping[str, int]:
+        return {}
 
 
 def make_features(task: Task, examples: Sequence[Example], tokenizer, max_seq_length: int, learn: bool) -> Features:
@@ -40,7 +43,7 @@ def make_features(task: Task, examples: Sequence[Example], tokenizer, max_seq_le
     return kinds.get(task.name, SequenceClassification)(task, examples, tokenizer, max_seq_length, learn)
 
 
-class SequenceClassification:
+class SequenceClassification(Features):
     """Examples with one or two texts and a label. A task without labels has a number instead."""
 
     model_class = "AutoModelForSequenceClassification"
@@ -58,9 +61,6 @@ class SequenceClassification:
             return {"num_labels": 1, "problem_type": "regression"}
         return {"num_labels": len(self._task.labels), "problem_type": "single_label_classification"}
 
-    def counts(self) -> dict[str, int]:
-        return {}
-
     def decode(self, scores: np.ndarray) -> dict[str, Gold]:
         values: list[Gold]
         if self._task.labels:
@@ -70,31 +70,25 @@ class SequenceClassification:
         return dict(zip(self._ids, values, strict=True))
 
 
-class MultipleChoice:
+class MultipleChoice(Features):
     """Questions, each paired with all of its choices."""
 
     model_class = "AutoModelForMultipleChoice"
 
     def __init__(self, task: Task, examples: Sequence[Example], tokenizer, max_seq_length: int, learn: bool) -> None:
         self._ids = [example.id for example in examples]
-        self.rows: list[Row] = []
+        self.rows = []
         for example in examples:
             question, *choices = example.texts
             self.rows.append({"choices": [_encode(tokenizer, (question, text), max_seq_length) for text in choices]})
             if learn:
                 self.rows[-1]["labels"] = example.gold
 
-    def model_settings(self) -> dict[str, object]:
-        return {}
-
-    def counts(self) -> dict[str, int]:
-        return {}
-
     def decode(self, scores: np.ndarray) -> dict[str, Gold]:
         return dict(zip(self._ids, map(int, scores.argmax(axis=1)), strict=True))
 
 
-class QuestionAnswering:
+class QuestionAnswering(Features):
     """Questions with windows of their paragraphs."""
 
     model_class = "AutoModelForQuestionAnswering"
@@ -104,7 +98,7 @@ class QuestionAnswering:
         self._paragraphs = Paragraphs(tokenizer)
         self._windows = squad.make_windows(examples, tokenizer, self._paragraphs, max_seq_length)
         has_segments = "token_type_ids" in tokenizer.model_input_names
-        self.rows: list[Row] = []
+        self.rows = []
         for window in self._windows:
             row: Row = {"input_ids": window.input_ids, "attention_mask": [1] * len(window.input_ids)}
             if has_segments:
@@ -114,9 +108,6 @@ class QuestionAnswering:
                 answer = squad.answer_tokens(example, self._paragraphs.tokens(example.texts[1]))
                 row["start_positions"], row["end_positions"] = squad.positions_to_learn(window, answer)
             self.rows.append(row)
-
-    def model_settings(self) -> dict[str, object]:
-        return {}
 
     def counts(self) -> dict[str, int]:
         """Return how many answers a token span can give back, and why it cannot give back the others."""

@@ -6,8 +6,10 @@ is the span of at most 30 tokens with the highest sum of scores. SQuAD's script 
 best beginnings and ends.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -87,13 +89,7 @@ class Paragraphs:
     """The tokens of all paragraphs. Each is tokenized once, although it has several questions."""
 
     def __init__(self, tokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._tokens: dict[str, list[Token]] = {}
-
-    def tokens(self, context: str) -> list[Token]:
-        if context not in self._tokens:
-            self._tokens[context] = tokenize_with_offsets(self._tokenizer, context)
-        return self._tokens[context]
+        self.tokens: Callable[[str], list[Token]] = cache(partial(tokenize_with_offsets, tokenizer))
 
 
 def make_windows(examples: Sequence[Example], tokenizer, paragraphs: Paragraphs, max_seq_length: int) -> list[Window]:
@@ -210,14 +206,8 @@ def decode_answers(
 
 
 def _rows_of_examples(windows: Sequence[Window]) -> Iterator[list[int]]:
-    rows: list[int] = []
-    for row, window in enumerate(windows):
-        if rows and windows[rows[0]].example != window.example:
-            yield rows
-            rows = []
-        rows.append(row)
-    if rows:
-        yield rows
+    for _, rows in groupby(range(len(windows)), key=lambda row: windows[row].example):
+        yield list(rows)
 
 
 def count_answers(examples: Sequence[Example], windows: Sequence[Window], paragraphs: Paragraphs) -> dict[str, int]:

@@ -126,7 +126,7 @@ def write_checkpoint(directory: Path) -> None:
 
 
 def write_jglue(directory: Path) -> None:
-    from tests.stages.test_evaluate_jglue import write_split
+    from tests.helpers.small_jglue import write_split
 
     write_model(directory)
     for split, count in (("train", 40), ("valid", 12)):
