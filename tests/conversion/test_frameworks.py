@@ -1,4 +1,4 @@
-"""The comparison of logits, without a model; the models are in the tests of the stage."""
+"""The comparison of logits, without a model. The tests of the stage have models."""
 
 import json
 from importlib import metadata
@@ -20,7 +20,7 @@ INSTANCES = {
 
 
 def compute(ids: np.ndarray, mask: np.ndarray, types: np.ndarray) -> dict[str, np.ndarray]:
-    """Logits that are the ids themselves."""
+    """Return the ids as logits."""
     return {MASKED: ids[..., None] * np.ones(3), NEXT_SENTENCE: ids[:, :2] * 1.0, REPLACED: ids * 1.0}
 
 

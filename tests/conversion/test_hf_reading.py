@@ -50,12 +50,16 @@ def test_several_files_with_an_index(tmp_path):
     assert_equal(read_hf_weights(tmp_path, BERT), weights)
 
 
-def test_half_precision_becomes_float32(tmp_path):
-    weights = {name: array.astype(np.float16) for name, array in random_weights(BERT).items()}
-    save(weights, tmp_path / "model.safetensors")
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+def test_half_precision_becomes_float32(tmp_path, half):
+    import torch
+    from safetensors.torch import save_file
+
+    weights = {name: torch.from_numpy(array).to(getattr(torch, half)) for name, array in random_weights(BERT).items()}
+    save_file(weights, tmp_path / "model.safetensors")
     found = read_hf_weights(tmp_path, BERT)
     assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
-    assert_equal(found, weights)
+    assert_equal(found, {name: tensor.float().numpy() for name, tensor in weights.items()})
 
 
 @pytest.mark.parametrize(
@@ -118,7 +122,7 @@ def test_pieces_of_new_tokens():
 
 
 def test_a_new_row_is_the_mean_of_its_pieces():
-    """Or of all real tokens, where the vocabulary cannot spell the new one. Nothing else changes."""
+    """If the vocabulary cannot spell a token, its row is the mean of all real tokens. Nothing else changes."""
     weights = {TABLE: np.arange(20, dtype=np.float32).reshape(10, 2), BIAS: np.arange(10, dtype=np.float32), "x": BERT}
     found = add_rows(weights, VOCAB, ["猫駅", "犬"])
     assert found[TABLE].tolist() == [*weights[TABLE].tolist(), [15, 16], [15, 16]]

@@ -26,7 +26,7 @@ def write_yaml(path: Path, values: dict) -> None:
 
 
 def write_data(directory: Path, corpus: str, number: int) -> None:
-    """A TFRecord's record; the file itself is not read."""
+    """Write the `<output>.json` of a TFRecord file. The file itself is not read."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"pretraining_data_{number:02}.tfrecord.gz"
     path.touch()
@@ -67,7 +67,7 @@ def params(input_path: Path, seq_length: int, batch_size: int, init_checkpoint: 
 
 @pytest.fixture
 def two_stages(tmp_path) -> Path:
-    """The second stage's last checkpoint; its data are two shards, those of the first stage one."""
+    """Return the last checkpoint of the second stage. Its data are two shards, the first stage has one shard."""
     data, model = tmp_path / "data", tmp_path / "model"
     write_data(data / "cc-100", "cc-100", 1)
     for number in (1, 2):
@@ -217,7 +217,7 @@ def test_data_that_is_gone_and_a_foreign_start(two_stages, tmp_path):
 
 
 def test_checkpoints_in_a_circle_end(two_stages):
-    """A stage that names itself as its start."""
+    """A stage may name itself as its start."""
     write_yaml(two_stages.parent / "params.yaml", params(Path("none"), 512, 512, str(two_stages)))
     assert len(read_stages(two_stages)) == 1
 

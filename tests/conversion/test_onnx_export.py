@@ -1,4 +1,4 @@
-"""Names of the outputs, missing packages, and the exporter's messages; exports are in the tests of the stage."""
+"""Names of the outputs, missing packages, and the exporter's messages. The tests of the stage export."""
 
 import logging
 import warnings

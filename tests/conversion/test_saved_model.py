@@ -1,4 +1,4 @@
-"""The checks around the export of a SavedModel; the export itself is in the tests of the stage."""
+"""The checks around the export of a SavedModel. The tests of the stage export."""
 
 import logging
 

@@ -94,7 +94,7 @@ def test_missing_files_are_named(place):
 
 
 def test_configuration_of_another_training_is_refused(place):
-    """`params.yaml` beside the checkpoint knows what weights do not tell."""
+    """`params.yaml` beside the checkpoint knows what the weights do not show."""
     params = {"task": {"model": {"encoder": {"bert": {"hidden_activation": "relu"}}}}}
     (place / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
     with pytest.raises(ValueError, match="hidden_activation is relu, but gelu"):

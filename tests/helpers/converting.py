@@ -41,20 +41,20 @@ CONFIGS = {
 
 
 def random_weights(config: BertConfig) -> dict[str, np.ndarray]:
-    """Weights by the names and shapes of PyTorch's class."""
+    """Return weights by the names and shapes of PyTorch's class."""
     rng = np.random.default_rng(0)
     return {row.hf_name: rng.normal(size=row.hf_shape(config)).astype(np.float32) for row in weights_of(config)}
 
 
 def run(checkpoint: Path, output: Path, *flags: str, config: Path | None = None) -> None:
-    """Without proof unless asked for, which takes seconds."""
+    """Run the converter. A flag --verify asks for the proof, which takes seconds."""
     config = config or checkpoint.parent / "config.json"
     required = ["--tf_checkpoint_path", checkpoint, "--tf_config_file", config, "--output_path", output, "--no-verify"]
     command_line.run_stage(convert.get_parser(), convert.main, [str(value) for value in [*required, *flags]])
 
 
 def assert_refused(capsys, message: str, checkpoint: Path, output: Path, *flags: str, config: Path | None = None):
-    """The stage ends with exit code 1 and one line. It leaves no trace of the output."""
+    """Assert that the stage ends with exit code 1 and one line, and leaves no trace of the output."""
     before = sorted(output.parent.iterdir())
     with pytest.raises(SystemExit) as error:
         run(checkpoint, output, *flags, config=config)
@@ -72,7 +72,7 @@ def read_safetensors(directory: Path) -> dict[str, np.ndarray]:
 
 
 def write_tfrecord(path: Path, config: BertConfig) -> Path:
-    """Random instances of every length from 5 tokens, written by TensorFlow."""
+    """Write random instances of every length from 5 tokens, by TensorFlow."""
     import tensorflow as tf
 
     rng = np.random.default_rng(1)
@@ -111,7 +111,7 @@ def use(python: Path | str, directory: Path) -> tuple[dict, dict[str, str]]:
 
 
 def assert_keras_file_holds(directory: Path, weights: dict[str, np.ndarray]) -> None:
-    """Read as transformers 4 did: the layers' attributes name the data sets. `weights` by the names of the file."""
+    """Read the file as transformers 4 did, by the names in the attributes of the layers. `weights` have these names."""
     import h5py
 
     found = {}
@@ -125,7 +125,7 @@ def assert_keras_file_holds(directory: Path, weights: dict[str, np.ndarray]) -> 
 
 
 def assert_flax_file_holds(directory: Path, weights: dict[tuple[str, ...], np.ndarray]) -> None:
-    """`weights` by the paths in the file."""
+    """Compare the file with `weights`, by their paths in the file."""
     from flax.serialization import msgpack_restore
     from flax.traverse_util import flatten_dict
 

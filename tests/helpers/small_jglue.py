@@ -13,7 +13,7 @@ LABELS = dict(zip(VERBS, ("positive", "negative", "positive", "negative"), stric
 
 
 def make_rows(name: str, count: int) -> list[dict]:
-    """Made-up examples whose labels follow from their text."""
+    """Return made-up examples. Their labels follow from their text."""
     numbers = random.Random(name)
     rows = []
     for index in range(count):

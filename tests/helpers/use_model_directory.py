@@ -1,6 +1,6 @@
-"""A model directory as its users load it; a script for either environment. Prints one line of JSON.
+"""Load a model directory as its users do, in any environment, and print one line of JSON.
 
-Each class is loaded in turn; what it writes to stderr follows a line with its name there.
+The script loads each class in turn. On stderr a line with the name of the class comes before its messages.
 """
 
 import json
@@ -11,7 +11,7 @@ SENTENCES = ("彼は静かに[MASK]を見た。", "私は東京へ[MASK]まし�
 
 
 def load(name: str, directory: str, **options):
-    """The object, or None where this version has no such class."""
+    """Return the object, or None if this version has no such class."""
     import transformers
 
     print(f"=== {name}", file=sys.stderr, flush=True)

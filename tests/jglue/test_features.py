@@ -10,7 +10,7 @@ from japanese_bert.jglue.tasks import TASKS, Example
 
 
 class CharacterTokenizer:
-    """`[1, a, 2, b, 2]`: the ids of characters are their code points."""
+    """A tokenizer that gives `[1, a, 2, b, 2]`. The ids of characters are their code points."""
 
     def __call__(self, *texts: str, truncation: bool, max_length: int) -> dict[str, list[int]]:
         parts = [[*map(ord, text), 2] for text in texts]

@@ -1,4 +1,4 @@
-"""Mean, spread and choice; the table with quoted scores; the chart."""
+"""Mean, spread and choice, the table with quoted scores, the chart."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Metrics against scipy, hand-computed cases and an implementation of its own; gold answers score 1.0."""
+"""Metrics against scipy, cases by hand and a second implementation. Right answers score 1.0."""
 
 import json
 import random
@@ -96,7 +96,7 @@ def test_best_over_gold_answers_then_mean():
 
 
 def reference_normalize(text: str) -> str:
-    """Written apart from the module: by regular expressions."""
+    """Normalize by regular expressions, independently of the module."""
     text = re.sub("。+\\Z", "", text.lower())
     return re.sub(r"\A\s+|\s+\Z", "", re.sub(r"\s+", " ", text))
 
@@ -128,7 +128,7 @@ def test_answers_agree_with_another_implementation():
 
 @pytest.mark.parametrize("split", ["valid", "test"])
 def test_gold_answers_score_one(jglue, split, tmp_path):
-    """Also through a file of predictions, and in SQuAD's own layout."""
+    """They do so through a file of predictions, and in SQuAD's own layout."""
     task = TASKS["jsquad"]
     examples = load_examples(find_file(jglue, task, split), task)
     assert len(examples) == {"valid": 4442, "test": 4420}[split]

@@ -83,7 +83,7 @@ def jglue():
 
 
 def make_tokenizer(directory, kind: str, examples: list[Example]):
-    """A slow Japanese tokenizer with all characters of the paragraphs but rare ones, and frequent words."""
+    """Return a slow Japanese tokenizer with frequent words and all but the rare characters of the paragraphs."""
     from transformers import BertJapaneseTokenizer
 
     from japanese_bert.tokenization.words import make_word_splitter
@@ -111,7 +111,7 @@ def make_tokenizer(directory, kind: str, examples: list[Example]):
 @pytest.mark.parametrize("kind", ["character", "wordpiece"])
 @pytest.mark.parametrize("split", ["valid", pytest.param("test", marks=pytest.mark.slow)])
 def test_every_answer_of_the_real_files_is_recovered(jglue, tmp_path, split, kind):
-    """Scores that point at the gold answer give its text, through windows and back."""
+    """Scores that point at the right answer give its text, through windows and back."""
     task = TASKS["jsquad"]
     examples = load_examples(find_file(jglue, task, split), task)
     tokenizer = make_tokenizer(tmp_path, kind, examples)
@@ -154,7 +154,7 @@ def test_text_comes_from_the_paragraph_as_written(tmp_path):
 
 
 class NarrowTokenizer:
-    """A token a character; 1, 2 and 3 frame a pair, as segments 0, 0 and 1."""
+    """A tokenizer of characters. 1, 2 and 3 frame a pair, with segments 0, 0 and 1."""
 
     is_fast = True
 
@@ -194,7 +194,7 @@ def test_a_paragraph_without_room():
 
 
 def test_answers_do_not_start_where_another_window_has_more_context(monkeypatch):
-    """The first window's high score at its very end is not believed."""
+    """A high score at the very end of the first window does not count."""
     monkeypatch.setattr(squad, "DOC_STRIDE", 2)
     examples = [Example("1", ("か？", "あいうえおかき"), ("え",), 3)]
     paragraphs = Paragraphs(NarrowTokenizer())

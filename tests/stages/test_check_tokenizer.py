@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # transformers warns of whate
 
 @pytest.fixture
 def directory(tmp_path, monkeypatch) -> Path:
-    """A WordPiece model directory by `cp hf_model_configs/bert_tiny_wordpiece/* vocab.txt`."""
+    """Make a WordPiece model directory by `cp hf_model_configs/bert_tiny_wordpiece/* vocab.txt`."""
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
     monkeypatch.syspath_prepend(tmp_path)
     path = shutil.copytree(ROOT / "hf_model_configs" / "bert_tiny_wordpiece", tmp_path / "checked")
@@ -62,7 +62,7 @@ def test_directory_made_by_copying_is_accepted(directory, capsys):
 
 
 def test_sentences_of_files(directory, tmp_path, capsys):
-    """Special tokens in the text are special to a tokenizer and text in the data: no difference to report."""
+    """A special token in the text is special to a tokenizer and text to data creation. This is not reported."""
     (tmp_path / "a.txt").write_bytes("名前は\0まだ\n\n[MASK]は\nと\xff思う。".encode().replace(b"\xc3\xbf", b"\xff"))
     (tmp_path / "b.txt").write_text("ｶﾞﾗｽ\nここは読まない\n", encoding="utf-8")
     check(directory, "--input_file", tmp_path / "a.txt", tmp_path / "b.txt", "--num_sentences", 4)
@@ -88,7 +88,7 @@ def test_recorded_dictionary_is_compared(directory, capsys):
 
 
 def test_other_dictionary_than_the_data(directory, capsys):
-    """Data is made with what tokenizer_config.json names; a tokenizer on another dictionary gives other words."""
+    """Data is made with the dictionary in tokenizer_config.json. A tokenizer with another one gives other words."""
     settings = tokenizer_directory.load_settings(directory / "tokenizer_config.json")
     vocab = tokenizer_directory.load_checked_vocab(directory)
     encode = tokenizer_directory.make_encoder(settings, vocab)
@@ -167,7 +167,7 @@ def test_help_imports_no_library():
 
 @pytest.fixture(scope="module")
 def trained_directories(tmp_path_factory, aozora_bytes) -> dict[str, Path]:
-    """Model directories with tokenizers trained by the stage itself on 20 MB."""
+    """Make model directories with tokenizers that the stage trains on 20 MB."""
     from tests.pretraining_data.test_exactness import make_vocabs
 
     vocabs = make_vocabs(tmp_path_factory.mktemp("tokenizers"), aozora_bytes, 32_768)

@@ -22,7 +22,7 @@ NEXT_SENTENCE = "cls.seq_relationship.weight"
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """Pretraining data, and `hf`: a random model as transformers saves it, no weight initial, with its vocabulary."""
+    """Make pretraining data, and `hf`: a random model as transformers saves it, without any initial weight."""
     import torch
     from transformers import BertConfig, BertForPreTraining
 
@@ -66,7 +66,7 @@ def tensors_of(hf: Path) -> dict:
 
 
 def copy_with(place: Path, target: Path, tensors: dict, **config) -> Path:
-    """The model's directory with other weights and other values in `config.json`."""
+    """Copy the model's directory with other weights and other values in `config.json`."""
     from safetensors.torch import save_file
 
     shutil.copytree(place / "hf", target)
@@ -105,7 +105,7 @@ def test_the_other_converter_accepts_it(place, converted, tmp_path):
 
 
 def trainer_model(directory: Path):
-    """The trainer's model, initialized as training does it."""
+    """Return the trainer's model, initialized as in training."""
     import yaml
 
     from japanese_bert.models.model_garden import build_model
@@ -144,7 +144,7 @@ class Recorder:
 
 
 def losses_of_pytorch(hf: Path, batch: dict[str, np.ndarray]) -> tuple[float, float]:
-    """Masked language model and next sentence loss of a batch, by transformers."""
+    """Return masked language model and next sentence loss of a batch, by transformers."""
     import torch
     from transformers import BertForPreTraining
 
@@ -186,33 +186,6 @@ def test_rerun_skips_what_is_complete(place, converted, capsys):
     assert (converted / "provenance.json").stat().st_mtime_ns == before
 
 
-def test_files_of_older_transformers(place, tmp_path):
-    """pytorch_model.bin with the decoder, a buffer, and TensorFlow's names of layer norms."""
-    import torch
-
-    tensors = tensors_of(place / "hf")
-    table = tensors["bert.embeddings.word_embeddings.weight"]
-    old = {name.replace("LayerNorm.weight", "LayerNorm.gamma"): tensor for name, tensor in tensors.items()}
-    old = {name.replace("LayerNorm.bias", "LayerNorm.beta"): tensor for name, tensor in old.items()}
-    old |= {"cls.predictions.decoder.weight": table, "cls.predictions.decoder.bias": old["cls.predictions.bias"]}
-    old["bert.embeddings.position_ids"] = torch.arange(48)[None]
-    directory = shutil.copytree(place / "hf", tmp_path / "hf")
-    (directory / "model.safetensors").unlink()
-    torch.save(old, directory / "pytorch_model.bin")
-    run(directory, tmp_path / "tf2")
-    assert_same_weights(tmp_path / "tf2", place / "hf")
-
-
-def test_half_precision_loses_nothing_more(place, tmp_path):
-    import torch
-
-    directory = copy_with(
-        place, tmp_path / "hf", {name: tensor.to(torch.bfloat16) for name, tensor in tensors_of(place / "hf").items()}
-    )
-    run(directory, tmp_path / "tf2")
-    assert_same_weights(tmp_path / "tf2", directory)
-
-
 def test_model_without_next_sentence_head_gets_one(place, tmp_path, capsys):
     kept = {name: tensor for name, tensor in tensors_of(place / "hf").items() if "seq_rel" not in name}
     directory = copy_with(place, tmp_path / "hf", kept, architectures=["BertForMaskedLM"])
@@ -234,7 +207,7 @@ def test_gelu_is_remarked(place, tmp_path, capsys):
 
 
 def test_added_vocabulary(place, tmp_path):
-    """New rows are means of the rows of their pieces; nothing else changes."""
+    """New rows are the means of the rows of their pieces. Nothing else changes."""
     words = tmp_path / "words.txt"
     words.write_text("図書館\n猫\n##書館\n[PAD]\n\n犬猫\n図書館\n駅前\n", encoding="utf-8")
     run(place / "hf", tmp_path / "tf2", "--add_vocab_file", str(words), "--max_added_tokens", "3")
@@ -278,7 +251,7 @@ def test_configurations_that_do_not_fit(place, tmp_path, capsys, config, message
 
 @pytest.mark.slow
 def test_a_model_of_base_size_through_the_trainer(tmp_path):
-    """The released architecture and vocabulary size; both losses that the trainer reports before its first step."""
+    """Compare both losses before the first step, for the released architecture and vocabulary size."""
     import torch
     from transformers import BertConfig, BertForPreTraining
 

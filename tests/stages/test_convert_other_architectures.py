@@ -1,4 +1,4 @@
-"""ALBERT, ELECTRA, BERT without next sentences: checkpoints converted, compared with what Model Garden computes."""
+"""Converted checkpoints of ALBERT, ELECTRA and BERT without next sentences give the logits of Model Garden."""
 
 import dataclasses
 import json
@@ -45,7 +45,7 @@ def params_of_electra(config: BertConfig, generator: BertConfig = CONFIGS["gener
 
 
 def save(params: dict, directory: Path):
-    """`ckpt-5` of a model whose weights are all random, none initial; returns the model."""
+    """Save `ckpt-5` of a model with random weights, none of them initial, and return the model."""
     import tensorflow as tf
 
     model = build_model(params)
@@ -59,7 +59,7 @@ def save(params: dict, directory: Path):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> dict[str, tuple[Path, object]]:
-    """Checkpoint and model by name; discriminator and generator are of one ELECTRA."""
+    """Return checkpoint and model by name. Discriminator and generator belong to one ELECTRA."""
     place = tmp_path_factory.mktemp("trained")
     found = {}
     for name in ("bert", "albert", "albert_masked_lm", "discriminator"):
@@ -84,7 +84,7 @@ def tfrecord(tmp_path_factory) -> Path:
 
 
 def write_config(path: Path, config: BertConfig, **values) -> Path:
-    """`values` are written over those of `config`; None leaves a field out."""
+    """Write a `config.json`. `values` replace those of `config`, and None leaves a field out."""
     fields = {**json.loads(config.to_json()), **values}
     fields = {name: value for name, value in fields.items() if value is not None}
     path.write_text(json.dumps(fields), encoding="utf-8")
@@ -92,7 +92,7 @@ def write_config(path: Path, config: BertConfig, **values) -> Path:
 
 
 def is_converted(variable_name: str) -> bool:
-    """Not so the encoders' own poolers and the generator's next sentence head."""
+    """Return False for the encoders' own poolers and for the generator's next sentence head."""
     return "pooler_transform" not in variable_name and "generator_classification_head" not in variable_name
 
 
@@ -106,7 +106,7 @@ def test_every_weight_is_used_exactly_once(name, trained, converted):
 
 
 def test_every_weight_of_an_electra_is_used_exactly_once(trained, converted):
-    """Half of them in each directory, the word embeddings in both."""
+    """Each directory has half of them. Both have the word embeddings."""
     model = trained["generator"][1]
     values = [variable.numpy().ravel() for variable in model.variables if is_converted(variable.name)]
     assert len(values) == len(model.variables) - 4 - 4
@@ -120,7 +120,7 @@ def test_every_weight_of_an_electra_is_used_exactly_once(trained, converted):
 
 
 def test_what_is_left_out_has_a_reason(trained):
-    """Named by the converter: here the 8 variables that no directory has, and the other network's."""
+    """The converter names 8 variables that no directory has, and those of the other network."""
     found = {name: left_out(trained[name][0], CONFIGS[name]) for name in NAMES}
     pooler = "the encoder's own pooler, never trained"
     assert {name: items[pooler] for name, items in found.items()} == {
@@ -141,14 +141,14 @@ def test_what_is_left_out_has_a_reason(trained):
 
 @pytest.fixture
 def in_this_process(monkeypatch) -> None:
-    """Saves the seconds in which child processes import what is here already."""
+    """Run child processes here, and save the seconds of their imports."""
     for module in (frameworks, verification):
         monkeypatch.setattr(module, "call_in_child", lambda function, *arguments: function(*arguments))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_logits_equal_model_garden(name, trained, converted, tfrecord, in_this_process):
-    """In two shapes; here without TensorFlow and Flax, which transformers 5 does not have."""
+    """They are equal in two shapes. Transformers 5 has neither TensorFlow nor Flax."""
     config = CONFIGS[name]
     cases = verification.make_cases(trained[name][0], config, tfrecord, None)
     found = {key.partition(" (")[0]: item for key, item in frameworks.logit_differences(converted[name], cases).items()}
@@ -174,7 +174,7 @@ def test_loads_without_missing_or_unexpected_weights(name, converted):
 
 
 def test_generator_with_word_embeddings_of_its_own(tmp_path):
-    """`tie_embeddings: false`: each network has a table, the generator's another size."""
+    """With `tie_embeddings: false` each network has a table, and the generator's has another size."""
     generator = dataclasses.replace(CONFIGS["generator"], embedding_size=6)
     model = save(params_of_electra(DISCRIMINATOR, generator, tie_embeddings=False), tmp_path)
     networks = {"discriminator": model.discriminator_network, "generator": model.generator_network}
@@ -184,7 +184,7 @@ def test_generator_with_word_embeddings_of_its_own(tmp_path):
 
 
 def test_networks_as_wide_as_their_embeddings_have_no_projection(tmp_path):
-    """As in ELECTRA base."""
+    """ELECTRA base has such networks."""
     config = dataclasses.replace(DISCRIMINATOR, embedding_size=12)
     generator = dataclasses.replace(CONFIGS["generator"], embedding_size=12)
     model = save(params_of_electra(config, generator), tmp_path)
@@ -273,7 +273,7 @@ def test_impossible_configuration_is_refused(config, values, message, trained, t
     ],
 )
 def test_what_weights_do_not_tell(name, encoder, message, trained, tmp_path, capsys):
-    """How often an ALBERT's layer is used, and the activation: `params.yaml` beside the checkpoint has it."""
+    """`params.yaml` beside the checkpoint has the activation, and how often an ALBERT's layer is used."""
     for path in trained[name][0].parent.glob("ckpt-5.*"):
         shutil.copyfile(path, tmp_path / path.name)
     (tmp_path / "params.yaml").write_text(json.dumps({"task": {"model": encoder}}), encoding="utf-8")
@@ -343,7 +343,7 @@ def tokenizer_flags(place: Path, config: BertConfig, vocab_file: Path) -> list[s
 
 
 def test_one_command_makes_a_generator_that_loads(trained, vocab_file, in_this_process, tmp_path, capsys):
-    """With proof, which names both PyTorch heads; the pipeline takes the directory."""
+    """The proof names both heads of PyTorch, and the pipeline takes the directory."""
     from transformers import pipeline
 
     config = CONFIGS["generator"]
@@ -405,7 +405,7 @@ class TestAllFrameworks:
     ],
 )
 def test_real_sizes(names, tmp_path):
-    """Random weights; the proof is the converter's own."""
+    """Random weights pass the converter's own proof."""
     configs = [load_bert_config(ROOT / "model_configs" / name / "config.json") for name in names]
     save(params_of_electra(*configs) if len(configs) == 2 else model_params(configs[0]), tmp_path)
     for name, config in zip(names, configs, strict=True):

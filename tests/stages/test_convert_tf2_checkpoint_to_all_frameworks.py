@@ -1,4 +1,4 @@
-"""Checkpoints saved as Model Garden's trainer saves them, converted, and compared with what Model Garden computes."""
+"""Converted checkpoints of Model Garden's trainer give the logits of Model Garden."""
 
 import dataclasses
 import hashlib
@@ -38,7 +38,7 @@ OUTPUT_FILES = ["config.json", "flax_model.msgpack", "model.safetensors", "prove
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A `--model_dir` with ckpt-7 and ckpt-8 (optimizer, counters), whose weights are all random, none initial."""
+    """Make a `--model_dir` with ckpt-7 and ckpt-8 (optimizer, counters). All weights are random, none is initial."""
     import tensorflow as tf
     from official.core import exp_factory
     from official.nlp.configs import pretraining_experiments  # noqa: F401
@@ -77,7 +77,7 @@ def converted(trained, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tokenizer_flags(tmp_path_factory) -> list[str]:
-    """`--hf_config_dir` and `--vocab_file` for BERT."""
+    """Return `--hf_config_dir` and `--vocab_file` for BERT."""
     inputs = tmp_path_factory.mktemp("inputs")
     hf_config_dir = inputs / "hf_config"
     shutil.copytree(ROOT / "hf_model_configs" / "bert_tiny_wordpiece", hf_config_dir)
@@ -101,7 +101,7 @@ def copy_checkpoint(trained: Path, target: Path) -> Path:
 
 
 def test_every_weight_is_used_exactly_once(trained, converted):
-    """All values of the model but those of the encoder's own pooler, which pretraining does not train."""
+    """All values of the model are used, but not the encoder's own pooler: pretraining does not train it."""
     model = trained[1]
     unused = {id(variable) for variable in model.encoder_network.get_layer("pooler_transform").variables}
     values = [variable.numpy().ravel() for variable in model.variables if id(variable) not in unused]
@@ -121,7 +121,7 @@ def test_output_files(converted):
 
 @pytest.fixture
 def in_this_process(monkeypatch) -> None:
-    """Saves the seconds in which child processes import what is here already."""
+    """Run child processes here, and save the seconds of their imports."""
     for module in (frameworks, verification):
         monkeypatch.setattr(module, "call_in_child", lambda function, *arguments: function(*arguments))
 
@@ -132,7 +132,7 @@ def cases(trained, tfrecord) -> list[frameworks.Case]:
 
 
 def test_logits_equal_model_garden(converted, cases, in_this_process):
-    """In two shapes; here without TensorFlow and Flax, which transformers 5 does not have."""
+    """They are equal in two shapes. Transformers 5 has neither TensorFlow nor Flax."""
     found = list(frameworks.logit_differences(converted, cases).values())
     assert [case.instances["input_word_ids"].shape for case in cases] == [(8, 16), (3, 10)]
     assert [item is None for item in found] == [False, True, True]
@@ -161,7 +161,7 @@ def test_model_directory_means_its_latest_checkpoint(trained, tmp_path):
 
 
 def test_word_embeddings_under_the_name_of_the_encoder(trained, tmp_path):
-    """A checkpoint whose head does not reach the table; the variables are the same."""
+    """The head of this checkpoint does not reach the table. The variables are the same."""
     import tensorflow as tf
 
     model = trained[1]
@@ -221,7 +221,7 @@ def test_dictionary_of_the_vocabulary_goes_into_the_record(trained, tmp_path, ca
 
 
 def test_wrong_logits_are_refused(trained, converted, cases, in_this_process, tmp_path, monkeypatch, capsys):
-    """Another activation, in a directory; then the stage, which leaves nothing behind."""
+    """Another activation is found in a directory. The stage refuses such logits and leaves nothing behind."""
     broken = shutil.copytree(converted, tmp_path / "broken")
     text = (broken / "config.json").read_text(encoding="utf-8")
     (broken / "config.json").write_text(text.replace('"gelu_new"', '"relu"'), encoding="utf-8")
@@ -253,7 +253,7 @@ def test_two_variables_for_one_weight_are_refused(trained, tmp_path):
 
 
 def test_verification_needs_data_for_this_model(trained, tfrecord):
-    """Instances longer than the model, ids beyond its vocabulary, and a file that is none."""
+    """Too long instances, ids beyond the vocabulary and another kind of file are refused."""
     prefix = trained[0] / "ckpt-8"
     with pytest.raises(ValueError, match=r"16 tokens long .* but the model has 8 positions"):
         read_instances(tfrecord, dataclasses.replace(BERT, max_position_embeddings=8), 4)
@@ -366,7 +366,7 @@ def test_impossible_configuration_is_refused(trained, tmp_path, capsys, values, 
     ],
 )
 def test_damaged_checkpoint_is_refused(trained, tmp_path, capsys, suffix, damage):
-    """TensorFlow checks every value read; what is cut off the optimizer's state, after the weights, does no harm."""
+    """TensorFlow checks every value that is read. A cut in the optimizer's state, after the weights, does no harm."""
     prefix = copy_checkpoint(trained[0], tmp_path / "cut")
     path = prefix.with_name(prefix.name + suffix)
     path.write_bytes(damage(path.read_bytes()))
@@ -386,7 +386,7 @@ def test_missing_checkpoint_is_refused(trained, tmp_path, capsys):
 
 
 def test_missing_head_is_refused(trained, tmp_path, capsys):
-    """As saved by a trainer without the next sentence head."""
+    """A trainer without next sentence head saves such a checkpoint."""
     import tensorflow as tf
 
     model = trained[1]

@@ -1,4 +1,4 @@
-"""The stage on tiny files and a tiny model: all tasks are trained; what is finished is kept."""
+"""The stage trains all tasks on tiny files with a tiny model, and keeps finished runs."""
 
 import argparse
 import io
@@ -33,7 +33,7 @@ def model_dir(request, tmp_path, wordpiece_vocab, character_vocab) -> Path:
 
 @pytest.fixture
 def other_model_dir(request, model_dir) -> Path:
-    """Another's model, which takes no token types, with BERT's tokenizer, which gives them, or a fast one."""
+    """Make a model of another kind, without token types. Its tokenizer is BERT's, which gives them, or a fast one."""
     import transformers
 
     name, tokenizer = request.param
@@ -52,7 +52,7 @@ def other_model_dir(request, model_dir) -> Path:
 
 
 def make_unigram_tokenizer():
-    """As SentencePiece models have it, with RoBERTa's special tokens."""
+    """Make a tokenizer like those of SentencePiece models, with RoBERTa's special tokens."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -68,7 +68,7 @@ def make_unigram_tokenizer():
 
 
 def evaluate(*arguments) -> str:
-    """Standard output of the stage."""
+    """Return the standard output of the stage."""
     out = io.StringIO()
     with redirect_stdout(out):
         evaluate_jglue.main(parse(*arguments))
@@ -139,7 +139,7 @@ def test_models_of_others(other_model_dir, command, tmp_path):
 
 
 def test_training_learns(command, tmp_path):
-    """Labels that follow from the verb are learnt; half of them are positive."""
+    """The model learns labels that follow from the verb. Half of them are positive."""
     evaluate(*command[:-1], 1e-2, "--tasks", "marc_ja", "--num_train_epochs", 20)
     record = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
     assert record["tasks"]["marc_ja"]["result"]["mean"]["accuracy"] == 1

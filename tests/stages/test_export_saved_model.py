@@ -1,4 +1,4 @@
-"""export_saved_model.py: a SavedModel that computes what the checkpoint computes, or no output at all."""
+"""The SavedModel computes the outputs of the checkpoint, or there is no output."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def exported(place) -> Path:
 
 
 def flags(place: Path, output: Path, *more: str) -> list[str]:
-    """Flags that come later win."""
+    """Return the flags of the stage. Later flags win."""
     inputs = ["--tf_checkpoint_path", str(place / "trained"), "--vocab_file", str(place / "vocab.txt")]
     inputs += ["--tf_config_file", str(place / "trained" / "config.json")]
     return [*inputs, "--output_path", str(output), *more]
@@ -75,7 +75,7 @@ def test_files(exported):
 
 
 def test_outputs_are_those_of_the_trained_model(place, exported):
-    """The pooled output is of the pooler of the next sentence head, not of the encoder's own, which nothing trains."""
+    """The pooled output comes from the pooler of the next sentence head. Nothing trains the encoder's own pooler."""
     from japanese_bert.models.model_garden import MODEL_INPUTS, restore_model
 
     config = finetuning.trained_config(place)
@@ -97,7 +97,7 @@ def test_outputs_are_those_of_the_trained_model(place, exported):
 
 
 def test_fine_tuning_starts_from_the_same_outputs_both_ways(place, exported):
-    """The trainer's own tasks: `task.hub_module_url` and `task.init_checkpoint` with `task.init_cls_pooler`."""
+    """The trainer starts from `task.hub_module_url`, or from `task.init_checkpoint` with `task.init_cls_pooler`."""
     from official.nlp.configs import encoders
     from official.nlp.tasks import sentence_prediction
 
@@ -166,7 +166,7 @@ def test_missing_inputs_are_refused(place, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_nothing_but_its_own_lines_is_printed(place, tmp_path):
-    """In a process of its own, to its end, when TensorFlow says what it did not restore."""
+    """TensorFlow says at the end of a process what it did not restore, so the stage runs in a process of its own."""
     arguments = [sys.executable, "-m", "tools.export_saved_model", *flags(place, tmp_path / "out")]
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     process = subprocess.run(arguments, env=environment, capture_output=True, encoding="utf-8")

@@ -91,7 +91,7 @@ def test_offsets_by_hand(slow):
 
 
 class WordsOfOneCharacter:
-    """Words as written, upper case and full width; two pieces that go on a word one after the other."""
+    """A tokenizer of words as written, in upper case and full width, with two pieces in a row inside a word."""
 
     is_fast = False
     unk_token = "[UNK]"
@@ -117,7 +117,7 @@ def test_pieces_that_go_on_a_word():
 
 
 class OtherSlowTokenizer:
-    """Pieces of SentencePiece's kind, without words."""
+    """A tokenizer with pieces like SentencePiece's, and without words."""
 
     is_fast = False
     unk_token = "<unk>"
