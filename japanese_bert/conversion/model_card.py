@@ -68,7 +68,7 @@ def card_values(facts: CardFacts) -> CardValues:
         "datasets": [HUB_DATASETS[name] for name in corpora if name in HUB_DATASETS],
         "corpora": [_corpus_values(corpus) for corpus in corpora.values()],
         "settings": facts.settings and asdict(facts.settings),
-        "dictionary": facts.dictionary and describe_dictionary(facts.dictionary),
+        "dictionary": _dictionary_name(facts),
         "vocab_counts": vocab_counts if {"sentences", "alphabet"} <= vocab_counts.keys() else None,
         "stages": [_stage_values(stage, number) for number, stage in enumerate(facts.stages)],
         "fast_tokenizer": FAST_TOKENIZER_FILE if FAST_TOKENIZER_FILE in facts.files else None,
@@ -127,6 +127,12 @@ def write_card(values: CardValues, directory: Path, output: Path) -> str:
         (directory / CARD_FILE).write_bytes(card)
         print(f"{path}: read it before you publish it, and complete what is {UNKNOWN}")
     return _sha256(card)
+
+
+def _dictionary_name(facts: CardFacts) -> str | None:
+    if facts.dictionary:
+        return _one_line(describe_dictionary(facts.dictionary))
+    return Path(facts.settings.mecab_dic).name if facts.settings and facts.settings.mecab_dic else None
 
 
 def _corpus_values(corpus: Corpus) -> CardValues:

@@ -1,5 +1,6 @@
 """The model card from configurations, and from `<output>.json` files as the other stages write them."""
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -205,6 +206,14 @@ def test_what_is_not_recorded_is_marked():
     assert f"Words: {UNKNOWN}." in text
     assert "onnx" not in text.lower()
     assert "trust_remote_code" not in text
+
+
+@pytest.mark.parametrize(("mecab_dic", "name"), [("/home/me/my-dic", "my-dic"), ("ipadic", "ipadic"), (None, UNKNOWN)])
+def test_name_of_a_dictionary_that_is_not_recorded(mecab_dic, name):
+    settings = load_settings(ROOT / "hf_model_configs" / MODEL / "tokenizer_config.json")
+    text = card([], dictionary=None, settings=dataclasses.replace(settings, mecab_dic=mecab_dic))
+    assert f"by MeCab with the dictionary {name}. Words are split" in text
+    assert "/home/me" not in text
 
 
 def test_data_that_is_gone_and_a_foreign_start(two_stages, tmp_path):
