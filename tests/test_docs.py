@@ -1,4 +1,4 @@
-"""Every page: its commands, links and quotes, its length and purpose. README.md: the code map.
+"""Every page: its commands, links and quotes, its length and purpose. README.md: the code map, and README.ja.md.
 
 All commands run with stand-ins for the programs they call, and the scripts' own parsers read the arguments. The
 commands of recipes/, and the stages of the data pages, are in test_recipes.py.
@@ -6,6 +6,7 @@ commands of recipes/, and the stages of the data pages, are in test_recipes.py.
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,10 @@ from tests.helpers.recipes import (
 )
 
 FEW_SHARDS = {"CC100_SHARDS": "3", "WIKIPEDIA_SHARDS": "2"}
+READMES = (ROOT / "README.md", ROOT / "README.ja.md")
+LINK_OR_CODE = re.compile(r"\]\(([^)]+)\)|`([^`]+)`")
+FIGURE = re.compile(r"(\d+(?:,\d{3})*(?:\.\d+)?(?:e-\d+)?)( million|万)?")
+SCALES = {"": 1, " million": 1_000_000, "万": 10_000}
 
 
 @pytest.fixture
@@ -104,3 +109,56 @@ def test_scripts_are_all_in_the_code_map_and_no_others():
     assert set(re.findall(r"^ *(\w+\.py)", code_map, re.MULTILINE)) == scripts
     folders = {path.name for path in (ROOT / "japanese_bert").iterdir() if path.name != "__pycache__" and path.is_dir()}
     assert set(re.findall(r"^  (\w+)/", code_map, re.MULTILINE)) == folders
+
+
+class TestJapaneseReadme:
+    """README.ja.md says the same as README.md: its sections, blocks, tables, figures, names and links."""
+
+    def test_sections_have_the_same_levels(self):
+        english, japanese = ([text.split(" ")[0] for text in sections(page)] for page in READMES)
+        assert english == japanese
+
+    def test_blocks_have_the_same_commands_and_figures(self):
+        english, japanese = (BLOCK.findall(page.read_text(encoding="utf-8")) for page in READMES)
+        assert [block_facts(*block) for block in english] == [block_facts(*block) for block in japanese]
+
+    def test_cells_of_tables_have_the_same_figures_names_and_links(self):
+        english, japanese = (re.findall(r"^\|.*\|$", "".join(sections(page)), re.MULTILINE) for page in READMES)
+        assert len(english) > 30
+        assert [row_facts(row) for row in english] == [row_facts(row) for row in japanese]
+
+    def test_sections_have_the_same_names_and_links_and_every_figure(self):
+        for english, japanese in zip(*map(sections, READMES), strict=True):
+            assert names(english).keys() == names(japanese).keys()
+            assert not figures(english) - figures(japanese), english
+
+
+def sections(page: Path) -> list[str]:
+    """Return the sections of a README, each with its heading, without blocks and without the link to the other one."""
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    text = re.sub(r"^.*: \[README.*\]\(README.*\)$", "", text, flags=re.MULTILINE)
+    return re.split(r"^(?=#+ )", text, flags=re.MULTILINE)[1:]
+
+
+def block_facts(language: str, block: str) -> tuple[str, object, Counter[float]]:
+    """Return the commands of a block and its figures, or the names in each line of the code map."""
+    if block.startswith("demo.sh  "):
+        lines = block.split("\n")
+        names_of_lines = [Counter(re.findall(r"[\w{},]*(?:/|\.\w+)", line, re.ASCII)) for line in lines]
+        return "code map", names_of_lines, Counter()
+    return language, re.sub(r"(^|\s+)#.*", "", block, flags=re.MULTILINE), figures(block)
+
+
+def row_facts(row: str) -> list[tuple[Counter[str], Counter[float]]]:
+    return [(names(cell), figures(cell)) for cell in row.split("|")]
+
+
+def names(text: str) -> Counter[str]:
+    """Count the links and the code of a text."""
+    return Counter(link or code for link, code in LINK_OR_CODE.findall(text))
+
+
+def figures(text: str) -> Counter[float]:
+    """Count the figures of a text outside links and code."""
+    found = FIGURE.findall(LINK_OR_CODE.sub("", text))
+    return Counter(float(digits.replace(",", "")) * SCALES[scale] for digits, scale in found)
