@@ -10,6 +10,7 @@ Example:
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -27,11 +28,12 @@ from japanese_bert.common.text_files import (
     read_line_blocks,
     size_on_disk,
 )
-from japanese_bert.corpus.shards import check_no_other_shards, shard_paths
 
 if TYPE_CHECKING:
     from japanese_bert.corpus.dealing import ShardWriter
     from japanese_bert.corpus.documents import Batch, DocumentReader
+
+SHARD_NAME = re.compile(r"corpus_\d+\.txt(\.gz)?")
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -93,6 +95,23 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise ValueError(f"--min_line_length {args.min_line_length} is above --max_line_length {args.max_line_length}")
     if args.random_seed < 0:
         raise ValueError(f"--random_seed {args.random_seed}: expected 0 or a positive number")
+
+
+def shard_paths(output_dir: Path, num_files: int, compress: bool = False) -> list[Path]:
+    """`corpus_01.txt`, `corpus_02.txt`, ... numbered as `seq -f %02g 1 64` counts."""
+    suffix = ".txt.gz" if compress else ".txt"
+    return [output_dir / f"corpus_{number:02d}{suffix}" for number in range(1, num_files + 1)]
+
+
+def check_no_other_shards(shards: list[Path]) -> None:
+    """Raise FileExistsError if other shards lie beside them, which `corpus_*.txt` would pick up unnoticed."""
+    present = [path for path in shards[0].parent.glob("corpus_*") if SHARD_NAME.fullmatch(path.name)]
+    others = sorted(set(present) - set(shards))
+    if others:
+        raise FileExistsError(
+            f"{others[0]}: a shard of another run ({len(others)} in all), not one of the {len(shards)} "
+            "of this run; remove them with their .json files, or name another --output_dir"
+        )
 
 
 def check_outputs(inputs: list[Path], outputs: list[Path]) -> None:
