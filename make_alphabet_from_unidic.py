@@ -59,7 +59,9 @@ def main(args: argparse.Namespace) -> None:
 def _surfaces(lex_file: Path | None, dictionary: mecab.Dictionary | None) -> Iterator[str]:
     if dictionary is None:
         return alphabet.iter_lex_surfaces(lex_file)
-    return alphabet.iter_dictionary_surfaces(dictionary.directory / "sys.dic")
+    from japanese_bert.tokenization.dictionary_file import iter_surfaces
+
+    return iter_surfaces(dictionary.directory / "sys.dic")
 
 
 if __name__ == "__main__":

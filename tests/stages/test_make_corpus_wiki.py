@@ -23,6 +23,7 @@ from japanese_bert.corpus.wikipedia.full_stops import FullStopFinder
 from japanese_bert.corpus.wikipedia.pages import CorpusBlock, PageConverter
 from japanese_bert.tokenization import mecab
 from tests.helpers.places import ROOT
+from tests.helpers.small_dictionary import build_dictionary
 
 WIKIPEDIA = ROOT.parent / "shared" / "data" / "wikipedia"
 
@@ -137,14 +138,7 @@ def test_a_changed_user_dictionary_makes_another_corpus(tmp_path, dump):
     records = []
     for word, overwrite in (("雨季の一種", "--no-overwrite"), ("無理数", "--overwrite")):
         (tmp_path / "words.csv").write_text(f"{word},1288,1288,0,名詞,固有名詞,一般,*,*,*,*,*,*\n", encoding="utf-8")
-        build = [
-            Path(sys.executable).with_name("fugashi-build-dict"),
-            "-d",
-            ipadic.DICDIR,
-            "-u",
-            tmp_path / "words.dic",
-        ]
-        subprocess.run([*build, "-f", "utf8", "-t", "utf8", tmp_path / "words.csv"], check=True, capture_output=True)
+        build_dictionary("-d", ipadic.DICDIR, "-u", tmp_path / "words.dic", tmp_path / "words.csv")
         if records:
             with pytest.raises(FileExistsError, match="--overwrite"):
                 run(*arguments)

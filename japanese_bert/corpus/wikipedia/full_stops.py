@@ -4,26 +4,16 @@ A full stop is a token whose part of speech is a symbol of kind 句点: 記号,�
 in UniDic. For each token MeCab would have to split its feature, some twenty columns in UniDic, just to print that
 kind, which takes a third of its time. It prints the number of the token's left context at no cost; so the numbers of
 full stops are looked up in the dictionary's tokens once. Where another word shares such a number, MeCab prints kinds.
-
-The part of a compiled dictionary that is read here (MeCab 0.996, dictionary.cpp); its header is in alphabet.py:
-
-    16 bytes each   tokens: uint16 left context, right context, part-of-speech id, int16 cost, uint32 offset of the
-                    feature, uint32 0
-    the rest        features: comma-separated, each ending in NUL
 """
 
-import csv
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-from japanese_bert.tokenization.alphabet import CHARSET_NAMES, HEADER
 from japanese_bert.tokenization.mecab import FULL_STOP_SUBTYPE, Dictionary, make_tagger
 
 MECAB_LENGTH = 20_000  # MeCab takes 1 kB of memory a character, and crashes near 3 million (fugashi 1.5.2)
-FEATURE_BLOCK_BYTES = 1 << 22
-TOKEN_TYPE = [("left", "<u2"), ("right", "<u2"), ("pos", "<u2"), ("cost", "<i2"), ("feature", "<u4"), ("_", "<u4")]
 
 
 class Span(NamedTuple):
@@ -37,7 +27,7 @@ class FullStopFinder:
     """Finds full-stop tokens by MeCab with one dictionary; `mecab_option` holds further options, such as `-u`."""
 
     def __init__(self, dictionary: Dictionary, mecab_option: str = "") -> None:
-        contexts = find_full_stop_contexts(_files_of(make_tagger(dictionary, mecab_option)))
+        contexts = find_full_stop_contexts(_dictionary_files(make_tagger(dictionary, mecab_option)))
         kind, full_stops = ("%phl", contexts) if contexts is not None else ("%f[1]", {FULL_STOP_SUBTYPE})
         # One line per token: its kind and the byte offset of its end (the surfaces alone do not add up to the text,
         # because MeCab skips white space), then the surface if the token is an unknown word.
@@ -89,44 +79,17 @@ def text_pieces(text: str, length: int = MECAB_LENGTH) -> Iterator[Span]:
 
 def find_full_stop_contexts(dictionaries: Iterable[Path]) -> set[int] | None:
     """Left contexts of the full stops of compiled dictionaries; None if some other token has one of them."""
+    from japanese_bert.tokenization.dictionary_file import read_left_contexts
+
     full_stops: set[int] = set()
     others: set[int] = set()
     for path in dictionaries:
-        for contexts, found in zip((full_stops, others), _read_contexts(path), strict=True):
+        for contexts, found in zip((full_stops, others), read_left_contexts(path, FULL_STOP_SUBTYPE), strict=True):
             contexts |= found
     return None if full_stops & others else full_stops
 
 
-def _files_of(tagger) -> list[Path]:
+def _dictionary_files(tagger) -> list[Path]:
     """The dictionaries that a tagger has open: the system's, its unknown words, and the user's."""
     paths = [Path(information["filename"]) for information in tagger.dictionary_info]
     return [*paths, paths[0].with_name("unk.dic")]
-
-
-def _read_contexts(path: Path) -> tuple[set[int], set[int]]:
-    """Left contexts of the full stops, and of all other tokens."""
-    import numpy as np
-
-    with open(path, "rb") as file:
-        *_, trie_bytes, token_bytes, _, _, charset = HEADER.unpack(file.read(HEADER.size))
-        file.seek(trie_bytes, 1)
-        tokens = np.frombuffer(file.read(token_bytes), TOKEN_TYPE)
-        name = charset.split(b"\0")[0].decode("ascii").lower()
-        is_full_stop = np.isin(tokens["feature"], list(_full_stop_features(file, CHARSET_NAMES.get(name, name))))
-    return set(tokens["left"][is_full_stop].tolist()), set(np.unique(tokens["left"][~is_full_stop]).tolist())
-
-
-def _full_stop_features(file: BinaryIO, charset: str) -> Iterator[int]:
-    """Offsets of the features with the kind 句点; the file is read from here to its end, block by block."""
-    word = FULL_STOP_SUBTYPE.encode(charset)
-    start, pending = 0, b""
-    while block := file.read(FEATURE_BLOCK_BYTES):
-        block = pending + block
-        whole = block.rfind(b"\0") + 1
-        position = 0
-        while (position := block.find(word, position, whole)) >= 0:
-            first, last = block.rfind(b"\0", 0, position) + 1, block.index(b"\0", position)
-            if next(csv.reader([block[first:last].decode(charset)]))[1:2] == [FULL_STOP_SUBTYPE]:
-                yield start + first
-            position = last
-        start, pending = start + whole, block[whole:]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from japanese_bert.common.text_files import read_line_blocks
-from japanese_bert.corpus.wikipedia import full_stops
 from japanese_bert.corpus.wikipedia.cirrussearch import Page, parse_row
 from japanese_bert.corpus.wikipedia.full_stops import FullStopFinder, find_full_stop_contexts, text_pieces
 from japanese_bert.tokenization import mecab
 from tests.helpers.places import ROOT
+from tests.helpers.small_dictionary import build_dictionary
 
 WIKIPEDIA = ROOT.parent / "shared" / "data" / "wikipedia"
 SINGER = "モーニング娘。,{0},{0},-5000,名詞,固有名詞,人名,一般,*,*,モーニング娘。,モーニングムスメ,モーニングムスメ\n"
@@ -21,11 +21,6 @@ SINGER = "モーニング娘。,{0},{0},-5000,名詞,固有名詞,人名,一般,
 @pytest.fixture(scope="module")
 def finders():
     return {name: FullStopFinder(mecab.find_dictionary(name)) for name in ("unidic_lite", "ipadic")}
-
-
-def build_dictionary(*arguments: object) -> None:
-    command = [Path(sys.executable).with_name("fugashi-build-dict"), "-f", "utf8", "-t", "utf8", *arguments]
-    subprocess.run(list(map(str, command)), check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
@@ -137,15 +132,6 @@ def test_contexts_of_compiled_dictionaries(small_neologd):
     unidic = mecab.find_dictionary("unidic_lite").directory
     assert find_full_stop_contexts([unidic / "sys.dic", unidic / "unk.dic"]) == {5970, 5971}
     assert find_full_stop_contexts([unidic / "unk.dic"]) == set()
-
-
-def test_features_are_found_across_blocks(monkeypatch):
-    directory = mecab.find_dictionary("ipadic").directory
-    expected = find_full_stop_contexts([directory / "sys.dic"])
-    assert expected == {8}
-    for size in (999_983, 5_000_011):
-        monkeypatch.setattr(full_stops, "FEATURE_BLOCK_BYTES", size)
-        assert find_full_stop_contexts([directory / "sys.dic"]) == expected
 
 
 def test_long_text_is_parsed_in_pieces(finders, monkeypatch):
