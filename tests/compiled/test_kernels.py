@@ -1,5 +1,7 @@
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,17 @@ import numpy as np
 from japanese_bert.tfrecord.writing import write_varint
 from tests.helpers.places import ROOT
 print(int(write_varint(np.zeros(8, np.uint8), 0, 300)), "numba.np.linalg" in sys.modules, "scipy.linalg" in sys.modules)
+"""
+
+# `gather_by_shard` calls `copy`, which lies in another module and in another folder than kernels.py.
+DEAL = """
+import numpy as np
+from japanese_bert.corpus.dealing import gather_by_shard
+from japanese_bert.corpus.documents import DOCUMENT
+documents, dealt = np.zeros(1, DOCUMENT), np.zeros(3, np.uint8)
+documents["end"] = 3
+gather_by_shard(np.frombuffer(b"abc", np.uint8), documents, np.zeros(1, np.int64), dealt, 1)
+print(dealt.tobytes().decode())
 """
 
 
@@ -38,3 +51,24 @@ def test_the_compiler_is_loaded_only_where_the_cache_has_no_code(call_a_kernel):
 
 def test_kernels_are_plain_functions_without_the_jit(call_a_kernel):
     assert call_a_kernel(NUMBA_DISABLE_JIT="1") == ["2", "False", "False"]
+
+
+def test_a_changed_kernel_of_another_folder_runs(tmp_path, monkeypatch):
+    package, cache = tmp_path / "japanese_bert", tmp_path / "cache"
+    shutil.copytree(ROOT / "japanese_bert", package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(cache))
+    monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
+    assert deal_in(tmp_path) == "abc"
+    assert len(list(cache.iterdir())) == 1
+    module = package / "corpus" / "documents.py"
+    source = module.read_text(encoding="utf-8")
+    changed = source.replace("np.uint64(index)] = source[", "np.uint64(index)] = 1 + source[")
+    assert changed != source
+    module.write_text(changed, encoding="utf-8")
+    assert deal_in(tmp_path) == "bcd"
+    assert len(list(cache.iterdir())) == 2
+
+
+def deal_in(directory: Path) -> str:
+    process = subprocess.run([sys.executable, "-c", DEAL], cwd=directory, capture_output=True, text=True, check=True)
+    return process.stdout.strip()
