@@ -14,7 +14,7 @@ from japanese_bert.tokenization.arguments import add_tokenization_arguments
 
 # Arguments that decide no byte of the output, or that the provenance holds by content: hashes and dictionary.
 RUN_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type", "overwrite")
-MIN_SEQ_LENGTH = 5  # [CLS] A [SEP] B [SEP]
+SHORTEST_PAIR = 5  # tokens: [CLS] A [SEP] B [SEP]
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -77,8 +77,10 @@ def main(args: argparse.Namespace) -> None:
 
 def check_arguments(args: argparse.Namespace) -> None:
     """Raise ValueError for the first setting that cannot work."""
-    if args.max_seq_length < MIN_SEQ_LENGTH:
-        raise ValueError(f"--max_seq_length {args.max_seq_length}: expected {MIN_SEQ_LENGTH} or more")
+    from japanese_bert.pretraining_data.instances import MAX_SEQ_LENGTH
+
+    if not SHORTEST_PAIR <= args.max_seq_length <= MAX_SEQ_LENGTH:
+        raise ValueError(f"--max_seq_length {args.max_seq_length}: expected {SHORTEST_PAIR} to {MAX_SEQ_LENGTH}")
     if len(args.text_fields) > 2:
         raise ValueError(f"--text_fields {' '.join(args.text_fields)}: expected one text, or two, a pair")
     if not args.regression and len(set(args.labels)) < max(2, len(args.labels)):

@@ -5,27 +5,39 @@ the number of the example. `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`, cut to `m
 tokenizers cut with `truncation=True`: the longer text first.
 """
 
-import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cache
 
 import numpy as np
 
+from japanese_bert.compiled.kernels import kernel
 from japanese_bert.finetuning_data.labelled_texts import LabelledText
-from japanese_bert.tfrecord import crc32c, writing
+from japanese_bert.tfrecord import crc32c
+from japanese_bert.tfrecord.writing import (
+    EXAMPLE_HEAD,
+    FRAME_HEAD,
+    RECORDS_PER_MEMBER,
+    compress_member,
+    encode_names,
+    frame_record,
+    max_record_bytes,
+    write_example_head,
+    write_float,
+    write_int64,
+    write_int64s,
+    write_run,
+)
 from japanese_bert.tokenization.vocab import CLS, SEP, UNK, Vocab
 from japanese_bert.tokenization.words import WordSplitter
 
-FEATURES = ("input_ids", "input_mask", "segment_ids", "label_ids")
-RECORDS_PER_MEMBER = 1024  # of a gzip file; another number alters the bytes
+FEATURES = ("input_ids", "input_mask", "segment_ids", "label_ids", "example_id")
 
 
-def truncate_pair(first: list[int], second: list[int], room: int) -> tuple[list[int], list[int]]:
+def truncate_longest_first(first: list[int], second: list[int], room: int) -> tuple[list[int], list[int]]:
     """Both cut at the end to `room` tokens together: the longer one down to the other, then both in turn.
 
-    >>> truncate_pair([1, 2, 3, 4], [5, 6], 3)
+    >>> truncate_longest_first([1, 2, 3, 4], [5, 6], 3)
     ([1, 2], [5])
     """
     surplus = max(0, len(first) + len(second) - room)
@@ -52,7 +64,7 @@ class Encoder:
     def __call__(self, example: LabelledText) -> tuple[list[int], int]:
         texts = [self.tokenize(text) for text in example.texts]
         room = self.max_seq_length - 1 - len(texts)
-        first, second = truncate_pair(texts[0], texts[1] if len(texts) == 2 else [], room)
+        first, second = truncate_longest_first(texts[0], texts[1] if len(texts) == 2 else [], room)
         cls, sep, unknown = (self.vocab.ids[token] for token in (CLS, SEP, UNK))
         ids = [cls, *first, sep, *([*second, sep] if len(texts) == 2 else [])]
         self.counts["instances"] += 1
@@ -69,69 +81,38 @@ class Encoder:
 
 
 def render_examples(examples: Iterable[LabelledText], encoder: Encoder, gzip_compress: bool) -> Iterator[bytes]:
-    """Framed records of all examples, in pieces to be written one after another."""
-    tables = crc32c.make_tables()
-    records: list[bytes] = []
-    for number, example in enumerate(examples):
+    """Yield the framed records of all examples, in pieces to be written one after another."""
+    names, tables = encode_names(FEATURES), crc32c.make_tables()
+    record_bytes = max_record_bytes(encoder.max_seq_length, 0, len(encoder.vocab))
+    out = np.empty(RECORDS_PER_MEMBER * record_bytes, np.uint8)
+    end = 0
+    for number, example in enumerate(examples, 1):
         ids, first_length = encoder(example)
-        record = encode_example(ids, first_length, encoder.max_seq_length, example.label, number)
-        records.append(frame(record, tables))
-        if len(records) == RECORDS_PER_MEMBER:
-            yield _piece(records, gzip_compress)
-            records.clear()
-    if records:
-        yield _piece(records, gzip_compress)
+        lengths = (first_length, encoder.max_seq_length)
+        label = (float(example.label), isinstance(example.label, float))
+        end = write_record(out, end, names, np.array(ids, np.int64), lengths, label, number - 1, tables)
+        if number % RECORDS_PER_MEMBER == 0:
+            yield _piece(out[:end], gzip_compress)
+            end = 0
+    if end:
+        yield _piece(out[:end], gzip_compress)
 
 
-def _piece(records: list[bytes], gzip_compress: bool) -> bytes:
-    joined = b"".join(records)
-    return writing.compress_member(joined) if gzip_compress else joined
+def _piece(records: np.ndarray, gzip_compress: bool) -> bytes:
+    return compress_member(records.data) if gzip_compress else records.tobytes()
 
 
-def encode_example(ids: list[int], first_length: int, max_seq_length: int, label: int | float, number: int) -> bytes:
-    """A serialized tf.train.Example, padded to `max_seq_length`."""
-    padding = max_seq_length - len(ids)
-    values = (
-        b"".join(map(varint, ids)) + bytes(padding),
-        bytes([1]) * len(ids) + bytes(padding),
-        bytes(first_length) + bytes([1]) * (len(ids) - first_length) + bytes(padding),
-    )
-    entries = [_int64_entry(name, packed) for name, packed in zip(FEATURES, values, strict=False)]
-    if isinstance(label, float):
-        entries.append(_entry(FEATURES[3], writing.FEATURE_FLOAT_LIST, struct.pack("<f", label)))
-    else:
-        entries.append(_int64_entry(FEATURES[3], varint(label)))
-    entries.append(_int64_entry("example_id", varint(number)))
-    return _with_length(writing.EXAMPLE_FEATURES, b"".join(entries))
-
-
-def frame(record: bytes, tables: np.ndarray) -> bytes:
-    """The record as a TFRecord file holds it: length, data, and a checksum behind each."""
-    out = np.empty(len(record) + writing.FRAME_BYTES, np.uint8)
-    out[12 : 12 + len(record)] = np.frombuffer(record, np.uint8)
-    writing.frame_record(out, 0, 12 + len(record), tables)
-    return out.tobytes()
-
-
-@cache
-def varint(value: int) -> bytes:
-    head = []
-    while value >= 128:
-        head.append((value & 127) | 128)
-        value >>= 7
-    return bytes([*head, value])
-
-
-def _int64_entry(name: str, packed: bytes) -> bytes:
-    return _entry(name, writing.FEATURE_INT64_LIST, packed)
-
-
-def _entry(name: str, list_tag: int, packed: bytes) -> bytes:
-    """One map entry of Features."""
-    feature = _with_length(list_tag, _with_length(writing.LIST_VALUES, packed))
-    key = _with_length(writing.ENTRY_KEY, name.encode("ascii"))
-    return _with_length(writing.FEATURES_ENTRY, key + _with_length(writing.ENTRY_VALUE, feature))
-
-
-def _with_length(tag: int, content: bytes) -> bytes:
-    return bytes([tag]) + varint(len(content)) + content
+@kernel
+def write_record(out, start, names, ids, lengths, label, number, tables):
+    """Write the framed record of one example at `start`; return its end."""
+    first_length, max_seq_length = lengths
+    value, is_score = label
+    length = len(ids)
+    example = start + FRAME_HEAD
+    features = example + EXAMPLE_HEAD
+    end = write_int64s(out, features, names[0], ids, length, max_seq_length)
+    end = write_run(out, end, names[1], 0, length, max_seq_length)
+    end = write_run(out, end, names[2], first_length, length - first_length, max_seq_length)
+    end = write_float(out, end, names[3], value) if is_score else write_int64(out, end, names[3], np.int64(value))
+    end = write_int64(out, end, names[4], number)
+    return frame_record(out, start, write_example_head(out, example, features, end), tables)

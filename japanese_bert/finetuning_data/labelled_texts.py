@@ -6,6 +6,7 @@ are TSV, all others JSON Lines, as those of JGLUE, whose names end in .json.
 
 import json
 import math
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,10 +109,11 @@ def _label(row: dict, columns: Columns) -> int | float:
 
 
 def _score(value: object, name: str) -> float:
-    """A number, or text that is one, as in the first version of JSTS."""
+    """Return a number, or text that holds one (as in the first version of JSTS), which fits 32 bits."""
     try:
-        score = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+        score = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else math.nan
+        struct.pack("<f", score)
+    except (ValueError, OverflowError):
         score = math.nan
     if not math.isfinite(score):
         raise ValueError(f"{name} is {value!r}, expected a number")

@@ -15,14 +15,15 @@ from japanese_bert.pretraining_data.masking import choose_groups, find_groups, m
 from japanese_bert.pretraining_data.token_store import TokenStore
 from japanese_bert.tfrecord import crc32c
 from japanese_bert.tfrecord.writing import (
-    EXAMPLE_FEATURES,
+    FRAME_HEAD,
+    RECORDS_PER_MEMBER,
     compress_member,
     encode_names,
     feature_names,
     frame_record,
     max_record_bytes,
     varint_size,
-    write_field_start,
+    write_example_head,
     write_int64s,
     write_run,
     write_weights,
@@ -31,7 +32,6 @@ from japanese_bert.tokenization.subwords import MAX_VOCAB_SIZE
 from japanese_bert.tokenization.vocab import CLS, SEP, Vocab
 from japanese_bert.tokenization.vocab import MASK as MASK_TOKEN
 
-RECORDS_PER_MEMBER = 1024  # of a gzip file, which fit into the processor's cache; another number alters the bytes
 RECORDS_PER_JOB = 8 * RECORDS_PER_MEMBER  # gathered at once, so that a large store is swept seldom; alters no byte
 
 COUNTERS = ("instances", "tokens", "masked_tokens", "mask_tokens", "kept_tokens", "random_next", "without_predictions")
@@ -219,7 +219,7 @@ def render(batch, layout, masking, encoding, out, counters):
         count_instance(counters, ids, length, predictions, count, masking.mask_id, is_random_next)
         body = write_example(
             out,
-            end + 12,
+            end + FRAME_HEAD,
             encoding.names,
             (ids, length, a_length + 2, b_length + 1 if layout.next_sentence else 0),
             (predictions, count, masking.max_predictions_per_seq),
@@ -262,10 +262,8 @@ def write_example(out, start, names, segments, predictions, next_sentence):
     (positions, labels), count, max_predictions_per_seq = predictions
     has_label, is_random_next = next_sentence
     padded = len(ids)
-    # The features are written behind room for their own tag and length, then moved up if that is shorter.
-    room = 1 + varint_size(max_record_bytes(padded, max_predictions_per_seq, MAX_VOCAB_SIZE))
-    end = start + room
-    end = write_int64s(out, end, names[0], ids, length, padded)
+    features = start + 1 + varint_size(max_record_bytes(padded, max_predictions_per_seq, MAX_VOCAB_SIZE))
+    end = write_int64s(out, features, names[0], ids, length, padded)
     end = write_run(out, end, names[1], 0, length, padded)
     end = write_run(out, end, names[2], segment_a, segment_b, padded)
     end = write_int64s(out, end, names[3], positions, count, max_predictions_per_seq)
@@ -273,12 +271,7 @@ def write_example(out, start, names, segments, predictions, next_sentence):
     end = write_weights(out, end, names[5], count, max_predictions_per_seq)
     if has_label:
         end = write_run(out, end, names[6], 0, is_random_next, 1)
-    size = end - start - room
-    head = write_field_start(out, start, EXAMPLE_FEATURES, size)
-    if head < start + room:
-        for index in range(size):
-            out[head + index] = out[start + room + index]
-    return head + size
+    return write_example_head(out, start, features, end)
 
 
 @kernel

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from japanese_bert.common import command_line
-from japanese_bert.finetuning_data.encoding import truncate_pair
+from japanese_bert.finetuning_data.encoding import truncate_longest_first
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, load_vocab, unused_tokens, vocab_bytes
 from tests.helpers.places import ROOT, SHARED_DATA
 from tests.helpers.tfrecord_reader import read_examples
@@ -125,7 +125,7 @@ def test_pairs_are_cut_as_by_transformers(seed):
     for _ in range(300):
         lengths = [rng.randrange(20), rng.randrange(20)]
         room = rng.randrange(25)
-        first, second = truncate_pair(list(range(lengths[0])), list(range(lengths[1])), room)
+        first, second = truncate_longest_first(list(range(lengths[0])), list(range(lengths[1])), room)
         while sum(lengths) > room:
             lengths[0 if lengths[0] > lengths[1] else 1] -= 1
         assert [first, second] == [list(range(length)) for length in lengths]
@@ -195,7 +195,7 @@ def test_wrong_files_are_one_line(tmp_path, wordpiece_vocab, capsys, name, text,
     assert_refused(capsys, message, path, tmp_path / "out", wordpiece_vocab, *PAIR, *LABELS)
 
 
-@pytest.mark.parametrize("score", ['"high"', "true", "NaN", "1e999", "null"])
+@pytest.mark.parametrize("score", ['"high"', "true", "NaN", "1e999", "null", "1e39", "1" + "0" * 400])
 def test_wrong_scores_are_one_line(tmp_path, wordpiece_vocab, capsys, score):
     path = tmp_path / "a.jsonl"
     path.write_text(f'{{"a": "", "b": "", "label": {score}}}\n', encoding="utf-8")
@@ -209,7 +209,7 @@ def test_wrong_scores_are_one_line(tmp_path, wordpiece_vocab, capsys, score):
         ([*PAIR, "--labels", "no"], "--labels no: expected two or more different ones"),
         ([*PAIR, "--labels", "no", "yes", "no"], "--labels no yes no: expected two or more different ones"),
         (["--text_fields", "a", "b", "label", *LABELS], "--text_fields a b label: expected one text, or two"),
-        ([*PAIR, *LABELS, "--max_seq_length", "4"], "--max_seq_length 4: expected 5 or more"),
+        ([*PAIR, *LABELS, "--max_seq_length", "4"], "--max_seq_length 4: expected 5 to 65535"),
         ([*PAIR, *LABELS, "--mecab_dic_type", ""], "--mecab_dic_type: is empty"),
         ([*PAIR, *LABELS, "--input_file", "nowhere.json"], "nowhere.json: no such file"),
         ([*PAIR, *LABELS, "--vocab_file", "nowhere.txt"], "nowhere.txt: no such vocabulary"),

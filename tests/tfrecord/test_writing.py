@@ -12,10 +12,13 @@ from japanese_bert.tfrecord.writing import (
     frame_record,
     max_record_bytes,
     varint_size,
+    write_example_head,
+    write_float,
+    write_int64,
     write_varint,
     write_varint_ahead,
 )
-from tests.helpers.tfrecord_reader import read_varint, split_records, unpack_varints
+from tests.helpers.tfrecord_reader import fields, read_varint, split_records, unpack_varints
 
 
 @pytest.mark.parametrize("value", [0, 1, 127, 128, 300, 16383, 16384, 32767, 65535, 2**21 - 1])
@@ -54,3 +57,30 @@ def test_upper_bound_holds_for_the_largest_values():
     names = sum(len(name) for name in feature_names(True))
     assert max_record_bytes(*lengths, vocab_size) >= values + names + 7 * 16 + 20
     assert unpack_varints(b"\x01\x80\x01") == [1, 128]
+
+
+@pytest.mark.parametrize("value", [0, 127, 128, 2**21, 2**40 + 1])
+def test_an_int64_feature_of_one_value_of_any_size(value):
+    out = np.zeros(64, np.uint8)
+    end = write_int64(out, 8, encode_names(("example_id",))[0], value)
+    [(_, entry)] = fields(out[8:end].tobytes())
+    assert fields(entry)[0] == (1, b"example_id")
+    [(kind, values)] = fields(fields(entry)[1][1])
+    assert (kind, unpack_varints(fields(values)[0][1])) == (3, [value])
+
+
+@pytest.mark.parametrize("value", [0.0, -1.5, 3.4e38, 0.1])
+def test_a_float_feature_of_one_value(value):
+    out = np.zeros(64, np.uint8)
+    end = write_float(out, 8, encode_names(("label_ids",))[0], value)
+    [(_, entry)] = fields(out[8:end].tobytes())
+    [(kind, values)] = fields(fields(entry)[1][1])
+    assert (kind, fields(values)[0][1]) == (2, struct.pack("<f", value))
+
+
+@pytest.mark.parametrize("size", [1, 127, 128, 16384])
+def test_the_features_of_an_example_move_up_to_its_head(size):
+    out = np.zeros(size + 64, np.uint8)
+    out[9 : 9 + size] = features = np.random.default_rng(size).integers(0, 256, size, np.uint8)
+    end = write_example_head(out, 5, 9, 9 + size)
+    assert fields(out[5:end].tobytes()) == [(1, features.tobytes())]
