@@ -31,7 +31,7 @@ from japanese_bert.common.text_files import (
 
 if TYPE_CHECKING:
     from japanese_bert.corpus.dealing import ShardWriter
-    from japanese_bert.corpus.documents import Batch, DocumentReader
+    from japanese_bert.corpus.documents import DocumentBatch, DocumentReader
 
 SHARD_NAME = re.compile(r"corpus_\d+\.txt(\.gz)?")
 
@@ -153,7 +153,7 @@ def merge_split(
     return make_report(reader.counts(), duplicates.dropped, writer)
 
 
-def read_documents(inputs: list[Path], reader: "DocumentReader") -> Iterator["Batch"]:
+def read_documents(inputs: list[Path], reader: "DocumentReader") -> Iterator["DocumentBatch"]:
     """Documents of all inputs, under a progress bar."""
     with progress_bar("Reading", size_on_disk(inputs), "B") as bar:
         for path in inputs:

@@ -4,6 +4,8 @@ Every document and every instance has a stream of its own, so nothing depends on
 number of workers or on the size of a batch. A stream is a `uint64` array of one element, its state.
 """
 
+from enum import IntEnum
+
 import numpy as np
 
 from japanese_bert.compiled.kernels import kernel
@@ -13,8 +15,13 @@ MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 MIX_2 = np.uint64(0x94D049BB133111EB)
 TO_UNIT = 1.0 / (1 << 53)
 
-# One namespace of streams for each use.
-PLAN, SHUFFLE, MASK = 1, 2, 3
+
+class Stream(IntEnum):
+    """One use of random numbers, each with streams of its own."""
+
+    PLAN = 1
+    SHUFFLE = 2
+    MASK = 3
 
 
 @kernel

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from japanese_bert.compiled.kernels import kernel
-from japanese_bert.corpus.documents import Batch, at_least, copy
+from japanese_bert.corpus.documents import DocumentBatch, at_least, copy
 
 DRAWS_AT_ONCE = 1 << 16
 
@@ -29,7 +29,7 @@ class ShardWriter:
         self._dealt = np.empty(0, np.uint8)
         self._pairs = np.repeat(generator.permutation(len(files))[:, np.newaxis], 2, axis=1)
 
-    def write(self, batch: Batch) -> None:
+    def write(self, batch: DocumentBatch) -> None:
         documents = batch.documents
         pairs = self._draw_pairs(len(documents))
         shards = np.empty(len(documents), np.int64)

@@ -6,6 +6,7 @@ ends a document. The rule is written down once more, in plain Python, in tests/t
 """
 
 from collections.abc import Iterable, Iterator
+from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -21,40 +22,34 @@ SMALLEST_DOCUMENT = 3  # bytes: a character, the end of its line, a blank line
 
 DOCUMENT = np.dtype([(name, np.int64) for name in ("start", "end", "num_lines", "num_characters")])
 
-COUNTERS = (
-    "documents_in",
-    "lines_in",
-    "characters_in",
-    "documents_left_empty",
-    "blank_lines",
-    "short_lines",
-    "long_lines",
-    "characters_of_short_lines",
-    "characters_of_long_lines",
-    "white_space",
-    "nul_characters",
-    "invalid_utf8_bytes",
-    "byte_order_marks",
-)
-(
-    DOCUMENTS_IN,
-    LINES_IN,
-    CHARACTERS_IN,
-    LEFT_EMPTY,
-    BLANK_LINES,
-    SHORT_LINES,
-    LONG_LINES,
-    SHORT_CHARACTERS,
-    LONG_CHARACTERS,
-    WHITE_SPACE,
-    NULS,
-    INVALID_BYTES,
-    BYTE_ORDER_MARKS,
-) = range(len(COUNTERS))
 
-STATE_SIZE = 6
-# Finished documents and end of all text; of the unfinished document: where it starts, its lines, those kept.
-NUM_DOCUMENTS, TEXT_END, START, LINES_READ, LINES_KEPT, CHARACTERS_KEPT = range(STATE_SIZE)
+class ReadCount(IntEnum):
+    """What a reader counts, each by its place in an array of counters. An invalid byte counts as a character."""
+
+    DOCUMENTS_IN = 0
+    LINES_IN = 1
+    CHARACTERS_IN = 2
+    DOCUMENTS_LEFT_EMPTY = 3
+    BLANK_LINES = 4
+    SHORT_LINES = 5
+    LONG_LINES = 6
+    CHARACTERS_OF_SHORT_LINES = 7
+    CHARACTERS_OF_LONG_LINES = 8
+    WHITE_SPACE = 9
+    NUL_CHARACTERS = 10
+    INVALID_UTF8_BYTES = 11
+    BYTE_ORDER_MARKS = 12
+
+
+class State(IntEnum):
+    """What a reader keeps between blocks, each by its place in an array: sizes so far, and the unfinished document."""
+
+    NUM_DOCUMENTS = 0
+    TEXT_END = 1
+    START = 2
+    LINES_READ = 3
+    LINES_KEPT = 4
+    CHARACTERS_KEPT = 5
 
 
 class LineLengths(NamedTuple):
@@ -64,7 +59,7 @@ class LineLengths(NamedTuple):
     longest: int
 
 
-class Batch(NamedTuple):
+class DocumentBatch(NamedTuple):
     """Documents of dtype DOCUMENT; each is `text[start:end]` with the blank line that ends it.
 
     Characters are those of the lines, without their ends.
@@ -86,17 +81,17 @@ def at_least(array: np.ndarray, size: int) -> np.ndarray:
 class DocumentReader:
     """Collects the documents of whole lines; holds some megabytes of them, and at least the longest.
 
-    `counters` has one number for each name in COUNTERS. An invalid byte counts as a character.
+    `counters` has one number for each ReadCount.
     """
 
     def __init__(self, lengths: LineLengths) -> None:
-        self.counters = np.zeros(len(COUNTERS), np.int64)
+        self.counters = np.zeros(len(ReadCount), np.int64)
         self._lengths = lengths
         self._text = np.empty(2 * HELD_BYTES, np.uint8)
         self._documents = np.empty(0, DOCUMENT)
-        self._state = np.zeros(STATE_SIZE, np.int64)
+        self._state = np.zeros(len(State), np.int64)
 
-    def read_file(self, blocks: Iterable[bytes]) -> Iterator[Batch]:
+    def read_file(self, blocks: Iterable[bytes]) -> Iterator[DocumentBatch]:
         """Batches of the documents of a file, as they get full; the file's end ends a document.
 
         `blocks` are whole lines. A batch is gone when the next one is asked for.
@@ -105,22 +100,22 @@ class DocumentReader:
         for block in blocks:
             self._add(self._without_byte_order_mark(block) if is_first else block)
             is_first = False
-            if self._state[TEXT_END] >= HELD_BYTES:
+            if self._state[State.TEXT_END] >= HELD_BYTES:
                 yield from self.take()
         self._make_room(0)
         end_document(self._text, self._documents, self._state, self.counters)
 
     def counts(self) -> dict[str, int]:
-        return dict(zip(COUNTERS, self.counters.tolist(), strict=True))
+        return {count.name.lower(): int(self.counters[count]) for count in ReadCount}
 
-    def take(self) -> Iterator[Batch]:
+    def take(self) -> Iterator[DocumentBatch]:
         """The finished documents, if there are any."""
         state = self._state
-        if state[NUM_DOCUMENTS]:
-            yield Batch(self._text, self._documents[: state[NUM_DOCUMENTS]])
-            unfinished = self._text[state[START] : state[TEXT_END]].copy()
+        if state[State.NUM_DOCUMENTS]:
+            yield DocumentBatch(self._text, self._documents[: state[State.NUM_DOCUMENTS]])
+            unfinished = self._text[state[State.START] : state[State.TEXT_END]].copy()
             self._text[: len(unfinished)] = unfinished
-            state[[NUM_DOCUMENTS, TEXT_END, START]] = 0, len(unfinished), 0
+            state[[State.NUM_DOCUMENTS, State.TEXT_END, State.START]] = 0, len(unfinished), 0
 
     def _add(self, block: bytes) -> None:
         self._make_room(len(block))
@@ -129,13 +124,15 @@ class DocumentReader:
 
     def _make_room(self, num_bytes: int) -> None:
         """Folding never lengthens text, but the last document of a file may need a blank line."""
-        self._text = at_least(self._text, self._state[TEXT_END] + num_bytes + 1)
-        self._documents = at_least(self._documents, self._state[NUM_DOCUMENTS] + num_bytes // SMALLEST_DOCUMENT + 2)
+        self._text = at_least(self._text, self._state[State.TEXT_END] + num_bytes + 1)
+        self._documents = at_least(
+            self._documents, self._state[State.NUM_DOCUMENTS] + num_bytes // SMALLEST_DOCUMENT + 2
+        )
 
     def _without_byte_order_mark(self, block: bytes) -> bytes:
         if not block.startswith(BYTE_ORDER_MARK):
             return block
-        self.counters[[CHARACTERS_IN, BYTE_ORDER_MARKS]] += 1
+        self.counters[[ReadCount.CHARACTERS_IN, ReadCount.BYTE_ORDER_MARKS]] += 1
         return block[len(BYTE_ORDER_MARK) :]
 
 
@@ -144,20 +141,20 @@ def fold_lines(lines, lengths, text, documents, state, counters):
     """Append the text of whole lines to `text` and what documents end among them to `documents`."""
     position = 0
     while position < len(lines):
-        start = state[TEXT_END]
+        start = state[State.TEXT_END]
         position, end, num_characters = fold_line(lines, position, text, start, counters)
-        counters[LINES_IN] += 1
+        counters[ReadCount.LINES_IN] += 1
         if num_characters == 0:
-            counters[BLANK_LINES] += 1
+            counters[ReadCount.BLANK_LINES] += 1
             end_document(text, documents, state, counters)
             continue
-        state[LINES_READ] += 1
+        state[State.LINES_READ] += 1
         if num_characters < lengths.shortest:
-            counters[SHORT_LINES] += 1
-            counters[SHORT_CHARACTERS] += num_characters
+            counters[ReadCount.SHORT_LINES] += 1
+            counters[ReadCount.CHARACTERS_OF_SHORT_LINES] += num_characters
         elif num_characters > lengths.longest:
-            counters[LONG_LINES] += 1
-            counters[LONG_CHARACTERS] += num_characters
+            counters[ReadCount.LONG_LINES] += 1
+            counters[ReadCount.CHARACTERS_OF_LONG_LINES] += num_characters
         else:
             end_line(text, end, num_characters, state)
 
@@ -176,7 +173,7 @@ def fold_line(lines, position, text, end, counters):
             if code == NEWLINE:
                 break
             if code <= 0 or is_white_space(code):
-                counters[INVALID_BYTES if code < 0 else NULS if code == 0 else WHITE_SPACE] += 1
+                counters[reason_to_drop(code)] += 1
                 is_after_space |= code > 0
                 num_read += 1
                 position += size
@@ -185,15 +182,22 @@ def fold_line(lines, position, text, end, counters):
             text[end] = SPACE
             end += 1
             num_kept += 1
-            counters[WHITE_SPACE] -= 1
+            counters[ReadCount.WHITE_SPACE] -= 1
         is_after_space = False
         copy(lines, position, size, text, end)
         end += size
         num_kept += count
         num_read += count
         position += size
-    counters[CHARACTERS_IN] += num_read
+    counters[ReadCount.CHARACTERS_IN] += num_read
     return position + 1, end, num_kept
+
+
+@kernel
+def reason_to_drop(code):
+    if code < 0:
+        return ReadCount.INVALID_UTF8_BYTES
+    return ReadCount.NUL_CHARACTERS if code == 0 else ReadCount.WHITE_SPACE
 
 
 @kernel
@@ -224,26 +228,29 @@ def copy(source, start, size, target, position):
 def end_line(text, end, num_characters, state):
     """Take the line that ends at `end` into the unfinished document."""
     text[end] = NEWLINE
-    state[TEXT_END] = end + 1
-    state[LINES_KEPT] += 1
-    state[CHARACTERS_KEPT] += num_characters
+    state[State.TEXT_END] = end + 1
+    state[State.LINES_KEPT] += 1
+    state[State.CHARACTERS_KEPT] += num_characters
 
 
 @kernel
 def end_document(text, documents, state, counters):
     """End the unfinished document, if a line of it was read, and begin another."""
-    if state[LINES_READ]:
-        counters[DOCUMENTS_IN] += 1
-        counters[LEFT_EMPTY] += state[LINES_KEPT] == 0
-    if state[LINES_KEPT]:
-        text[state[TEXT_END]] = NEWLINE
-        state[TEXT_END] += 1
-        document = documents[state[NUM_DOCUMENTS]]
-        document["start"], document["end"] = state[START], state[TEXT_END]
-        document["num_lines"], document["num_characters"] = state[LINES_KEPT], state[CHARACTERS_KEPT]
-        state[NUM_DOCUMENTS] += 1
-        state[START] = state[TEXT_END]
-    state[LINES_READ] = state[LINES_KEPT] = state[CHARACTERS_KEPT] = 0
+    if state[State.LINES_READ]:
+        counters[ReadCount.DOCUMENTS_IN] += 1
+        counters[ReadCount.DOCUMENTS_LEFT_EMPTY] += state[State.LINES_KEPT] == 0
+    if state[State.LINES_KEPT]:
+        text[state[State.TEXT_END]] = NEWLINE
+        state[State.TEXT_END] += 1
+        document = documents[state[State.NUM_DOCUMENTS]]
+        document["start"], document["end"] = state[State.START], state[State.TEXT_END]
+        document["num_lines"], document["num_characters"] = (
+            state[State.LINES_KEPT],
+            state[State.CHARACTERS_KEPT],
+        )
+        state[State.NUM_DOCUMENTS] += 1
+        state[State.START] = state[State.TEXT_END]
+    state[State.LINES_READ] = state[State.LINES_KEPT] = state[State.CHARACTERS_KEPT] = 0
 
 
 @kernel

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 
 from japanese_bert.compiled.kernels import kernel
-from japanese_bert.corpus.documents import Batch
+from japanese_bert.corpus.documents import DocumentBatch
 
 FREE = 0  # marks a free slot of the table
 FIRST_SLOTS = 1 << 16
@@ -23,14 +23,14 @@ class DuplicateFilter:
         self._table = np.zeros(FIRST_SLOTS, np.uint64)
         self._num_hashes = 0
 
-    def select(self, batch: Batch) -> Batch:
+    def select(self, batch: DocumentBatch) -> DocumentBatch:
         documents = batch.documents
         is_new = np.zeros(len(documents), np.bool_)
         self._make_room(len(documents))
         insert(self._table, hash_documents(batch), is_new)
         self._num_hashes += int(is_new.sum())
         self._count(documents[~is_new])
-        return Batch(batch.text, documents[is_new])
+        return DocumentBatch(batch.text, documents[is_new])
 
     def _make_room(self, num_hashes: int) -> None:
         """Grow the table where less than half would stay free."""
@@ -45,7 +45,7 @@ class DuplicateFilter:
         self.dropped["characters"] += int(documents["num_characters"].sum())
 
 
-def hash_documents(batch: Batch) -> np.ndarray:
+def hash_documents(batch: DocumentBatch) -> np.ndarray:
     text = batch.text.data
     bounds = zip(batch.documents["start"].tolist(), batch.documents["end"].tolist(), strict=True)
     hashes = (hashlib.blake2b(text[start:end], digest_size=8).digest() for start, end in bounds)

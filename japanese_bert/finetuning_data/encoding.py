@@ -90,7 +90,7 @@ def render_examples(examples: Iterable[LabelledText], encoder: Encoder, gzip_com
         ids, first_length = encoder(example)
         lengths = (first_length, encoder.max_seq_length)
         label = (float(example.label), isinstance(example.label, float))
-        end = write_record(out, end, names, np.array(ids, np.int64), lengths, label, number - 1, tables)
+        end = write_labelled_record(out, end, names, np.array(ids, np.int64), lengths, label, number - 1, tables)
         if number % RECORDS_PER_MEMBER == 0:
             yield _piece(out[:end], gzip_compress)
             end = 0
@@ -103,7 +103,7 @@ def _piece(records: np.ndarray, gzip_compress: bool) -> bytes:
 
 
 @kernel
-def write_record(out, start, names, ids, lengths, label, number, tables):
+def write_labelled_record(out, start, names, ids, lengths, label, number, tables):
     """Write the framed record of one example at `start`; return its end."""
     first_length, max_seq_length = lengths
     value, is_score = label

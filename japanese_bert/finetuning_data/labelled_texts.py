@@ -45,7 +45,7 @@ def read_labelled_texts(path: Path, columns: Columns) -> Iterator[LabelledText]:
             raise ValueError(f"{path}:{number}: {error}") from None
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Lines that are not blank, with their numbers."""
     number = 0
     for block in read_line_blocks(path):
@@ -60,7 +60,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _rows_of_json(path: Path) -> Iterator[tuple[int, dict]]:
-    for number, line in _lines(path):
+    for number, line in _numbered_lines(path):
         try:
             row = json.loads(line)
         except ValueError as error:
@@ -71,7 +71,7 @@ def _rows_of_json(path: Path) -> Iterator[tuple[int, dict]]:
 
 
 def _rows_of_tsv(path: Path) -> Iterator[tuple[int, dict]]:
-    lines = _lines(path)
+    lines = _numbered_lines(path)
     _, header = next(lines, (1, ""))
     names = header.removeprefix("\ufeff").split("\t")
     for number, line in lines:

@@ -17,7 +17,7 @@ import numpy as np
 
 from japanese_bert.compiled.kernels import kernel
 from japanese_bert.compiled.mapped_arrays import append_array, map_array, release_pages
-from japanese_bert.compiled.random_streams import PLAN, SHUFFLE, random_below, random_unit, start_stream
+from japanese_bert.compiled.random_streams import Stream, random_below, random_unit, start_stream
 from japanese_bert.pretraining_data.token_store import TokenStore
 
 MIN_SEQ_LENGTH = 8
@@ -101,7 +101,7 @@ def plan_documents(corpus, document_range, lengths, random_seed, out):
     state = np.zeros(1, np.uint64)
     count = 0
     for document in range(start, end):
-        start_stream(state, random_seed, PLAN, dupe * num_documents + document)
+        start_stream(state, random_seed, Stream.PLAN, dupe * num_documents + document)
         target = draw_target_length(max_num_tokens, short_seq_prob, state)
         if next_sentence:
             count = plan_pairs(
@@ -230,7 +230,7 @@ def write_instance(out, index, a_start, a_stop, b_start, b_stop, is_random_next)
 def shuffle(order, random_seed):
     """Fisher-Yates on `order`, in place."""
     state = np.zeros(1, np.uint64)
-    start_stream(state, random_seed, SHUFFLE, 0)
+    start_stream(state, random_seed, Stream.SHUFFLE, 0)
     for last in range(len(order) - 1, 0, -1):
         other = random_below(state, last + 1)
         order[last], order[other] = order[other], order[last]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from japanese_bert.common.workers import map_in_order
 from japanese_bert.compiled.kernels import kernel
 from japanese_bert.compiled.mapped_arrays import release_pages, take, window_slices
-from japanese_bert.compiled.random_streams import MASK, start_stream
+from japanese_bert.compiled.random_streams import Stream, start_stream
 from japanese_bert.pretraining_data.instances import NUM_SPECIAL_PAIR, NUM_SPECIAL_SINGLE
 from japanese_bert.pretraining_data.masking import choose_groups, find_groups, mask_tokens, num_predictions
 from japanese_bert.pretraining_data.token_store import TokenStore
@@ -29,13 +30,21 @@ from japanese_bert.tfrecord.writing import (
     write_weights,
 )
 from japanese_bert.tokenization.subwords import MAX_VOCAB_SIZE
-from japanese_bert.tokenization.vocab import CLS, SEP, Vocab
-from japanese_bert.tokenization.vocab import MASK as MASK_TOKEN
+from japanese_bert.tokenization.vocab import CLS, MASK, SEP, Vocab
 
 RECORDS_PER_JOB = 8 * RECORDS_PER_MEMBER  # gathered at once, so that a large store is swept seldom; alters no byte
 
-COUNTERS = ("instances", "tokens", "masked_tokens", "mask_tokens", "kept_tokens", "random_next", "without_predictions")
-(NUM_INSTANCES, NUM_TOKENS, NUM_MASKED, NUM_MASK_TOKENS, NUM_KEPT, NUM_RANDOM_NEXT, NUM_EMPTY) = range(len(COUNTERS))
+
+class RenderCount(IntEnum):
+    """What rendering counts, each by its place in an array of counters."""
+
+    INSTANCES = 0
+    TOKENS = 1
+    MASKED_TOKENS = 2
+    MASK_TOKENS = 3
+    KEPT_TOKENS = 4
+    RANDOM_NEXT = 5
+    WITHOUT_PREDICTIONS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ class RenderSettings:
     random_seed: int
 
 
-class Batch(NamedTuple):
+class InstanceBatch(NamedTuple):
     """Token ranges of instances, their tokens (see `gather_segments`) and their numbers, which seed the masks."""
 
     segments: np.ndarray
@@ -127,25 +136,25 @@ class Renderer:
         release_pages(self.order)
         planned = take(self.instances, numbers)
         gather_segments(self.store.tokens, planned, self._segments[: len(planned)])
-        counters = np.zeros(len(COUNTERS), np.int64)
+        counters = np.zeros(len(RenderCount), np.int64)
         members = []
         for start in range(0, len(numbers), RECORDS_PER_MEMBER):
             member = slice(start, min(start + RECORDS_PER_MEMBER, len(numbers)))
-            end = self._render(Batch(self._segments[member], planned[member], numbers[member]), counters)
+            end = self._render(InstanceBatch(self._segments[member], planned[member], numbers[member]), counters)
             records = self._out[:end].data
             members.append(compress_member(records) if self.settings.gzip_compress else bytes(records))
         return b"".join(members), counters
 
-    def _render(self, batch: Batch, counters: np.ndarray) -> int:
+    def _render(self, batch: InstanceBatch, counters: np.ndarray) -> int:
         settings, ids = self.settings, self.vocab.ids
-        return render(
+        return render_records(
             batch,
             Layout(ids[CLS], ids[SEP], settings.next_sentence, self.store.word_start_bit),
             Masking(
                 settings.max_predictions_per_seq,
                 settings.masked_lm_prob,
                 settings.do_whole_word_mask,
-                ids[MASK_TOKEN],
+                ids[MASK],
                 self._replacement_ids,
                 settings.random_seed,
             ),
@@ -161,15 +170,15 @@ def render_instances(
     num_workers: int = 1,
     progress: Callable[[int], object] | None = None,
 ) -> dict[str, int]:
-    """Write every instance to its output; returns the totals of COUNTERS. `progress` gets instance counts."""
-    totals = np.zeros(len(COUNTERS), np.int64)
+    """Write every instance to its output; returns the totals of all counts. `progress` gets instance counts."""
+    totals = np.zeros(len(RenderCount), np.int64)
     results = map_in_order(renderer, renderer.jobs(), num_workers)
     for (output, _), (records, counters) in zip(renderer.jobs(), results, strict=True):
         outputs[output].write(records)
         totals += counters
         if progress is not None:
-            progress(int(counters[NUM_INSTANCES]))
-    return dict(zip(COUNTERS, totals.tolist(), strict=True))
+            progress(int(counters[RenderCount.INSTANCES]))
+    return {count.name.lower(): int(totals[count]) for count in RenderCount}
 
 
 def gather_segments(tokens: np.ndarray, planned: np.ndarray, segments: np.ndarray) -> None:
@@ -198,7 +207,7 @@ def copy_segments(tokens, chosen, starts, lengths, columns, segments):
 
 
 @kernel
-def render(batch, layout, masking, encoding, out, counters):
+def render_records(batch, layout, masking, encoding, out, counters):
     """Mask and encode a batch into `out`; returns the number of bytes."""
     max_seq_length = batch.segments.shape[1]
     state = np.zeros(1, np.uint64)
@@ -212,7 +221,7 @@ def render(batch, layout, masking, encoding, out, counters):
         a_length, b_length = np.int64(batch.planned[row]["a_length"]), np.int64(batch.planned[row]["b_length"])
         is_random_next = np.int64(batch.planned[row]["is_random_next"])
         length = lay_out(batch.segments[row], a_length, b_length, layout, ids, starts_word)
-        start_stream(state, masking.random_seed, MASK, batch.numbers[row])
+        start_stream(state, masking.random_seed, Stream.MASK, batch.numbers[row])
         count = mask_instance(
             ids, starts_word, (length, a_length, b_length), masking, state, is_masked, groups, predictions
         )
@@ -277,11 +286,11 @@ def write_example(out, start, names, segments, predictions, next_sentence):
 @kernel
 def count_instance(counters, ids, length, predictions, count, mask_id, is_random_next):
     positions, labels = predictions
-    counters[NUM_INSTANCES] += 1
-    counters[NUM_TOKENS] += length
-    counters[NUM_MASKED] += count
-    counters[NUM_RANDOM_NEXT] += is_random_next
-    counters[NUM_EMPTY] += count == 0
+    counters[RenderCount.INSTANCES] += 1
+    counters[RenderCount.TOKENS] += length
+    counters[RenderCount.MASKED_TOKENS] += count
+    counters[RenderCount.RANDOM_NEXT] += is_random_next
+    counters[RenderCount.WITHOUT_PREDICTIONS] += count == 0
     for index in range(count):
-        counters[NUM_MASK_TOKENS] += ids[positions[index]] == mask_id
-        counters[NUM_KEPT] += ids[positions[index]] == labels[index]
+        counters[RenderCount.MASK_TOKENS] += ids[positions[index]] == mask_id
+        counters[RenderCount.KEPT_TOKENS] += ids[positions[index]] == labels[index]

@@ -47,14 +47,14 @@ def find_dictionary(mecab_dic_type: str) -> Dictionary:
     """
     package = DICTIONARY_PACKAGES.get(mecab_dic_type)
     if package is None:
-        return _describe(Path(mecab_dic_type).name, Path(mecab_dic_type), "")
+        return _describe_dictionary(Path(mecab_dic_type).name, Path(mecab_dic_type), "")
     try:
         module = importlib.import_module(mecab_dic_type)
     except ModuleNotFoundError:
         raise ImportError(
             f"the dictionary {mecab_dic_type} is not installed; install it with: pip install {package}"
         ) from None
-    return _describe(mecab_dic_type, Path(module.DICDIR), metadata.version(package))
+    return _describe_dictionary(mecab_dic_type, Path(module.DICDIR), metadata.version(package))
 
 
 def dictionary_of_option(mecab_option: str) -> Dictionary:
@@ -90,7 +90,7 @@ def make_tagger(dictionary: Dictionary, mecab_option: str = ""):
     return tagger
 
 
-def _describe(name: str, directory: Path, package_version: str) -> Dictionary:
+def _describe_dictionary(name: str, directory: Path, package_version: str) -> Dictionary:
     system = directory / "sys.dic"
     if not system.is_file():
         raise FileNotFoundError(

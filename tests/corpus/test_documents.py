@@ -84,7 +84,7 @@ def read(files: Iterable[Iterable[bytes]], lengths: LineLengths = ANY_LENGTH) ->
     return found, reader.counts()
 
 
-def written(batch: documents.Batch) -> Iterator[str]:
+def written(batch: documents.DocumentBatch) -> Iterator[str]:
     """Documents of a batch; their own counts must be true."""
     for start, end, num_lines, num_characters in batch.documents.tolist():
         text = batch.text[start:end].tobytes().decode("utf-8")

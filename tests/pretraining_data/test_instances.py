@@ -91,10 +91,10 @@ def test_distributions_equal_the_reference_algorithm(changes):
 
 
 def test_truncation_takes_from_both_ends_of_the_longer_segment():
-    from japanese_bert.compiled.random_streams import PLAN, start_stream
+    from japanese_bert.compiled.random_streams import Stream, start_stream
 
     state = np.zeros(1, np.uint64)
-    start_stream(state, 0, PLAN, 0)
+    start_stream(state, 0, Stream.PLAN, 0)
     results = np.array([truncate_pair(0, 40, 100, 110, 30, state) for _ in range(400)])
     assert (results[:, 2:] == [100, 110]).all()  # B is the shorter one
     assert (results[:, 1] - results[:, 0] == 20).all()

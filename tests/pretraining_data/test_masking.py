@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency
 
-from japanese_bert.compiled.random_streams import MASK, start_stream
+from japanese_bert.compiled.random_streams import Stream, start_stream
 from japanese_bert.pretraining_data.masking import choose_groups, find_groups, mask_tokens, num_predictions
 from tests.helpers.reference_bert import choose_masked
 
@@ -28,7 +28,7 @@ def draw_masked(groups: list[tuple[int, int]], quota: int, state: np.ndarray) ->
 
 def stream(index: int) -> np.ndarray:
     state = np.zeros(1, np.uint64)
-    start_stream(state, 1, MASK, index)
+    start_stream(state, 1, Stream.MASK, index)
     return state
 
 

@@ -16,7 +16,7 @@ import merge_split_corpora as stage_script
 from japanese_bert.common.text_files import read_blocks
 from japanese_bert.corpus import dealing, documents, duplicates
 from japanese_bert.corpus.dealing import ShardWriter
-from japanese_bert.corpus.documents import DOCUMENT, Batch, DocumentReader, LineLengths
+from japanese_bert.corpus.documents import DOCUMENT, DocumentBatch, DocumentReader, LineLengths
 from japanese_bert.corpus.duplicates import DuplicateFilter
 from tests.helpers.places import ROOT
 
@@ -216,7 +216,7 @@ def test_real_text_comes_out_whole_or_is_counted(tmp_path, aozora_bytes):
     assert record["dropped_lines"]["short"] > 1000 < record["dropped_lines"]["long"]
 
 
-def batches_of(parts: list[str]) -> Iterator[Batch]:
+def batches_of(parts: list[str]) -> Iterator[DocumentBatch]:
     """One batch for each text."""
     reader = DocumentReader(LineLengths(0, sys.maxsize))
     for part in parts:
@@ -224,7 +224,7 @@ def batches_of(parts: list[str]) -> Iterator[Batch]:
         yield from reader.take()
 
 
-def texts_of(batch: Batch) -> list[str]:
+def texts_of(batch: DocumentBatch) -> list[str]:
     bounds = zip(batch.documents["start"], batch.documents["end"], strict=True)
     return [batch.text[start:end].tobytes().decode("utf-8").removesuffix("\n\n") for start, end in bounds]
 
@@ -337,7 +337,7 @@ def test_every_document_is_written_when_its_batch_is():
     table["start"] = table["end"] - 3002
     table["num_lines"], table["num_characters"] = 1, 1000
     for number in range(1, 101):
-        writer.write(Batch(text, table))
+        writer.write(DocumentBatch(text, table))
         assert sum(file.tell() for file in files) == number * 50 * 3002
         assert writer.sizes.sum() == number * 50 * 1000
     assert (writer.num_documents, writer.num_lines, writer.num_characters) == (5000, 5000, 5_000_000)

@@ -40,7 +40,7 @@ def dump_files(names: str) -> list[Path]:
     Raises:
         FileNotFoundError: nothing matches, or a directory holds no complete dump.
     """
-    parts = [part for name in names.split(",") if name for part in (_files_of(Path(name)) or [name])]
+    parts = [part for name in names.split(",") if name for part in (_files_of_dump(Path(name)) or [name])]
     return expand_paths(parts)
 
 
@@ -98,7 +98,7 @@ def _parse_with_json(line: bytes) -> object:
         raise ValueError(f"not JSON ({error})") from error
 
 
-def _files_of(directory: Path) -> list[str]:
+def _files_of_dump(directory: Path) -> list[str]:
     """Files of a dump directory; none if it is not a directory."""
     if not directory.is_dir():
         return []

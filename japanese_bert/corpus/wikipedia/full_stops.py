@@ -16,7 +16,7 @@ from japanese_bert.tokenization.mecab import FULL_STOP_SUBTYPE, Dictionary, make
 MECAB_LENGTH = 20_000  # MeCab takes 1 kB of memory a character, and crashes near 3 million (fugashi 1.5.2)
 
 
-class Span(NamedTuple):
+class TextSpan(NamedTuple):
     """Characters of a text, half-open."""
 
     start: int
@@ -65,16 +65,16 @@ class FullStopFinder:
             yield int(full_stop or unknown), len(surface) - (surface.rfind("。") + 1)
 
 
-def text_pieces(text: str, length: int = MECAB_LENGTH) -> Iterator[Span]:
+def text_pieces(text: str, length: int = MECAB_LENGTH) -> Iterator[TextSpan]:
     """Parts of at most `length` characters, cut after a full stop or else a space where there is one."""
     start = 0
     while len(text) - start > length:
         end = (
             text.rfind("。", start, start + length) + 1 or text.rfind(" ", start, start + length) + 1
         ) or start + length
-        yield Span(start, end)
+        yield TextSpan(start, end)
         start = end
-    yield Span(start, len(text))
+    yield TextSpan(start, len(text))
 
 
 def find_full_stop_contexts(dictionaries: Iterable[Path]) -> set[int] | None:

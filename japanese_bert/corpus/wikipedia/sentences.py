@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from japanese_bert.corpus.wikipedia.full_stops import Span
+from japanese_bert.corpus.wikipedia.full_stops import TextSpan
 
 BREADCRUMB_LENGTH = 300  # characters; " > title" further on belongs to the text
 FORMULA = re.compile(r"\\(?:display|text)style")  # MediaWiki writes a formula as {\displaystyle ...}
@@ -195,31 +195,31 @@ def _ends_sentence(text: str, stop: int) -> bool:
     return not (mark in "!?" and before.isascii() and runs_on)  # https://www.google.com/?hl=ja
 
 
-def _formulas(text: str) -> list[Span]:
+def _formulas(text: str) -> list[TextSpan]:
     """Formulas with the braces around them; one that is never closed is left out."""
     opened: list[int] = []
-    formulas: list[Span] = []
+    formulas: list[TextSpan] = []
     for match in _BRACE.finditer(text) if "\\" in text and FORMULA.search(text) else ():
         if match[0] == "{":
             opened.append(match.start())
         elif match[0] == "}" and opened:
             start = opened.pop()
             if FORMULA.match(text, start + 1):
-                formulas.append(Span(start, match.end()))
+                formulas.append(TextSpan(start, match.end()))
     return formulas
 
 
-def _bracket_pairs(text: str, max_length: int) -> list[Span]:
+def _bracket_pairs(text: str, max_length: int) -> list[TextSpan]:
     """Outermost pairs of brackets with at most `max_length` characters; what is never closed forms no pair."""
     opened: list[tuple[int, str]] = []
-    pairs: list[Span] = []
+    pairs: list[TextSpan] = []
     for match in _BRACKET.finditer(text):
         if match[0] not in _BRACKETS:
             opened.append((match.start(), match[0]))
         elif (start := _close(opened, _BRACKETS[match[0]], match.end() - max_length)) is not None:
             while pairs and pairs[-1].start > start:
                 pairs.pop()
-            pairs.append(Span(start, match.end()))
+            pairs.append(TextSpan(start, match.end()))
     return pairs
 
 
@@ -235,7 +235,7 @@ def _close(opened: list[tuple[int, str]], bracket: str, earliest: int) -> int | 
     return None
 
 
-def _outside_brackets(text: str, ends: list[int], pairs: list[Span]) -> list[int]:
+def _outside_brackets(text: str, ends: list[int], pairs: list[TextSpan]) -> list[int]:
     """Ends outside of all pairs, and those that close a pair before a space: `「行く。」 次の段落`."""
     starts = [pair.start for pair in pairs]
     outside = []
