@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from japanese_bert.compiled.kernels import kernel
+from japanese_bert.corpus.lines import drop_byte_order_mark
 
 HELD_BYTES = 1 << 22  # of finished documents, which are handed on at once
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 NEWLINE, SPACE = ord("\n"), ord(" ")
 PLAIN_FIRST, PLAIN_LAST, PLAIN_SIZE = 0xE3, 0xEC, 3  # first bytes of U+3000 to U+CFFF, and how many each has
 ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)  # numba asks signed positions whether they are negative
@@ -96,10 +96,11 @@ class DocumentReader:
 
         `blocks` are whole lines. A batch is gone when the next one is asked for.
         """
-        is_first = True
-        for block in blocks:
-            self._add(self._without_byte_order_mark(block) if is_first else block)
-            is_first = False
+        for number, block in enumerate(blocks):
+            if number == 0:
+                block, marks = drop_byte_order_mark(block)
+                self.counters[[ReadCount.CHARACTERS_IN, ReadCount.BYTE_ORDER_MARKS]] += marks
+            self._add(block)
             if self._state[State.TEXT_END] >= HELD_BYTES:
                 yield from self.take()
         self._make_room(0)
@@ -128,12 +129,6 @@ class DocumentReader:
         self._documents = at_least(
             self._documents, self._state[State.NUM_DOCUMENTS] + num_bytes // SMALLEST_DOCUMENT + 2
         )
-
-    def _without_byte_order_mark(self, block: bytes) -> bytes:
-        if not block.startswith(BYTE_ORDER_MARK):
-            return block
-        self.counters[[ReadCount.CHARACTERS_IN, ReadCount.BYTE_ORDER_MARKS]] += 1
-        return block[len(BYTE_ORDER_MARK) :]
 
 
 @kernel

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from japanese_bert.compiled.kernels import kernel
+from japanese_bert.corpus.lines import drop_nuls
 from japanese_bert.finetuning_data.labelled_texts import LabelledText
 from japanese_bert.tfrecord import crc32c
 from japanese_bert.tfrecord.writing import (
@@ -74,8 +75,9 @@ class Encoder:
         return ids, len(first) + 2
 
     def tokenize(self, text: str) -> list[int]:
-        self.counts["nul_characters"] += text.count("\0")
-        ids = [piece for word in self.splitter.split(text.replace("\0", "")) for piece in self.encode_word(word)]
+        text, num_nuls = drop_nuls(text)
+        ids = [piece for word in self.splitter.split(text) for piece in self.encode_word(word)]
+        self.counts["nul_characters"] += num_nuls
         self.counts["texts_without_tokens"] += not ids
         return ids
 

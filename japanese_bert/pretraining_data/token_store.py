@@ -6,7 +6,6 @@ offset of every document (`int64`, one more entry than there are items). They ar
 corpus larger than memory works, and a store written to named files can serve another run.
 """
 
-import codecs
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from japanese_bert.common.text_files import read_line_blocks
 from japanese_bert.common.workers import map_in_order
 from japanese_bert.compiled.kernels import kernel
 from japanese_bert.compiled.mapped_arrays import append_array, map_array
+from japanese_bert.corpus.lines import decode_text, drop_byte_order_mark, drop_nuls
 from japanese_bert.pretraining_data.word_table import WordTable
 from japanese_bert.tokenization.vocab import UNK, Vocab
 from japanese_bert.tokenization.words import WordSplitter
@@ -88,9 +88,12 @@ class BlockTokenizer:
         counts = CorpusCounts()
         sentences: list[str] = []
         document_ends: list[int] = []
-        for line in _decode(block, counts).split("\n")[:-1]:
+        text, counts.invalid_utf8_bytes = decode_text(block)
+        for line in text.split("\n")[:-1]:
             if sentence := line.strip():
-                sentences.append(sentence.replace("\0", ""))
+                sentence, num_nuls = drop_nuls(sentence)
+                sentences.append(sentence)
+                counts.nul_characters += num_nuls
             else:
                 document_ends.append(len(sentences))
         rows, sentence_ends = self._table.rows(self._splitter.mark(sentences))
@@ -215,7 +218,7 @@ def build_token_store(
             for number, block in enumerate(read_line_blocks(path, progress, block_bytes)):
                 if number == 0:
                     check_is_text(path, block)
-                    block = block.removeprefix(codecs.BOM_UTF8)
+                    block, _ = drop_byte_order_mark(block)
                 yield block
             yield b"\n"
 
@@ -227,20 +230,9 @@ def build_token_store(
 
 def check_is_text(path: Path, block: bytes) -> None:
     """Raise ValueError if the first block of a file is no UTF-8 text, as of a compressed file without its suffix."""
-    invalid = len(block) - len(block.decode("utf-8", errors="ignore").encode("utf-8"))
+    _, invalid = decode_text(block)
     if invalid > MAX_INVALID_SHARE * len(block):
         raise ValueError(
             f"{path}: {invalid:,} of its first {len(block):,} bytes are not UTF-8; expected text, or a name that "
             "ends in .gz, .bz2 or .xz if it is compressed"
         )
-
-
-def _decode(block: bytes, counts: CorpusCounts) -> str:
-    """Text of a block; invalid bytes are dropped, and they and NULs (which end MeCab's strings) are counted."""
-    try:
-        text = block.decode("utf-8")
-    except UnicodeDecodeError:
-        text = block.decode("utf-8", errors="ignore")
-        counts.invalid_utf8_bytes = len(block) - len(text.encode("utf-8"))
-    counts.nul_characters = text.count("\0")
-    return text

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from japanese_bert.common.text_files import read_line_blocks
 from japanese_bert.common.workers import map_in_order
+from japanese_bert.corpus.lines import decode_text, drop_nuls
 from japanese_bert.tokenization.words import WordSplitter
 
 SENTENCES_PER_BLOCK = 10_000
@@ -77,18 +78,14 @@ def sample_corpus(blocks: Iterable[bytes], size: int, random_seed: int, totals: 
 
 def clean_sentences(block: bytes, totals: Counter[str]) -> list[str]:
     """Stripped, non-blank lines without NULs (MeCab would stop there) and without bytes that are not UTF-8."""
-    try:
-        text = block.decode("utf-8")
-    except UnicodeDecodeError:
-        totals["lines_with_invalid_utf8"] += sum(not _is_utf8(line) for line in block.split(b"\n"))
-        text = block.decode("utf-8", errors="ignore")
-    if "\0" in text:
-        totals["lines_with_nul"] += sum("\0" in line for line in text.split("\n"))
-        text = text.replace("\0", "")
+    text, num_invalid = decode_text(block)
+    text, num_nuls = drop_nuls(text)
     lines = text.removesuffix("\n").split("\n")
     sentences = [sentence for line in lines if (sentence := line.strip())]
     totals["sentences"] += len(sentences)
     totals["blank_lines"] += len(lines) - len(sentences)
+    totals["invalid_utf8_bytes"] += num_invalid
+    totals["nul_characters"] += num_nuls
     return sentences
 
 
@@ -99,11 +96,3 @@ def _count_block(block: bytes, splitter: WordSplitter) -> tuple[Counter[str], Co
         words.update(" ".join(splitter.split(sentence)).split())
     totals["words"] = words.total()
     return words, totals
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True

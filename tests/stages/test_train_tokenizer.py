@@ -158,8 +158,8 @@ def test_counts_and_provenance(corpus_file, tmp_path):
     counts = record["counts"]
     assert counts["sentences"] == 2999
     assert counts["blank_lines"] == 5
-    assert counts["lines_with_nul"] == 2
-    assert counts["lines_with_invalid_utf8"] == 1
+    assert counts["nul_characters"] == 2
+    assert counts["invalid_utf8_bytes"] == 2
     assert record["dictionary"]["name"] == "unidic_lite"
     assert set(record["versions"]) >= {"tokenizers", "fugashi", "bert-japanese"}
     assert not {"input_files", "output_dir", "num_workers", "overwrite"} & set(record["method"])
@@ -169,7 +169,7 @@ def test_count_words_exactly():
     blocks = ["ｶﾞﾗｽと𠮷野家\n\n".encode(), "ガラス\u2028と\n　\n".encode()]
     words, totals = count_words(blocks, make_word_splitter("mecab", "unidic_lite", do_lower_case=False), 1)
     assert words == {"ガラス": 2, "と": 2, "𠮷": 1, "野家": 1}
-    assert totals == {"sentences": 2, "words": 6, "blank_lines": 2}
+    assert +totals == {"sentences": 2, "words": 6, "blank_lines": 2}
 
 
 def test_counts_are_the_same_for_any_number_of_workers_and_blocks(corpus_file):
@@ -185,7 +185,7 @@ def test_clean_sentences_exactly():
     totals = Counter()
     block = "　山\u2028川 \n\n".encode() + b"\xe5\xb1\xb1\xe5\xb1\n\xff\n" + b"a\0b\n"
     assert clean_sentences(block, totals) == ["山\u2028川", "山", "ab"]
-    assert totals == {"sentences": 3, "blank_lines": 2, "lines_with_invalid_utf8": 2, "lines_with_nul": 1}
+    assert totals == {"sentences": 3, "blank_lines": 2, "invalid_utf8_bytes": 3, "nul_characters": 1}
 
 
 def test_whitespace_pre_tokenizer_and_compressed_inputs(tmp_path):

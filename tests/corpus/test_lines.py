@@ -1,0 +1,39 @@
+import sys
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from japanese_bert.corpus.documents import DocumentReader, LineLengths
+from japanese_bert.corpus.lines import decode_text, drop_byte_order_mark, drop_nuls
+
+PARTS = [b"a", "猫".encode(), "𠮷".encode(), b"\0", b"\xff", b"\xe3\x80", b"\xed\xa0\x80", b" ", "\ufeff".encode()]
+
+
+def test_bytes_that_are_not_utf8_are_dropped_and_counted():
+    assert decode_text("猫𠮷\n".encode()) == ("猫𠮷\n", 0)
+    assert decode_text(b"\xe7\x8c\xab\xff\xe3\x80a\xed\xa0\x80\n") == ("猫a\n", 6)
+
+
+def test_nuls_are_dropped_and_counted():
+    assert drop_nuls("猫\0だ\0") == ("猫だ", 2)
+    assert drop_nuls("猫") == ("猫", 0)
+
+
+def test_only_a_byte_order_mark_at_the_front_is_dropped():
+    assert drop_byte_order_mark("\ufeff猫\ufeff".encode()) == ("猫\ufeff".encode(), 1)
+    assert drop_byte_order_mark("猫\ufeff".encode()) == ("猫\ufeff".encode(), 0)
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=20).map(b"".join))
+def test_compiled_code_drops_the_same(line):
+    block, num_marks = drop_byte_order_mark(line)
+    text, num_invalid = decode_text(block)
+    text, num_nuls = drop_nuls(text)
+    reader = DocumentReader(LineLengths(0, sys.maxsize))
+    batches = [*reader.read_file([line + b"\n"]), *reader.take()]
+    found = [batch.text[start:end].tobytes() for batch in batches for start, end, *_ in batch.documents.tolist()]
+    folded = " ".join(text.split())
+    assert found == ([f"{folded}\n\n".encode()] if folded else [])
+    counts = reader.counts()
+    dropped = [counts[name] for name in ("byte_order_marks", "invalid_utf8_bytes", "nul_characters")]
+    assert dropped == [num_marks, num_invalid, num_nuls]
