@@ -1,9 +1,9 @@
-"""`@kernel`: numba compilation with a cache on disk that cannot go stale.
+"""`@kernel`: numba compilation with a cache on disk that is never stale.
 
-numba's own cache looks only at the file of the compiled function: a change in a function it calls from another
-module would go unnoticed. Here the cache directory is named after a hash of all modules with kernels, so a new
-version never runs old code. Processes that start at once (xargs -P) may all compile; each replaces whole files, and
-what they write is the same.
+numba's own cache looks only at the file of the compiled function. It misses a change in a function that this one
+calls from another module. Here a hash of all modules with kernels names the cache directory, so a new version never
+runs old code. Processes that start together (xargs -P) may all compile. Each replaces complete files, and all write the
+same content.
 """
 
 import contextlib
@@ -15,11 +15,13 @@ from functools import partial
 from pathlib import Path
 
 import numba
+from numba.core.caching import FunctionCache
 from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
 
 
 def _kernels_hash() -> str:
+    """Return a hash of all modules of the package that have kernels, and of numba's version."""
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         source = path.read_bytes()
@@ -29,7 +31,10 @@ def _kernels_hash() -> str:
 
 
 def _set_cache_directory() -> bool:
-    """Choose the cache directory; False if none is writable (then every process compiles for itself)."""
+    """Choose the cache directory and return True, or return False if it is not writable.
+
+    Without a cache every process compiles again.
+    """
     root = os.environ.get("NUMBA_CACHE_DIR") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "bert-japanese"
     )
@@ -43,10 +48,11 @@ def _set_cache_directory() -> bool:
 
 
 def _load_compiler() -> None:
-    """Load what numba compiles with, without SciPy's BLAS: 0.2 s more for nothing that kernels here use."""
+    """Load numba's compiler without SciPy's BLAS, which takes another 0.2 s and which no kernel here uses."""
     if "scipy.linalg" in sys.modules:
         return
-    sys.modules["scipy.linalg"] = None  # the import fails, which numba takes for a SciPy that is not installed
+    # None makes the import fail, as if SciPy were not installed. typeshed does not know this use of sys.modules.
+    sys.modules["scipy.linalg"] = None  # type: ignore[assignment]
     try:
         cpu_target.target_context.refresh()
     finally:
@@ -59,7 +65,7 @@ if not IS_CACHED and not numba.config.DISABLE_JIT:
 
 
 def kernel(function: Callable) -> Callable:
-    """Compile a function at its first call for the types of its arguments."""
+    """Return the function compiled: numba compiles it at its first call, for the types of the arguments."""
     compiled = numba.njit(cache=IS_CACHED, error_model="numpy")(function)
     if not numba.config.DISABLE_JIT and IS_CACHED:
         save = compiled._cache.save_overload
@@ -68,8 +74,8 @@ def kernel(function: Callable) -> Callable:
     return compiled
 
 
-def _load_or_prepare(cache: object, signature: object, target_context: object) -> object:
-    """Compiled code from the cache; only where there is none is the compiler loaded, which takes 0.2 s."""
+def _load_or_prepare(cache: FunctionCache, signature: object, target_context: object) -> object:
+    """Return compiled code from the cache, or load the compiler, which takes 0.2 s, and return None."""
     rtsys.initialize(target_context)
     with cache._guard_against_spurious_io_errors():
         compiled = cache._load_overload(signature, target_context)
@@ -80,6 +86,6 @@ def _load_or_prepare(cache: object, signature: object, target_context: object) -
 
 
 def _save_if_there_is_room(save: Callable, *arguments: object) -> None:
-    """A full disk or quota at home costs the next process its time to compile, but stops none."""
+    """Save compiled code, unless the disk or the quota is full. Then the next process compiles again."""
     with contextlib.suppress(OSError):
         save(*arguments)

@@ -1,4 +1,4 @@
-"""Arrays in files, mapped into memory: larger than memory is fine, and little of them stays resident."""
+"""Arrays in files, mapped into memory. They may be larger than memory, and little of them stays resident."""
 
 import ctypes
 import mmap
@@ -13,7 +13,7 @@ M_MMAP_THRESHOLD = -3  # <malloc.h>
 
 
 def map_array(file: BinaryIO, dtype: np.dtype) -> np.ndarray:
-    """The content of a file as an array; pages are read when touched. The file is closed, the mapping keeps it."""
+    """Return the content of a file as an array, and close the file. The system reads a page when it is touched."""
     with file:
         file.flush()
         size = os.fstat(file.fileno()).st_size
@@ -21,20 +21,20 @@ def map_array(file: BinaryIO, dtype: np.dtype) -> np.ndarray:
 
 
 def append_array(file: BinaryIO, array: np.ndarray) -> None:
-    """Write, not map: on a full disk writing is an error, while touching a mapped page would be a crash."""
+    """Write an array to the end of a file. On a full disk this raises, while touching a mapped page would crash."""
     file.write(np.ascontiguousarray(array).data)
 
 
 def release_pages(array: np.ndarray) -> None:
-    """Take a mapped array out of this process's resident memory; its content stays in the file."""
+    """Take a mapped array out of this process's resident memory. Its content stays in the file."""
     if isinstance(array.base, memoryview):
         array.base.obj.madvise(mmap.MADV_DONTNEED)
 
 
 def keep_arrays_out_of_heap() -> None:
-    """Let the C library (glibc) map every block of 64 KiB and more by itself, and so give it back when it is freed.
+    """Make the C library (glibc) map every block of 64 KiB and more, so that it returns the block when it is freed.
 
-    Otherwise the heap, cut up by small objects, grows with the work: measured, 30 MB over 200 MB of text.
+    Otherwise small objects fragment the heap and it grows: by 30 MB over 200 MB of text, measured.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
@@ -42,10 +42,10 @@ def keep_arrays_out_of_heap() -> None:
 
 
 def release_files_below(directory: Path) -> None:
-    """Take what this process has mapped of a directory's files out of its resident memory (Linux).
+    """Take the files of a directory that this process has mapped out of its resident memory (Linux).
 
-    For MeCab's dictionary, 100 MB, which fugashi keeps mapped after its tagger is gone. Nothing is lost: pages of a
-    file are read again when touched.
+    fugashi keeps MeCab's dictionary (100 MB) mapped after its tagger is gone. The system reads a page of a file again
+    when it is touched.
     """
     try:
         maps = Path("/proc/self/maps").read_text(encoding="utf-8").split("\n")
@@ -60,7 +60,7 @@ def release_files_below(directory: Path) -> None:
 
 
 def window_slices(array: np.ndarray, sorted_indices: np.ndarray) -> list[slice]:
-    """Cut ascending indices into runs that each lie in one window of WINDOW_BYTES of `array`."""
+    """Return slices of ascending indices. The indices of one slice lie in one window of WINDOW_BYTES of `array`."""
     window = WINDOW_BYTES // array.itemsize
     cuts = np.searchsorted(sorted_indices, np.arange(window, len(array), window)).tolist()
     return [
@@ -69,7 +69,7 @@ def window_slices(array: np.ndarray, sorted_indices: np.ndarray) -> list[slice]:
 
 
 def take(array: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """`array[indices]`, read in the order of the file, one window in memory at a time."""
+    """Return `array[indices]`. It reads in the order of the file, and holds one window in memory at a time."""
     by_place = np.argsort(indices, kind="stable")
     taken = np.empty(len(indices), array.dtype)
     for run in window_slices(array, indices[by_place]):

@@ -1,6 +1,6 @@
 """A random generator for compiled code: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), one stream per item.
 
-Every document and every instance has a stream of its own, so nothing depends on the order of the work, on the
+Every document and every instance has its own stream. So the output does not depend on the order of the work, on the
 number of workers or on the size of a batch. A stream is a `uint64` array of one element, its state.
 """
 
@@ -17,7 +17,7 @@ TO_UNIT = 1.0 / (1 << 53)
 
 
 class Stream(IntEnum):
-    """One use of random numbers, each with streams of its own."""
+    """One use of random numbers. Each use has its own streams."""
 
     PLAN = 1
     SHUFFLE = 2
@@ -26,7 +26,7 @@ class Stream(IntEnum):
 
 @kernel
 def mix(z):
-    """The finalizer of SplitMix64: a bijection of 64-bit words in which every input bit matters."""
+    """Return the finalizer of SplitMix64: a bijection of 64-bit words in which every input bit matters."""
     z = (z ^ (z >> np.uint64(30))) * MIX_1
     z = (z ^ (z >> np.uint64(27))) * MIX_2
     return z ^ (z >> np.uint64(31))
@@ -40,12 +40,12 @@ def start_stream(state, seed, use, index):
 
 @kernel
 def random_unit(state):
-    """A float in [0, 1) with 53 random bits."""
+    """Return a float in [0, 1) with 53 random bits."""
     state[0] = state[0] + GOLDEN_GAMMA
     return np.float64(np.int64(mix(state[0]) >> np.uint64(11))) * TO_UNIT
 
 
 @kernel
 def random_below(state, bound):
-    """An integer in [0, bound); the bias is below bound / 2**53."""
+    """Return an integer in [0, bound). The bias is below bound / 2**53."""
     return np.int64(random_unit(state) * bound)

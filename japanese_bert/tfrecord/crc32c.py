@@ -1,6 +1,6 @@
-"""CRC-32C (Castagnoli), which guards every TFRecord, in compiled code.
+"""CRC-32C (Castagnoli), the checksum of every TFRecord, in compiled code.
 
-Where the processor has an instruction for it (SSE 4.2) that is used, elsewhere tables for eight bytes at a time
+It uses the processor's instruction (SSE 4.2) if there is one. Otherwise it uses tables for eight bytes at a time
 (Kounavis and Berry, A Systematic Approach to Building High Performance Software-based CRC Generators, 2005).
 """
 
@@ -20,7 +20,7 @@ MASK_DELTA = np.uint32(0xA282EAD8)  # TensorFlow stores checksums rotated, with 
 
 
 def make_tables() -> np.ndarray:
-    """Shape [8, 256]: row r turns a byte into its part of the checksum r bytes later."""
+    """Return tables of shape [8, 256]. Row r turns a byte into its part of the checksum r bytes later."""
     tables = np.zeros((8, 256), np.uint32)
     crc = np.arange(256, dtype=np.uint32)
     for _ in range(8):
@@ -32,7 +32,7 @@ def make_tables() -> np.ndarray:
 
 
 def has_instruction() -> bool:
-    """True if compiled code can use the processor's own CRC-32C."""
+    """Return True if compiled code can use the processor's own CRC-32C."""
     is_for_this_processor = not numba.config.DISABLE_JIT and not numba.config.CPU_NAME
     return (
         is_for_this_processor
@@ -43,12 +43,12 @@ def has_instruction() -> bool:
 
 @kernel
 def masked_crc32c(data, start, end, tables):
-    """TensorFlow's masked CRC-32C of data[start:end]."""
+    """Return TensorFlow's masked CRC-32C of data[start:end]."""
     crc = np.uint32(0xFFFFFFFF)
-    whole = end - (end - start) % 8
-    for position in range(start, whole, 8):
+    words_end = end - (end - start) % 8
+    for position in range(start, words_end, 8):
         crc = extend(crc, load_word(data, position), tables)
-    for position in range(whole, end):
+    for position in range(words_end, end):
         crc = tables[0, (crc ^ data[position]) & 255] ^ (crc >> np.uint32(8))
     crc = np.uint32(crc ^ np.uint32(0xFFFFFFFF))
     rotated = np.uint32(crc >> np.uint32(15)) | np.uint32(crc << np.uint32(17))
@@ -57,7 +57,7 @@ def masked_crc32c(data, start, end, tables):
 
 @kernel
 def load_word(data, position):
-    """Eight bytes as a little-endian number. Unsigned positions, which never count from the end, make it one load."""
+    """Return eight bytes as a little-endian number. Unsigned positions make it one load, as none is negative."""
     word = np.uint64(0)
     for index in range(8):
         word |= np.uint64(data[np.uint64(position) + np.uint64(index)]) << np.uint64(8 * index)
@@ -66,7 +66,7 @@ def load_word(data, position):
 
 @kernel
 def extend_by_tables(crc, word, tables):
-    """The checksum after eight more bytes."""
+    """Return the checksum after eight more bytes."""
     word ^= np.uint64(crc)
     crc = np.uint32(0)
     for index in range(8):
@@ -76,13 +76,13 @@ def extend_by_tables(crc, word, tables):
 
 @kernel
 def extend_by_instruction(crc, word, tables):
-    """As `extend_by_tables`."""
+    """Return the same as `extend_by_tables`, by the processor's instruction."""
     return np.uint32(crc32q(np.uint64(crc), word))
 
 
 @intrinsic
 def crc32q(typing_context, crc, word):
-    """The instruction itself, on two uint64."""
+    """Return the type of the instruction on two uint64, and a function that emits it."""
 
     def generate(context, builder, signature, arguments):
         number = ir.IntType(64)
