@@ -7,14 +7,22 @@ After Devlin et al. 2019 and its released data code. docs/differences.md lists w
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from japanese_bert.common.command_line import HelpFormatter, add_run_arguments, check_positive, run_stage
 from japanese_bert.common.report import Stopwatch, print_summary, progress_bar
 from japanese_bert.tokenization.arguments import add_tokenization_arguments
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from japanese_bert.pretraining_data.token_store import CorpusCounts, TokenStore
+    from japanese_bert.tokenization.vocab import Vocab
+    from japanese_bert.tokenization.words import WordSplitter
 
 # Arguments that decide no byte of the output, or that the provenance holds by content: hashes and dictionary.
 RUN_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type", "num_workers", "work_dir", "overwrite")
@@ -92,7 +100,7 @@ def main(args: argparse.Namespace) -> None:
             release_files_below(dictionary.directory)
         instances, order = plan(args, store, new_file)
         totals = render(args, store, instances, order, vocab, files)
-        provenance.report.update(summarize(store, totals), **stopwatch.measurements())
+        provenance.report.update(summarize(store.counts, totals), **stopwatch.measurements())
     print_summary("created pretraining data", provenance.report)
 
 
@@ -127,7 +135,14 @@ def open_work_file(work_files: ExitStack, directory: Path) -> BinaryIO:
     return work_files.enter_context(tempfile.TemporaryFile(dir=directory))
 
 
-def tokenize(args, inputs, make_splitter, encode_word, vocab, new_file):
+def tokenize(
+    args: argparse.Namespace,
+    inputs: list[Path],
+    make_splitter: Callable[[], "WordSplitter"],
+    encode_word: Callable[[str], list[int]],
+    vocab: "Vocab",
+    new_file: Callable[[], BinaryIO],
+) -> "TokenStore":
     """Step 1: corpus -> token store."""
     from japanese_bert.common.text_files import size_on_disk
     from japanese_bert.pretraining_data.token_store import BlockTokenizer, build_token_store
@@ -145,7 +160,9 @@ def tokenize(args, inputs, make_splitter, encode_word, vocab, new_file):
     return store
 
 
-def plan(args, store, new_file):
+def plan(
+    args: argparse.Namespace, store: "TokenStore", new_file: Callable[[], BinaryIO]
+) -> tuple["np.ndarray", "np.ndarray"]:
     """Steps 2 and 3: token ranges of all instances, and a random order of them."""
     from japanese_bert.pretraining_data.instances import PlanSettings, plan_instances, shuffle_instances
 
@@ -157,7 +174,14 @@ def plan(args, store, new_file):
     return instances, shuffle_instances(len(instances), args.random_seed, new_file())
 
 
-def render(args, store, instances, order, vocab, files):
+def render(
+    args: argparse.Namespace,
+    store: "TokenStore",
+    instances: "np.ndarray",
+    order: "np.ndarray",
+    vocab: "Vocab",
+    files: list[BinaryIO],
+) -> dict[str, int]:
     """Step 4: masked, encoded records in their files; returns totals."""
     from japanese_bert.pretraining_data.rendering import Renderer, RenderSettings, render_instances
 
@@ -184,9 +208,8 @@ def render(args, store, instances, order, vocab, files):
     return totals
 
 
-def summarize(store, totals: dict[str, int]) -> dict[str, object]:
+def summarize(counts: "CorpusCounts", totals: dict[str, int]) -> dict[str, object]:
     """Counts in and out, rates, and what was dropped, by reason."""
-    counts = store.counts
     return {
         "counts": {
             "documents": counts.documents,

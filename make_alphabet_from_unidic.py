@@ -29,39 +29,49 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     watch = Stopwatch()
-    dictionary = None if args.lex_file else mecab.find_dictionary(args.mecab_dic_type or str(args.dictionary_dir))
-    if args.lex_file and not args.lex_file.is_file():
-        raise FileNotFoundError(
-            f"{args.lex_file}: no such file; unpack the source of UniDic, or use --mecab_dic_type unidic_lite"
-        )
+    source, dictionary = find_source(args)
     provenance = Provenance(
         stage="make_alphabet_from_unidic",
         method={},
-        inputs=InputFiles(lexicon=[args.lex_file or dictionary.directory / "sys.dic"]),
+        inputs=InputFiles(lexicon=[source]),
         arguments=vars(args),
-        dictionary=dictionary and dictionary.identity(),
+        dictionary=dictionary.identity() if dictionary else None,
     )
     if skip_if_complete(provenance, [args.output_file]):
         return
     with open_outputs([args.output_file], provenance, args.overwrite) as (output,):
-        num_surfaces, characters = alphabet.collect_characters(_surfaces(args.lex_file, dictionary))
+        num_surfaces, characters = alphabet.collect_characters(
+            read_surfaces(source, is_compiled=dictionary is not None)
+        )
         kept = alphabet.make_alphabet(characters)
         if not kept:
-            raise ValueError(f"{args.lex_file or dictionary.directory}: no surface with a printable character")
+            raise ValueError(f"{source}: no surface with a printable character. Expected a dictionary of Japanese")
         output.write(vocab.vocab_bytes(kept))
         dropped = len(characters) - len(kept)
         counts = {"surfaces": num_surfaces, "distinct_characters": len(characters), "alphabet": len(kept)}
-        provenance.report.update({"counts": counts, "dropped": {"merged_by_nfkc_or_not_one_printable": dropped}})
+        provenance.report.update(counts=counts, dropped={"merged_by_nfkc_or_not_one_printable": dropped})
         provenance.report.update(watch.measurements())
-    print_summary(f"{args.output_file}:", counts | watch.measurements())
+    print_summary(f"{args.output_file}:", {**counts, **watch.measurements()})
 
 
-def _surfaces(lex_file: Path | None, dictionary: mecab.Dictionary | None) -> Iterator[str]:
-    if dictionary is None:
-        return alphabet.iter_lex_surfaces(lex_file)
+def find_source(args: argparse.Namespace) -> tuple[Path, mecab.Dictionary | None]:
+    """Return the file that holds the surfaces, and its dictionary if the file is compiled."""
+    if args.lex_file is None:
+        dictionary = mecab.find_dictionary(args.mecab_dic_type or str(args.dictionary_dir))
+        return dictionary.directory / "sys.dic", dictionary
+    if not args.lex_file.is_file():
+        raise FileNotFoundError(
+            f"{args.lex_file}: no such file. Unpack the source of UniDic, or use --mecab_dic_type unidic_lite"
+        )
+    return args.lex_file, None
+
+
+def read_surfaces(source: Path, is_compiled: bool) -> Iterator[str]:
+    if not is_compiled:
+        return alphabet.iter_lex_surfaces(source)
     from japanese_bert.tokenization.dictionary_file import iter_surfaces
 
-    return iter_surfaces(dictionary.directory / "sys.dic")
+    return iter_surfaces(source)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ Example:
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from japanese_bert.common import command_line
 from japanese_bert.common.output_files import open_outputs
@@ -191,7 +191,7 @@ def make_report(read: dict[str, int], duplicates: dict[str, int], writer: "Shard
     }
 
 
-def check_enough_documents(inputs: list[Path], report: dict[str, object], num_files: int) -> None:
+def check_enough_documents(inputs: list[Path], report: Mapping[str, Any], num_files: int) -> None:
     names = ", ".join(map(str, inputs))
     if not report["documents_out"]:
         dropped = {

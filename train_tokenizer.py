@@ -93,12 +93,12 @@ def _check_arguments(args: argparse.Namespace) -> list[Path]:
 
 
 def _provenance(args: argparse.Namespace, input_files: list[Path], splitter: words.WordSplitter) -> Provenance:
-    uses_mecab = splitter.dictionary is not None
+    dictionary = splitter.dictionary
     return Provenance(
         stage="train_tokenizer",
         method={
             "pre_tokenizer_type": args.pre_tokenizer_type,
-            "mecab_option": args.mecab_option if uses_mecab else None,
+            "mecab_option": args.mecab_option if dictionary else None,
             "vocab_size": args.vocab_size,
             "limit_alphabet": args.limit_alphabet,
             "has_initial_alphabet": args.initial_alphabet_file is not None,
@@ -112,8 +112,8 @@ def _provenance(args: argparse.Namespace, input_files: list[Path], splitter: wor
             text=input_files, alphabet=[args.initial_alphabet_file] if args.initial_alphabet_file else []
         ),
         arguments=vars(args),
-        dictionary=splitter.dictionary.identity() if uses_mecab else None,
-        packages=("tokenizers", "fugashi") if uses_mecab else ("tokenizers",),
+        dictionary=dictionary.identity() if dictionary else None,
+        packages=("tokenizers", "fugashi") if dictionary else ("tokenizers",),
     )
 
 

@@ -39,7 +39,7 @@ class Readable(Protocol):
 class Writable(Protocol):
     """A stream of bytes to write to, maybe a compressing one."""
 
-    def write(self, data: bytes, /) -> int: ...
+    def write(self, data: bytes | memoryview, /) -> int: ...
 
 
 def expand_paths(patterns: str | list[str]) -> list[Path]:
@@ -150,7 +150,7 @@ class _EvenWrites:
         self._stream = stream
         self._held = bytearray()
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         self._held += data
         while len(self._held) >= TEXT_BLOCK_BYTES:
             self._stream.write(bytes(self._held[:TEXT_BLOCK_BYTES]))

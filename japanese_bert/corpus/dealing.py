@@ -5,10 +5,11 @@ at random, which keeps the largest gap between shards near the size of one long 
 (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, 2001). Inside a shard documents keep their order.
 """
 
-from typing import BinaryIO
+from collections.abc import Sequence
 
 import numpy as np
 
+from japanese_bert.common.text_files import Writable
 from japanese_bert.compiled.kernels import kernel
 from japanese_bert.corpus.documents import DocumentBatch, at_least, copy
 
@@ -21,7 +22,7 @@ class ShardWriter:
     `sizes` are the characters dealt to each shard so far, `num_documents` and others are totals.
     """
 
-    def __init__(self, files: list[BinaryIO], generator: np.random.Generator) -> None:
+    def __init__(self, files: Sequence[Writable], generator: np.random.Generator) -> None:
         self.sizes = np.zeros(len(files), np.int64)
         self.num_documents = self.num_lines = self.num_characters = 0
         self._files = files

@@ -14,7 +14,8 @@ from japanese_bert.common.text_files import read_line_blocks
 
 def collect_characters(surfaces: Iterable[str]) -> tuple[int, set[str]]:
     """The number of surfaces and their set of characters."""
-    count, characters = 0, set()
+    count = 0
+    characters: set[str] = set()
     for surface in surfaces:
         count += 1
         characters.update(surface)
