@@ -1,8 +1,8 @@
 """Create masked LM and next sentence prediction examples: corpus shards + vocab.txt -> TFRecords.
 
-The corpus is tokenized once into a token store on disk; instances are planned as token ranges, shuffled and
-rendered (gathered, masked, encoded) in compiled code. Memory, about 0.3 GB, does not grow with the shard.
-After Devlin et al. 2019 and its released data code. docs/differences.md lists what differs.
+The corpus is tokenized once into a token store on disk. Then compiled code plans instances as token ranges, shuffles
+them and renders them (gathers, masks and encodes tokens). It takes about 0.3 GB of memory for a shard of any size.
+It follows Devlin et al. 2019 and the code released with it. docs/differences.md lists the differences.
 """
 
 import argparse
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from japanese_bert.tokenization.vocab import Vocab
     from japanese_bert.tokenization.words import WordSplitter
 
-# Arguments that decide no byte of the output, or that the provenance holds by content: hashes and dictionary.
+# Arguments that decide no byte of the output, or that the provenance has by content (hashes, dictionary).
 RUN_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type", "num_workers", "work_dir", "overwrite")
 
 
@@ -114,7 +114,7 @@ def check_arguments(args: argparse.Namespace) -> None:
     if args.max_predictions_per_seq > args.max_seq_length:
         raise ValueError(
             f"--max_predictions_per_seq {args.max_predictions_per_seq}: more than --max_seq_length "
-            f"{args.max_seq_length}; expected about max_seq_length * masked_lm_prob"
+            f"{args.max_seq_length}. Expected about max_seq_length * masked_lm_prob"
         )
     for name in ("masked_lm_prob", "short_seq_prob"):
         if not 0 <= vars(args)[name] <= 1:
@@ -125,13 +125,13 @@ def check_arguments(args: argparse.Namespace) -> None:
     if not all(names) or len({Path(name).resolve() for name in names}) < len(names):
         raise ValueError(f"--output_file {args.output_file}: expected different names, separated by commas")
     if not args.mecab_dic_type:
-        raise ValueError("--mecab_dic_type: is empty, expected unidic_lite, unidic, ipadic or a directory")
+        raise ValueError("--mecab_dic_type: is empty. Expected unidic_lite, unidic, ipadic or a directory")
     if args.work_dir is not None and not args.work_dir.is_dir():
-        raise ValueError(f"--work_dir {args.work_dir}: no such directory; make it first")
+        raise ValueError(f"--work_dir {args.work_dir}: no such directory. Make it first")
 
 
 def open_work_file(work_files: ExitStack, directory: Path) -> BinaryIO:
-    """A file without a name, which is gone when the process is, however it ends."""
+    """Open a file without a name. The system removes it when the process ends in any way."""
     return work_files.enter_context(tempfile.TemporaryFile(dir=directory))
 
 
@@ -143,7 +143,7 @@ def tokenize(
     vocab: "Vocab",
     new_file: Callable[[], BinaryIO],
 ) -> "TokenStore":
-    """Step 1: corpus -> token store."""
+    """Return the token store of the corpus: step 1."""
     from japanese_bert.common.text_files import size_on_disk
     from japanese_bert.pretraining_data.token_store import BlockTokenizer, build_token_store
 
@@ -153,9 +153,9 @@ def tokenize(
     needed = 2 if args.next_sentence else 1
     if store.counts.documents < needed:
         raise ValueError(
-            f"{args.input_file}: {store.counts.documents} documents, expected at least {needed} "
+            f"{args.input_file}: {store.counts.documents} documents. Expected at least {needed} "
             f"{'(a random next sentence comes from another document) ' if args.next_sentence else ''}"
-            "with blank lines between them; see merge_split_corpora.py"
+            "with blank lines between them. merge_split_corpora.py makes such files"
         )
     return store
 
@@ -163,7 +163,7 @@ def tokenize(
 def plan(
     args: argparse.Namespace, store: "TokenStore", new_file: Callable[[], BinaryIO]
 ) -> tuple["np.ndarray", "np.ndarray"]:
-    """Steps 2 and 3: token ranges of all instances, and a random order of them."""
+    """Return the token ranges of all instances, and a random order of them: steps 2 and 3."""
     from japanese_bert.pretraining_data.instances import PlanSettings, plan_instances, shuffle_instances
 
     settings = PlanSettings(
@@ -182,7 +182,7 @@ def render(
     vocab: "Vocab",
     files: list[BinaryIO],
 ) -> dict[str, int]:
-    """Step 4: masked, encoded records in their files; returns totals."""
+    """Write masked, encoded records to their files, and return the totals: step 4."""
     from japanese_bert.pretraining_data.rendering import Renderer, RenderSettings, render_instances
 
     settings = RenderSettings(
@@ -196,20 +196,20 @@ def render(
         random_seed=args.random_seed,
     )
     if len(instances) < len(files):
-        raise ValueError(f"{len(instances)} instances for {len(files)} outputs; name fewer in --output_file")
+        raise ValueError(f"{len(instances)} instances for {len(files)} outputs. Name fewer in --output_file")
     renderer = Renderer(store, instances, order, vocab, settings, num_outputs=len(files))
     with progress_bar("render", len(instances), "instance") as bar:
         totals = render_instances(renderer, files, args.num_workers, bar.update)
     if not totals["masked_tokens"]:
         raise ValueError(
-            f"no word fits into --max_predictions_per_seq {args.max_predictions_per_seq}, so that nothing would be "
-            "predicted; give a larger one, or leave out --do_whole_word_mask"
+            f"--max_predictions_per_seq {args.max_predictions_per_seq}: no word fits, so nothing would be predicted. "
+            "Give a larger one, or leave out --do_whole_word_mask"
         )
     return totals
 
 
 def summarize(counts: "CorpusCounts", totals: dict[str, int]) -> dict[str, object]:
-    """Counts in and out, rates, and what was dropped, by reason."""
+    """Return counts in and out, rates, and the counts of what was dropped, by reason."""
     return {
         "counts": {
             "documents": counts.documents,

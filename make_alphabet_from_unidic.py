@@ -1,7 +1,7 @@
 """UniDic (or another MeCab dictionary) -> the alphabet of the vocabulary, one character per line.
 
-The alphabet is the NFKC form of every character of every surface, where that is one printable character. UniDic 2.1.2
-gives 7,012 characters, from its source (`--lex_file`) as from the compiled package (`--mecab_dic_type unidic_lite`).
+The alphabet is the NFKC form of every character of every surface, if this form is one printable character. UniDic 2.1.2
+gives 7,012 characters, both from its source (`--lex_file`) and compiled (`--mecab_dic_type unidic_lite`).
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Make corpus text from a Wikimedia CirrusSearch dump: one sentence per line, a blank line after each page.
 
-Pages are cleaned and split into sentences by the rules in japanese_bert/corpus/wikipedia/sentences.py, which follow the
-corpus of the released Japanese BERT models (https://github.com/cl-tohoku/bert-japanese). Headings, tables, lists of
-categories and everything but the article text are left out.
+The rules in japanese_bert/corpus/wikipedia/sentences.py clean the pages and split them into sentences. They follow the
+corpus of the released Japanese BERT models (https://github.com/cl-tohoku/bert-japanese). Only the text of articles is
+kept, without headings, tables and lists of categories.
 
 Example:
     python make_corpus_wiki.py --input_file jawiki-20230102-cirrussearch-content.json.gz \
@@ -30,7 +30,7 @@ from japanese_bert.tokenization import mecab
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Make corpus text from a CirrusSearch dump, old or new layout.",
-        epilog="Takes some 100 MB of memory for each worker, and the dictionary once, whatever the size of the dump.",
+        epilog="Takes about 100 MB of memory for each worker, and the dictionary once, for a dump of any size.",
         formatter_class=command_line.HelpFormatter,
     )
     files = parser.add_argument_group("input")
@@ -89,12 +89,12 @@ def check_arguments(args: argparse.Namespace) -> None:
     if args.min_sentence_length > args.max_sentence_length:
         raise ValueError(
             f"--min_sentence_length {args.min_sentence_length} is above "
-            f"--max_sentence_length {args.max_sentence_length}; no sentence would be kept"
+            f"--max_sentence_length {args.max_sentence_length}. No sentence would be kept"
         )
     paths = parse_mecab_option(args.mecab_option or "")[0]
     for flag, path in (("-r", paths.rcfile), *(("-u", path) for path in paths.userdic)):
         if path and not Path(path).exists():
-            raise FileNotFoundError(f"{path}: no such file, which {flag} names in --mecab_option")
+            raise FileNotFoundError(f"{path}: no such file. {flag} in --mecab_option names it")
     if args.max_corrupt_lines < 0:
         raise ValueError(f"--max_corrupt_lines {args.max_corrupt_lines}: expected 0 or a positive number")
 
@@ -118,8 +118,9 @@ def make_provenance(args: argparse.Namespace, inputs: list[Path], dictionary: me
 
 
 def parse_mecab_option(mecab_option: str) -> tuple[argparse.Namespace, str]:
-    """Paths of the resource file and of the dictionaries, and the other options, which alone may decide bytes:
-    a dictionary is known by its content, wherever it lies.
+    """Return the paths of the resource file and of the dictionaries, and the other options.
+
+    Only the other options are part of the recipe. A dictionary is known by its content, not by its path.
 
     >>> parse_mecab_option("-r /etc/mecabrc -d /usr/lib/mecab/dic/neologd -u words.dic -C")
     (Namespace(rcfile='/etc/mecabrc', dicdir='/usr/lib/mecab/dic/neologd', userdic=['words.dic']), '-C')
@@ -133,18 +134,19 @@ def parse_mecab_option(mecab_option: str) -> tuple[argparse.Namespace, str]:
 
 
 def convert_dump(inputs: list[Path], converter: PageConverter, num_workers: int) -> Iterator[CorpusBlock]:
-    """Corpus text of all rows, in the order of the dump."""
+    """Yield the corpus text of all rows, in the order of the dump."""
     with progress_bar("Reading", size_on_disk(inputs), "B") as bar:
         yield from map_in_order(converter.convert_rows, read_row_blocks(inputs, bar.update), num_workers)
 
 
 def check_corrupt_lines(new: list[str], all_lines: list[str], limit: int) -> None:
+    """Print a warning for each new corrupt line. Raise ValueError if there are more than `limit` in all."""
     for line in new:
         print(f"warning: {line}", file=sys.stderr)
     if len(all_lines) > limit:
         raise ValueError(
-            f"{all_lines[-1]} (more than --max_corrupt_lines {limit}); expected lines of JSON as in a CirrusSearch "
-            "dump; download the file again, or allow more"
+            f"{all_lines[-1]} (more than --max_corrupt_lines {limit}). Expected lines of JSON as in a CirrusSearch "
+            "dump. Download the file again, or allow more"
         )
 
 
@@ -152,7 +154,7 @@ def check_not_empty(inputs: list[Path], total: CorpusBlock) -> None:
     if not total.counts["sentences_out"]:
         raise ValueError(
             f"{', '.join(map(str, inputs))}: no sentence kept of {total.counts['rows']} rows (dropped rows: "
-            f"{dict(total.dropped_rows)}; characters: {dict(total.dropped_characters)}); expected a CirrusSearch dump"
+            f"{dict(total.dropped_rows)}, characters: {dict(total.dropped_characters)}). Expected a CirrusSearch dump"
         )
 
 

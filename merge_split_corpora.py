@@ -2,8 +2,8 @@
 
 Input is text with one sentence or paragraph per line and a blank line between documents, such as CC-100
 (Conneau et al., Unsupervised Cross-lingual Representation Learning at Scale, 2020) or the output of
-make_corpus_wiki.py. A document is never split, merged or reordered inside. Text is not normalised beyond white
-space, and sentences are not split.
+make_corpus_wiki.py. A document stays in one piece and in its order. Only white space is normalised. Sentences are not
+split.
 
 Example:
     python merge_split_corpora.py --input_files cc-100/ja.txt.xz --output_dir corpus/cc-100 --num_files 64
@@ -39,8 +39,8 @@ SHARD_NAME = re.compile(r"corpus_\d+\.txt(\.gz)?")
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Deal the documents of text corpora to shards of about equal size.",
-        epilog="Runs in one process, beside the one that decompresses, and in 0.2 GB of memory, whatever the size of "
-        "the corpus, unless --drop_duplicate_documents is on.",
+        epilog="Runs in one process, and another one to decompress. Takes 0.2 GB of memory for a corpus of any size, "
+        "unless --drop_duplicate_documents is on.",
         formatter_class=command_line.HelpFormatter,
     )
     files = parser.add_argument_group("input")
@@ -48,7 +48,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--input_files",
         nargs="+",
         required=True,
-        help="text, .xz, .gz or .bz2, names, globs or comma lists, - for standard input; a file's end ends a document",
+        help="text (.xz, .gz, .bz2 too): names, globs, comma lists, or - (stdin). A file's end ends a document",
     )
     output = parser.add_argument_group("output")
     output.add_argument("--output_dir", type=Path, required=True, help="directory of corpus_01.txt, corpus_02.txt ...")
@@ -64,7 +64,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--drop_duplicate_documents",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="keep the first of documents with equal text; takes 16 to 32 bytes of memory for each different "
+        help="keep only the first of documents with equal text; takes 16 to 32 bytes of memory for each different "
         "document, 1.4 GB for the 66 million of CC-100",
     )
     command_line.add_run_arguments(parser, num_workers=False)
@@ -98,19 +98,19 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def shard_paths(output_dir: Path, num_files: int, compress: bool = False) -> list[Path]:
-    """`corpus_01.txt`, `corpus_02.txt`, ... numbered as `seq -f %02g 1 64` counts."""
+    """Return `corpus_01.txt`, `corpus_02.txt`, ..., with the numbers of `seq -f %02g 1 64`."""
     suffix = ".txt.gz" if compress else ".txt"
     return [output_dir / f"corpus_{number:02d}{suffix}" for number in range(1, num_files + 1)]
 
 
 def check_no_other_shards(shards: list[Path]) -> None:
-    """Raise FileExistsError if other shards lie beside them, which `corpus_*.txt` would pick up unnoticed."""
+    """Raise FileExistsError if there are other shards in the directory, because `corpus_*.txt` would match them too."""
     present = [path for path in shards[0].parent.glob("corpus_*") if SHARD_NAME.fullmatch(path.name)]
     others = sorted(set(present) - set(shards))
     if others:
         raise FileExistsError(
-            f"{others[0]}: a shard of another run ({len(others)} in all), not one of the {len(shards)} "
-            "of this run; remove them with their .json files, or name another --output_dir"
+            f"{others[0]}: a shard of another run ({len(others)} in all). This run writes {len(shards)} other shards. "
+            "Remove those with their .json files, or name another --output_dir"
         )
 
 
@@ -119,7 +119,7 @@ def check_outputs(inputs: list[Path], outputs: list[Path]) -> None:
     written = {path.resolve() for path in outputs}
     for path in inputs:
         if path.resolve() in written:
-            raise ValueError(f"{path}: is an input and also a shard to write; name another --output_dir")
+            raise ValueError(f"{path}: is an input and also a shard to write. Name another --output_dir")
 
 
 def make_provenance(args: argparse.Namespace, inputs: list[Path]) -> Provenance:
@@ -136,7 +136,7 @@ def make_provenance(args: argparse.Namespace, inputs: list[Path]) -> Provenance:
 def merge_split(
     args: argparse.Namespace, inputs: list[Path], outputs: list[Path], files: list[BinaryIO]
 ) -> dict[str, object]:
-    """Read, select and deal all documents; returns what came in, what went out and what was dropped."""
+    """Read, select and deal all documents. Return the counts of what came in, went out and was dropped."""
     import numpy as np
 
     from japanese_bert.corpus.dealing import ShardWriter
@@ -154,7 +154,7 @@ def merge_split(
 
 
 def read_documents(inputs: list[Path], reader: "DocumentReader") -> Iterator["DocumentBatch"]:
-    """Documents of all inputs, under a progress bar."""
+    """Yield the documents of all inputs, under a progress bar."""
     with progress_bar("Reading", size_on_disk(inputs), "B") as bar:
         for path in inputs:
             yield from reader.read_file(read_line_blocks(path, bar.update, TEXT_BLOCK_BYTES))
@@ -162,7 +162,7 @@ def read_documents(inputs: list[Path], reader: "DocumentReader") -> Iterator["Do
 
 
 def make_report(read: dict[str, int], duplicates: dict[str, int], writer: "ShardWriter") -> dict[str, object]:
-    """Documents, lines and characters: what came in is what went out and what each rule dropped."""
+    """Return the counts of documents, lines and characters. The number in is the number out and all numbers dropped."""
     return {
         "documents_in": read["documents_in"],
         "documents_out": writer.num_documents,
@@ -201,13 +201,13 @@ def check_enough_documents(inputs: list[Path], report: Mapping[str, Any], num_fi
             if count
         }
         raise ValueError(
-            f"{names}: no document in the input; expected text with a blank line between documents (dropped: "
-            f"{dropped or 'nothing'})"
+            f"{names}: no document in the input (dropped: {dropped or 'nothing'}). Expected text with a blank line "
+            "between documents"
         )
     if report["documents_out"] < num_files:
         raise ValueError(
-            f"{names}: {report['documents_out']} documents cannot fill --num_files {num_files} shards; "
-            "name fewer shards (documents are separated by blank lines)"
+            f"{names}: {report['documents_out']} documents cannot fill --num_files {num_files} shards. "
+            "Name fewer shards. A blank line separates documents"
         )
 
 

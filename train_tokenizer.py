@@ -1,8 +1,8 @@
 """Sentences -> vocab.txt: a WordPiece vocabulary on words segmented by MeCab.
 
-Input is text, one sentence per line; blank lines are skipped. Each sentence is normalized by NFKC and segmented, never
-lower-cased. The output has exactly `--vocab_size` lines: special tokens, unused ones, the alphabet by code point, then
-pieces and words. It is the same in every run and for any number of workers.
+Input is text, one sentence per line. Blank lines are skipped. Each sentence is normalized by NFKC and segmented, but
+not lower-cased. The output has exactly `--vocab_size` lines: special tokens, unused ones, the alphabet by code point,
+then pieces and words. It is the same in every run and for any number of workers.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def _check_arguments(args: argparse.Namespace) -> list[Path]:
-    """The input files; raises before any work is done."""
+    """Return the input files, or raise ValueError for the first argument that cannot work."""
     names = ("vocab_size", "limit_alphabet", "min_frequency", "num_workers", "sample_sentences")
     command_line.check_positive({name: getattr(args, name) for name in names if getattr(args, name) is not None})
     if args.num_unused_tokens < 0:
@@ -127,7 +127,7 @@ def _count_words(
             blocks = word_counts.sample_corpus(blocks, args.sample_sentences, args.random_seed, read)
         counts, totals = word_counts.count_words(blocks, splitter, args.num_workers)
     if not counts:
-        raise ValueError(f"{', '.join(args.input_files)}: no words; expected text, one sentence per line")
+        raise ValueError(f"{', '.join(args.input_files)}: no words. Expected text, one sentence per line")
     if args.sample_sentences:
         totals |= {name: read[name] for name in read if name != "sentences"}
         totals["sentences_before_sampling"] = read["sentences"]

@@ -1,18 +1,25 @@
 """Create data for fine-tuning on classification or regression: texts with labels + vocab.txt -> TFRecords.
 
-The input is JSON Lines (JGLUE's files) or TSV with a first line of names, one text or a pair of texts in each line.
-The records are those of Model Garden's bert/sentence_prediction; ids are those of the model's tokenizer in
+The input is JSON Lines (JGLUE's files), or TSV with a first line of names. Each line has one text or a pair of texts.
+The records are those of Model Garden's bert/sentence_prediction. The ids are those of the model's tokenizer in
 Transformers.
 """
 
 import argparse
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from japanese_bert.common import command_line
 from japanese_bert.common.report import Stopwatch, print_summary
 from japanese_bert.tokenization.arguments import add_tokenization_arguments
 
-# Arguments that decide no byte of the output, or that the provenance holds by content: hashes and dictionary.
+if TYPE_CHECKING:
+    from japanese_bert.finetuning_data.encoding import Encoder
+    from japanese_bert.finetuning_data.labelled_texts import LabelledText
+
+# Arguments that decide no byte of the output, or that the provenance has by content (hashes, dictionary).
 RUN_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type", "overwrite")
 SHORTEST_PAIR = 5  # tokens: [CLS] A [SEP] B [SEP]
 
@@ -28,10 +35,10 @@ def get_parser() -> argparse.ArgumentParser:
     files.add_argument("--vocab_file", type=Path, required=True, help="vocab.txt of the pretrained model")
 
     fields = parser.add_argument_group("fields")
-    fields.add_argument("--text_fields", nargs="+", required=True, help="names of one text, or of two, a pair")
+    fields.add_argument("--text_fields", nargs="+", required=True, help="name of the text, or names of a pair of texts")
     fields.add_argument("--label_field", default="label", help="name of the label")
     what = fields.add_mutually_exclusive_group(required=True)
-    what.add_argument("--labels", nargs="+", default=[], help="classes in the order of their numbers, which begin at 0")
+    what.add_argument("--labels", nargs="+", default=[], help="classes in the order of their numbers, from 0")
     what.add_argument("--regression", action=switch, default=False, help="labels are numbers, as in JSTS")
 
     add_tokenization_arguments(parser)
@@ -82,16 +89,16 @@ def check_arguments(args: argparse.Namespace) -> None:
     if not SHORTEST_PAIR <= args.max_seq_length <= MAX_SEQ_LENGTH:
         raise ValueError(f"--max_seq_length {args.max_seq_length}: expected {SHORTEST_PAIR} to {MAX_SEQ_LENGTH}")
     if len(args.text_fields) > 2:
-        raise ValueError(f"--text_fields {' '.join(args.text_fields)}: expected one text, or two, a pair")
+        raise ValueError(f"--text_fields {' '.join(args.text_fields)}: expected one text, or a pair")
     if not args.regression and len(set(args.labels)) < max(2, len(args.labels)):
-        raise ValueError(f"--labels {' '.join(args.labels)}: expected two or more different ones")
+        raise ValueError(f"--labels {' '.join(args.labels)}: expected two or more different labels")
     if args.word_tokenizer_type == "mecab" and not args.mecab_dic_type:
-        raise ValueError("--mecab_dic_type: is empty, expected unidic_lite, unidic, ipadic or a directory")
+        raise ValueError("--mecab_dic_type: is empty. Expected unidic_lite, unidic, ipadic or a directory")
     command_line.check_files_exist([args.input_file], "the data set's own download")
 
 
-def write(file, args: argparse.Namespace, encoder) -> dict[str, object]:
-    """Write all examples; returns how many there are of each label, or what the scores are like."""
+def write(file: BinaryIO, args: argparse.Namespace, encoder: "Encoder") -> dict[str, object]:
+    """Write all examples. Return how many there are of each label, or mean, min and max of the scores."""
     import numpy as np
 
     from japanese_bert.finetuning_data.encoding import render_examples
@@ -100,7 +107,7 @@ def write(file, args: argparse.Namespace, encoder) -> dict[str, object]:
     columns = Columns(args.text_fields, args.label_field, args.labels)
     found: list[int | float] = []
 
-    def examples():
+    def examples() -> Iterator["LabelledText"]:
         for example in read_labelled_texts(args.input_file, columns):
             found.append(example.label)
             yield example
@@ -108,13 +115,14 @@ def write(file, args: argparse.Namespace, encoder) -> dict[str, object]:
     for piece in render_examples(examples(), encoder, args.gzip_compress):
         file.write(piece)
     if not found:
-        raise ValueError(f"{args.input_file}: no example; expected one a line")
+        raise ValueError(f"{args.input_file}: no example. Expected one per line")
     if args.regression:
         return {"mean": float(np.mean(found)), "min": min(found), "max": max(found)}
     return {label: found.count(number) for number, label in enumerate(args.labels)}
 
 
-def summarize(counts, labels: dict[str, object]) -> dict[str, object]:
+def summarize(counts: Counter[str], labels: dict[str, object]) -> dict[str, object]:
+    """Return counts in and out, rates, and the counts of what was dropped, by reason."""
     return {
         "counts": {name: counts[name] for name in ("instances", "tokens", "instances_cut", "texts_without_tokens")},
         "labels": labels,

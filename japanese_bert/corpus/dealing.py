@@ -1,8 +1,8 @@
 """Documents -> shards of about equal size, dealt at random, written as a stream.
 
-The first documents go one to each shard in random order; every later one goes to the smaller of two shards drawn
-at random, which keeps the largest gap between shards near the size of one long document however many there are
-(Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, 2001). Inside a shard documents keep their order.
+The first documents go one to each shard, in random order. Every later document goes to the smaller of two shards drawn
+at random. This keeps the largest gap between shards near the size of one long document, for any number of documents
+(Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, 2001). Documents keep their order inside a shard.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ DRAWS_AT_ONCE = 1 << 16
 
 
 class ShardWriter:
-    """Deals documents to shards; holds one batch of them, whatever the size of the corpus.
+    """The writer of all shards. It holds one batch of documents, whatever the size of the corpus.
 
-    `sizes` are the characters dealt to each shard so far, `num_documents` and others are totals.
+    `sizes` are the characters dealt to each shard so far. `num_documents` and others are totals.
     """
 
     def __init__(self, files: Sequence[Writable], generator: np.random.Generator) -> None:
@@ -31,6 +31,7 @@ class ShardWriter:
         self._pairs = np.repeat(generator.permutation(len(files))[:, np.newaxis], 2, axis=1)
 
     def write(self, batch: DocumentBatch) -> None:
+        """Deal the documents of a batch and write them."""
         documents = batch.documents
         pairs = self._draw_pairs(len(documents))
         shards = np.empty(len(documents), np.int64)
@@ -45,9 +46,9 @@ class ShardWriter:
         self.num_characters += int(documents["num_characters"].sum())
 
     def _draw_pairs(self, count: int) -> np.ndarray:
-        """Two candidate shards for each document: the same shard twice while some shard may be empty.
+        """Return two candidate shards for each document: the same shard twice while some shard may be empty.
 
-        Drawn in lots of a fixed size, so that the sequence does not depend on how the documents come in batches.
+        They are drawn in lots of a fixed size, so that the sequence does not depend on the sizes of batches.
         """
         while len(self._pairs) < count:
             lot = self._generator.integers(len(self._files), size=(DRAWS_AT_ONCE, 2))
@@ -58,6 +59,7 @@ class ShardWriter:
 
 @kernel
 def choose_shards(documents, pairs, sizes, shards):
+    """Fill `shards` with the smaller candidate of each document, and add its characters to `sizes`."""
     for number in range(len(documents)):
         one, other = pairs[number]
         shard = one if sizes[one] <= sizes[other] else other
@@ -68,7 +70,7 @@ def choose_shards(documents, pairs, sizes, shards):
 
 @kernel
 def gather_by_shard(text, documents, shards, dealt, num_shards):
-    """Copy the documents of the first shard to the front of `dealt`, and so on; returns the ends of the shards."""
+    """Copy the documents to `dealt`, first those of the first shard, and so on. Return the ends of the shards."""
     sizes = np.zeros(num_shards, np.int64)
     for number in range(len(documents)):
         sizes[shards[number]] += documents[number]["end"] - documents[number]["start"]

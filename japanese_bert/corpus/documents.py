@@ -1,8 +1,8 @@
-"""Lines of bytes -> documents as they stand in a shard: white space folded, what is no text dropped, lines chosen.
+"""Lines of bytes -> documents as a shard holds them: white space folded, NULs and invalid bytes dropped, lines chosen.
 
-White space is what `str.isspace` accepts; runs of it become one space and the ends of lines are stripped. NULs and
-bytes that are not UTF-8 (surrogates among them) are dropped before that. A line that has no more then is blank, and
-ends a document. The rule is written down once more, in plain Python, in tests/test_documents.py.
+NULs and bytes that are not UTF-8 (also surrogates) are dropped first, as in `lines.py`. Then each run of white space
+(`str.isspace`) becomes one space, and both ends of a line are stripped. A line with nothing left is blank, and ends a
+document. tests/corpus/test_documents.py has the same rule in plain Python.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,17 +14,17 @@ import numpy as np
 from japanese_bert.compiled.kernels import kernel
 from japanese_bert.corpus.lines import drop_byte_order_mark
 
-HELD_BYTES = 1 << 22  # of finished documents, which are handed on at once
+HELD_BYTES = 1 << 22  # of finished documents: a batch
 NEWLINE, SPACE = ord("\n"), ord(" ")
 PLAIN_FIRST, PLAIN_LAST, PLAIN_SIZE = 0xE3, 0xEC, 3  # first bytes of U+3000 to U+CFFF, and how many each has
-ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)  # numba asks signed positions whether they are negative
+ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)  # numba tests a signed position for being negative
 SMALLEST_DOCUMENT = 3  # bytes: a character, the end of its line, a blank line
 
 DOCUMENT = np.dtype([(name, np.int64) for name in ("start", "end", "num_lines", "num_characters")])
 
 
 class ReadCount(IntEnum):
-    """What a reader counts, each by its place in an array of counters. An invalid byte counts as a character."""
+    """One thing that a reader counts, by its place in an array. An invalid byte counts as a character."""
 
     DOCUMENTS_IN = 0
     LINES_IN = 1
@@ -42,7 +42,7 @@ class ReadCount(IntEnum):
 
 
 class State(IntEnum):
-    """What a reader keeps between blocks, each by its place in an array: sizes so far, and the unfinished document."""
+    """One number that a reader keeps between blocks, by its place in an array. The last four: the open document."""
 
     NUM_DOCUMENTS = 0
     TEXT_END = 1
@@ -53,16 +53,16 @@ class State(IntEnum):
 
 
 class LineLengths(NamedTuple):
-    """Characters of a line that is kept, after folding."""
+    """The lengths of lines to keep, in characters after folding."""
 
     shortest: int
     longest: int
 
 
 class DocumentBatch(NamedTuple):
-    """Documents of dtype DOCUMENT; each is `text[start:end]` with the blank line that ends it.
+    """Some documents, of dtype DOCUMENT. Each is `text[start:end]` and includes the blank line that ends it.
 
-    Characters are those of the lines, without their ends.
+    `num_characters` does not count the ends of lines.
     """
 
     text: np.ndarray
@@ -70,7 +70,7 @@ class DocumentBatch(NamedTuple):
 
 
 def at_least(array: np.ndarray, size: int) -> np.ndarray:
-    """The array, or a larger one that begins like it."""
+    """Return the array, or a larger one that begins with its content."""
     if len(array) >= size:
         return array
     larger = np.empty(max(int(size), 2 * len(array)), array.dtype)
@@ -79,7 +79,7 @@ def at_least(array: np.ndarray, size: int) -> np.ndarray:
 
 
 class DocumentReader:
-    """Collects the documents of whole lines; holds some megabytes of them, and at least the longest.
+    """The reader of one corpus. It holds some megabytes of documents, and at least the longest one.
 
     `counters` has one number for each ReadCount.
     """
@@ -92,9 +92,9 @@ class DocumentReader:
         self._state = np.zeros(len(State), np.int64)
 
     def read_file(self, blocks: Iterable[bytes]) -> Iterator[DocumentBatch]:
-        """Batches of the documents of a file, as they get full; the file's end ends a document.
+        """Yield the documents of a file in batches, each when it is full. The end of the file ends a document.
 
-        `blocks` are whole lines. A batch is gone when the next one is asked for.
+        `blocks` hold complete lines. The next batch overwrites the one before.
         """
         for number, block in enumerate(blocks):
             if number == 0:
@@ -107,10 +107,11 @@ class DocumentReader:
         end_document(self._text, self._documents, self._state, self.counters)
 
     def counts(self) -> dict[str, int]:
+        """Return all counters by name."""
         return {count.name.lower(): int(self.counters[count]) for count in ReadCount}
 
     def take(self) -> Iterator[DocumentBatch]:
-        """The finished documents, if there are any."""
+        """Yield the finished documents, if there are any."""
         state = self._state
         if state[State.NUM_DOCUMENTS]:
             yield DocumentBatch(self._text, self._documents[: state[State.NUM_DOCUMENTS]])
@@ -124,7 +125,7 @@ class DocumentReader:
         fold_lines(lines, self._lengths, self._text, self._documents, self._state, self.counters)
 
     def _make_room(self, num_bytes: int) -> None:
-        """Folding never lengthens text, but the last document of a file may need a blank line."""
+        """Make room for a block and a blank line after the last document. Folding never lengthens text."""
         self._text = at_least(self._text, self._state[State.TEXT_END] + num_bytes + 1)
         self._documents = at_least(
             self._documents, self._state[State.NUM_DOCUMENTS] + num_bytes // SMALLEST_DOCUMENT + 2
@@ -133,7 +134,7 @@ class DocumentReader:
 
 @kernel
 def fold_lines(lines, lengths, text, documents, state, counters):
-    """Append the text of whole lines to `text` and what documents end among them to `documents`."""
+    """Append the text of complete lines to `text`, and the documents that end among them to `documents`."""
     position = 0
     while position < len(lines):
         start = state[State.TEXT_END]
@@ -156,7 +157,7 @@ def fold_lines(lines, lengths, text, documents, state, counters):
 
 @kernel
 def fold_line(lines, position, text, end, counters):
-    """Append a line to text[:end] without its end; returns position of the next line, end of text, characters."""
+    """Append a line to text[:end] without its newline. Return position of the next line, end of text, characters."""
     num_read = num_kept = 0
     is_after_space = False
     while True:
@@ -190,6 +191,7 @@ def fold_line(lines, position, text, end, counters):
 
 @kernel
 def reason_to_drop(code):
+    """Return the counter of an invalid byte, a NUL or white space."""
     if code < 0:
         return ReadCount.INVALID_UTF8_BYTES
     return ReadCount.NUL_CHARACTERS if code == 0 else ReadCount.WHITE_SPACE
@@ -197,9 +199,9 @@ def reason_to_drop(code):
 
 @kernel
 def end_of_plain_run(lines, position):
-    """End of the characters from `position` on that are three bytes long and no white space, as most of Japanese is.
+    """Return the end of a run of three-byte characters other than white space. Most of Japanese text is such a run.
 
-    This loop makes folding three times as fast, 2,300 MB/s (and half of that with a chained comparison in it).
+    This loop makes folding three times as fast, 2,300 MB/s. With a chained comparison it would be half as fast.
     """
     at = np.uint64(position)
     while (
@@ -221,7 +223,7 @@ def copy(source, start, size, target, position):
 
 @kernel
 def end_line(text, end, num_characters, state):
-    """Take the line that ends at `end` into the unfinished document."""
+    """Add the line that ends at `end` to the open document."""
     text[end] = NEWLINE
     state[State.TEXT_END] = end + 1
     state[State.LINES_KEPT] += 1
@@ -230,7 +232,7 @@ def end_line(text, end, num_characters, state):
 
 @kernel
 def end_document(text, documents, state, counters):
-    """End the unfinished document, if a line of it was read, and begin another."""
+    """End the open document, if it has lines, and begin another."""
     if state[State.LINES_READ]:
         counters[ReadCount.DOCUMENTS_IN] += 1
         counters[ReadCount.DOCUMENTS_LEFT_EMPTY] += state[State.LINES_KEPT] == 0
@@ -250,9 +252,9 @@ def end_document(text, documents, state, counters):
 
 @kernel
 def decode(data, position):
-    """Code point and bytes of the character at `position`; -1 and 1 where none begins, as where it is a surrogate.
+    """Return code point and number of bytes of the character at `position`; -1 and 1 for an invalid byte.
 
-    Never reads behind the next newline, which must follow.
+    Surrogates are invalid. A newline must follow, and the function reads no byte after it.
     """
     first = np.int64(data[position])
     if first < 0x80:
@@ -279,7 +281,7 @@ def decode(data, position):
 
 @kernel
 def is_white_space(code):
-    """What `str.isspace` says of a character."""
+    """Return the same as `str.isspace` for a character."""
     if code <= SPACE:
         return code == SPACE or 0x09 <= code <= 0x0D or code >= 0x1C
     return (

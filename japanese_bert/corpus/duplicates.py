@@ -1,4 +1,4 @@
-"""Keep the first of documents with equal text, told by a 64-bit hash of it."""
+"""Drop documents whose text was there before, by a 64-bit hash of it."""
 
 import hashlib
 from collections import Counter
@@ -13,9 +13,9 @@ FIRST_SLOTS = 1 << 16
 
 
 class DuplicateFilter:
-    """Drops documents that were there before; takes 16 to 32 bytes for each different one, half as much more to grow.
+    """The hashes of all documents so far: 16 to 32 bytes for each different one, and half as much more while it grows.
 
-    In 66 million documents, as CC-100 has, one is dropped by mistake with a probability of 1 in 10,000.
+    In 66 million documents (CC-100), it drops one by mistake with a probability of 1 in 10,000.
     """
 
     def __init__(self) -> None:
@@ -24,6 +24,7 @@ class DuplicateFilter:
         self._num_hashes = 0
 
     def select(self, batch: DocumentBatch) -> DocumentBatch:
+        """Return the documents of a batch that are new."""
         documents = batch.documents
         is_new = np.zeros(len(documents), np.bool_)
         self._make_room(len(documents))
@@ -33,7 +34,7 @@ class DuplicateFilter:
         return DocumentBatch(batch.text, documents[is_new])
 
     def _make_room(self, num_hashes: int) -> None:
-        """Grow the table where less than half would stay free."""
+        """Double the table until at least half of it stays free."""
         while 2 * (self._num_hashes + num_hashes) > len(self._table):
             hashes = self._table[self._table != FREE]
             self._table = np.zeros(2 * len(self._table), np.uint64)
@@ -46,6 +47,7 @@ class DuplicateFilter:
 
 
 def hash_documents(batch: DocumentBatch) -> np.ndarray:
+    """Return a 64-bit hash (BLAKE2b) of each document."""
     text = batch.text.data
     bounds = zip(batch.documents["start"].tolist(), batch.documents["end"].tolist(), strict=True)
     hashes = (hashlib.blake2b(text[start:end], digest_size=8).digest() for start, end in bounds)
@@ -54,7 +56,7 @@ def hash_documents(batch: DocumentBatch) -> np.ndarray:
 
 @kernel
 def insert(table, hashes, is_new):
-    """Put hashes into a table with free slots, each into the first free one after its place; tell which are new."""
+    """Put each hash into its slot of the table, or the next free one. Set `is_new` for those that are not there yet."""
     mask = np.uint64(len(table) - 1)
     for number in range(len(hashes)):
         value = max(hashes[number], np.uint64(1))  # 0 is a free slot

@@ -1,8 +1,8 @@
 """Texts with labels -> `tf.train.Example` records of Model Garden's `bert/sentence_prediction`.
 
-Features: `input_ids`, `input_mask`, `segment_ids` (its loader knows no other names), `label_ids`, and `example_id`,
-the number of the example. `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`, cut to `max_seq_length` as transformers'
-tokenizers cut with `truncation=True`: the longer text first.
+The features are `input_ids`, `input_mask`, `segment_ids` (its loader knows no other names), `label_ids`, and
+`example_id`, the number of the example. The ids are `[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`, cut to `max_seq_length`
+like transformers' tokenizers with `truncation=True`: the longer text first.
 """
 
 from collections import Counter
@@ -36,7 +36,7 @@ FEATURES = ("input_ids", "input_mask", "segment_ids", "label_ids", "example_id")
 
 
 def truncate_longest_first(first: list[int], second: list[int], room: int) -> tuple[list[int], list[int]]:
-    """Both cut at the end to `room` tokens together: the longer one down to the other, then both in turn.
+    """Return both texts cut at the end to `room` tokens in all: first the longer one, then both in turn.
 
     >>> truncate_longest_first([1, 2, 3, 4], [5, 6], 3)
     ([1, 2], [5])
@@ -54,7 +54,7 @@ def truncate_longest_first(first: list[int], second: list[int], room: int) -> tu
 
 @dataclass(slots=True)
 class Encoder:
-    """An example -> its ids and the length of the first segment. `counts` adds up over all examples."""
+    """The way from an example to its ids and the length of its first segment. `counts` are of all examples."""
 
     splitter: WordSplitter
     encode_word: Callable[[str], list[int]]
@@ -75,6 +75,7 @@ class Encoder:
         return ids, len(first) + 2
 
     def tokenize(self, text: str) -> list[int]:
+        """Return the ids of one text."""
         text, num_nuls = drop_nuls(text)
         ids = [piece for word in self.splitter.split(text) for piece in self.encode_word(word)]
         self.counts["nul_characters"] += num_nuls
@@ -101,6 +102,7 @@ def render_examples(examples: Iterable[LabelledText], encoder: Encoder, gzip_com
 
 
 def _piece(records: np.ndarray, gzip_compress: bool) -> bytes:
+    """Return the records as bytes of the file: as they are, or as one gzip member."""
     return compress_member(records.data) if gzip_compress else records.tobytes()
 
 

@@ -1,7 +1,7 @@
-"""Texts with labels, one example a line: JSON Lines or TSV -> `LabelledText`.
+"""Texts with labels, one example per line: JSON Lines or TSV -> `LabelledText`.
 
-A line of TSV has the columns that the first line names; nothing in it is quoted. Files that end in .tsv (.tsv.gz ...)
-are TSV, all others JSON Lines, as those of JGLUE, whose names end in .json.
+The first line of TSV names the columns. Nothing is quoted. Files that end in .tsv (.tsv.gz ...) are TSV, all others are
+JSON Lines, such as JGLUE's .json files.
 """
 
 import json
@@ -16,7 +16,7 @@ from japanese_bert.common.text_files import read_line_blocks
 
 @dataclass(frozen=True, slots=True)
 class LabelledText:
-    """One text, or a pair. `label` is the number of a class, or the score of a regression."""
+    """One example: a text or a pair of texts. `label` is the number of a class, or the score of a regression."""
 
     texts: tuple[str, ...]
     label: int | float
@@ -24,7 +24,7 @@ class LabelledText:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which fields are read. `labels` in the order of their numbers; empty for a regression."""
+    """The fields to read. `labels` are in the order of their numbers, and empty for a regression."""
 
     text_fields: Sequence[str]
     label_field: str
@@ -32,10 +32,10 @@ class Columns:
 
 
 def read_labelled_texts(path: Path, columns: Columns) -> Iterator[LabelledText]:
-    """All examples of a file in its order; blank lines are passed over.
+    """Yield all examples of a file in its order. Blank lines are skipped.
 
     Raises:
-        ValueError: a line is no such example; the message has file and line.
+        ValueError: a line is not such an example. The message has file and line.
     """
     rows = _rows_of_tsv(path) if ".tsv" in path.suffixes else _rows_of_json(path)
     for number, row in rows:
@@ -46,7 +46,7 @@ def read_labelled_texts(path: Path, columns: Columns) -> Iterator[LabelledText]:
 
 
 def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines that are not blank, with their numbers."""
+    """Yield the lines that are not blank, with their numbers."""
     number = 0
     for block in read_line_blocks(path):
         for line in block[:-1].split(b"\n"):
@@ -54,7 +54,7 @@ def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
             try:
                 text = line.decode("utf-8").removesuffix("\r")
             except UnicodeDecodeError as error:
-                raise ValueError(f"{path}:{number}: not UTF-8 text ({error.reason})") from None
+                raise ValueError(f"{path}:{number}: not UTF-8 text ({error.reason}). Convert the file first") from None
             if text.strip():
                 yield number, text
 
@@ -64,7 +64,7 @@ def _rows_of_json(path: Path) -> Iterator[tuple[int, dict]]:
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise ValueError(f"{path}:{number}: not JSON ({error}); expected one object a line") from None
+            raise ValueError(f"{path}:{number}: not JSON ({error}). Expected one object per line") from None
         if not isinstance(row, dict):
             raise ValueError(f"{path}:{number}: is {_shown(row)}, expected an object")
         yield number, row
@@ -83,7 +83,7 @@ def _rows_of_tsv(path: Path) -> Iterator[tuple[int, dict]]:
 
 def _field(row: dict, name: str) -> object:
     if name not in row:
-        raise ValueError(f"no field {name}; there are {', '.join(row)}; see --text_fields and --label_field")
+        raise ValueError(f"no field {name} (but {', '.join(row)}). See --text_fields and --label_field")
     return row[name]
 
 
@@ -121,5 +121,5 @@ def _score(value: object, name: str) -> float:
 
 
 def _shown(value: object) -> str:
-    """As JSON spells it, not Python."""
+    """Return a value as JSON spells it."""
     return json.dumps(value, ensure_ascii=False)

@@ -1,12 +1,12 @@
 """Plan instances: which tokens of the store become segment A and segment B of each training example.
 
-The algorithm is that of BERT (Devlin et al. 2019, section 3.1 and appendix A.2, and its released data code):
-sentences of a document are gathered up to a target length and cut into A and B at a random sentence; every other
-time B is replaced by sentences from a random place in another document, and what B had is put back. Sentences
-are contiguous in the store, so that a segment is a token range and an instance takes 24 bytes.
+It is BERT's algorithm (Devlin et al. 2019, section 3.1 and appendix A.2, and its released data code). It gathers the
+sentences of a document up to a target length, and cuts them into A and B at a random sentence. Every other time it
+replaces B by sentences from a random place in another document, and puts the sentences of B back. Sentences are
+contiguous in the store. So a segment is a token range, and an instance takes 24 bytes.
 
-For masked LM without next sentence prediction (RoBERTa, Liu et al. 2019, DOC-SENTENCES) a document is cut into
-consecutive ranges of whole sentences; a sentence longer than a range is cut between words and nothing is lost.
+For masked LM without next sentence prediction (RoBERTa, Liu et al. 2019, DOC-SENTENCES) it cuts a document into
+consecutive ranges of complete sentences. A sentence longer than a range is cut between words, and nothing is lost.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ MIN_TARGET_LENGTH = 2
 DOCUMENTS_PER_BLOCK = 4096
 MIN_BUFFER = 1 << 14
 
-# Starts are token offsets in the store; b_length 0 means that there is no segment B.
+# Starts are token offsets in the store. b_length 0 means no segment B.
 INSTANCE = np.dtype(
     [("a_start", "i8"), ("b_start", "i8"), ("a_length", "u2"), ("b_length", "u2"), ("is_random_next", "u1")],
     align=True,
@@ -37,7 +37,7 @@ INSTANCE = np.dtype(
 
 @dataclass(frozen=True, slots=True)
 class PlanSettings:
-    """How documents are cut. `max_seq_length` is in tokens, special ones included."""
+    """The settings of the plan. `max_seq_length` is in tokens, special ones included."""
 
     max_seq_length: int
     short_seq_prob: float
@@ -52,9 +52,9 @@ def plan_instances(
     file: BinaryIO,
     progress: Callable[[int], object] | None = None,
 ) -> np.ndarray:
-    """All instances of the corpus, documents in order and once for each of `dupe_factor` passes.
+    """Return all instances of the corpus, documents in order, once for each of `dupe_factor` passes.
 
-    They are written to `file` and mapped: shape [num_instances], dtype INSTANCE. `progress` gets document counts.
+    They are in `file`, mapped: shape [num_instances], dtype INSTANCE. `progress` gets document counts.
     """
     for instances, num_documents in _plan_blocks(store, settings):
         append_array(file, instances)
@@ -65,7 +65,7 @@ def plan_instances(
 
 
 def shuffle_instances(num_instances: int, random_seed: int, file: BinaryIO) -> np.ndarray:
-    """A random order of the instances (Fisher-Yates), shape [num_instances], int64, in a mapped file."""
+    """Return a random order of the instances (Fisher-Yates), shape [num_instances], int64, in a mapped file."""
     for start in range(0, num_instances, MIN_BUFFER):
         append_array(file, np.arange(start, min(start + MIN_BUFFER, num_instances)))
     order = map_array(file, np.dtype(np.int64))
@@ -75,6 +75,7 @@ def shuffle_instances(num_instances: int, random_seed: int, file: BinaryIO) -> n
 
 
 def _plan_blocks(store: TokenStore, settings: PlanSettings) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield the instances of some documents, and how many documents these are."""
     num_documents = len(store.document_offsets) - 1
     corpus = (store.tokens, store.sentence_offsets, store.document_offsets)
     lengths = (settings.max_seq_length, settings.short_seq_prob, settings.next_sentence)
@@ -84,7 +85,7 @@ def _plan_blocks(store: TokenStore, settings: PlanSettings) -> Iterator[tuple[np
             end = min(start + DOCUMENTS_PER_BLOCK, num_documents)
             arguments = (corpus, (start, end, dupe), lengths, settings.random_seed)
             count = plan_documents(*arguments, buffer)
-            if count > len(buffer):  # plan again: every document has its own random stream
+            if count > len(buffer):  # plan again, with the same result: every document has its own random stream
                 buffer = np.empty(count, INSTANCE)
                 plan_documents(*arguments, buffer)
             yield buffer[:count], end - start
@@ -92,7 +93,7 @@ def _plan_blocks(store: TokenStore, settings: PlanSettings) -> Iterator[tuple[np
 
 @kernel
 def plan_documents(corpus, document_range, lengths, random_seed, out):
-    """Plan the documents of a range; returns the number of instances, of which the first len(out) are written."""
+    """Plan the documents of a range. Return the number of instances, of which the first len(out) are written."""
     tokens, sentence_offsets, document_offsets = corpus
     start, end, dupe = document_range
     max_seq_length, short_seq_prob, next_sentence = lengths
@@ -114,7 +115,7 @@ def plan_documents(corpus, document_range, lengths, random_seed, out):
 
 @kernel
 def plan_pairs(sentence_offsets, document_offsets, document, lengths, state, out, count):
-    """Sentence pairs of one document, appended at `count`; returns the new count."""
+    """Append the sentence pairs of one document at `count`, and return the new count."""
     target_seq_length, max_num_tokens = lengths
     document_end = document_offsets[document + 1]
     chunk_start = document_offsets[document]
@@ -142,7 +143,7 @@ def plan_pairs(sentence_offsets, document_offsets, document, lengths, state, out
 
 @kernel
 def draw_target_length(max_num_tokens, short_seq_prob, state):
-    """Now and then a whole document is cut shorter, against a mismatch between pretraining and fine-tuning."""
+    """Return the target length of a document. It is sometimes shorter, because texts of fine-tuning are shorter."""
     if random_unit(state) < short_seq_prob:
         return MIN_TARGET_LENGTH + random_below(state, max_num_tokens - MIN_TARGET_LENGTH + 1)
     return np.int64(max_num_tokens)
@@ -150,7 +151,7 @@ def draw_target_length(max_num_tokens, short_seq_prob, state):
 
 @kernel
 def end_of_chunk(sentence_offsets, chunk_start, document_end, target_seq_length):
-    """Sentences from `chunk_start` until they hold `target_seq_length` tokens or the document ends."""
+    """Return the end of the sentences that have `target_seq_length` tokens, or the end of the document."""
     chunk_end = chunk_start + 1
     while chunk_end < document_end and sentence_offsets[chunk_end] - sentence_offsets[chunk_start] < target_seq_length:
         chunk_end += 1
@@ -159,7 +160,7 @@ def end_of_chunk(sentence_offsets, chunk_start, document_end, target_seq_length)
 
 @kernel
 def draw_random_next(sentence_offsets, document_offsets, document, target_b_length, state):
-    """Token range of whole sentences from a random place in a random other document."""
+    """Return a token range of complete sentences from a random place in a random other document."""
     num_documents = len(document_offsets) - 1
     other = random_below(state, num_documents - 1)
     if other >= document:
@@ -172,7 +173,7 @@ def draw_random_next(sentence_offsets, document_offsets, document, target_b_leng
 
 @kernel
 def truncate_pair(a_start, a_stop, b_start, b_stop, max_num_tokens, state):
-    """Drop tokens of the longer segment, from its front or its back at random, until the pair fits."""
+    """Drop tokens of the longer segment, from front or back at random, until the pair fits. Return the ranges."""
     while (a_stop - a_start) + (b_stop - b_start) > max_num_tokens:
         from_front = random_unit(state) < 0.5
         if a_stop - a_start > b_stop - b_start:
@@ -189,14 +190,14 @@ def truncate_pair(a_start, a_stop, b_start, b_stop, max_num_tokens, state):
 
 @kernel
 def plan_segments(tokens, sentence_offsets, document_offsets, document, target_seq_length, out, count):
-    """Consecutive ranges of one document, without next sentence prediction; otherwise as `plan_pairs`."""
+    """Append consecutive ranges of one document at `count`, and return the new count: no next sentence prediction."""
     sentence, last = document_offsets[document], document_offsets[document + 1]
     position, document_stop = sentence_offsets[sentence], sentence_offsets[last]
     while position < document_stop:
         while sentence < last and sentence_offsets[sentence + 1] <= position + target_seq_length:
             sentence += 1
         stop = sentence_offsets[sentence]
-        if stop <= position:  # one sentence fills the range, and its rest the next
+        if stop <= position:  # one sentence fills this range and goes on in the next
             stop = end_of_whole_words(tokens, position, min(position + target_seq_length, document_stop))
         if count < len(out):
             write_instance(out, count, position, stop, stop, stop, False)
@@ -207,7 +208,7 @@ def plan_segments(tokens, sentence_offsets, document_offsets, document, target_s
 
 @kernel
 def end_of_whole_words(tokens, start, stop):
-    """The last word boundary in (start, stop]; `stop` itself if one word fills the range."""
+    """Return the last word boundary in (start, stop], or `stop` if one word fills the range."""
     word_start = 1 << (8 * tokens.itemsize - 1)
     if stop == len(tokens):
         return stop
@@ -228,7 +229,7 @@ def write_instance(out, index, a_start, a_stop, b_start, b_stop, is_random_next)
 
 @kernel
 def shuffle(order, random_seed):
-    """Fisher-Yates on `order`, in place."""
+    """Shuffle `order` in place (Fisher-Yates)."""
     state = np.zeros(1, np.uint64)
     start_stream(state, random_seed, Stream.SHUFFLE, 0)
     for last in range(len(order) - 1, 0, -1):

@@ -1,8 +1,8 @@
 """Whole word masking of one instance (Devlin et al. 2019, section 3.1; whole words: its 2019 code release).
 
-A word is what the word tokenizer says: its first piece carries the word start bit in the store. Words are taken
-in random order until the quota of predictions is full; one that would exceed it is passed over. Each token of a
-taken word becomes [MASK] (80 %), a random token (10 %) or stays as it is (10 %).
+The word tokenizer decides the words: the first piece of each has the word start bit in the store. Words are chosen in
+random order until the quota of predictions is full. A word that would exceed it is skipped. Each token of a chosen word
+becomes [MASK] (80 %), a random token (10 %) or stays as it is (10 %).
 """
 
 import numpy as np
@@ -16,17 +16,17 @@ KEEP_PROB = 0.1
 
 @kernel
 def num_predictions(length, masked_lm_prob, max_predictions_per_seq):
-    """Quota of an instance of `length` tokens, [CLS] and [SEP] included; halves round to even."""
+    """Return the quota of an instance of `length` tokens, [CLS] and [SEP] included. Halves round to even."""
     return min(max_predictions_per_seq, max(1, np.int64(np.rint(length * masked_lm_prob))))
 
 
 @kernel
 def find_groups(starts_word, a_length, b_length, do_whole_word_mask, group_starts, group_ends):
-    """Token positions [start, end) of what is masked together; returns the number of groups.
+    """Fill in the positions [start, end) of groups, which are masked together. Return the number of groups.
 
-    A group never crosses a segment: the rest of a word that truncation cut at the front is a group of its own.
-    Layout of positions: [CLS] 0, A from 1, [SEP], B, [SEP]. Both arrays must have room for one more than there are
-    tokens: without a branch, which would be guessed wrong at every third token, a start is written before it counts.
+    A group never crosses a segment. The rest of a word that truncation cut at the front is its own group.
+    Layout of positions: [CLS] 0, A from 1, [SEP], B, [SEP]. Both arrays have room for one more than there are tokens,
+    because each position is written as a start before it counts. A branch would be mispredicted at every third token.
     """
     count = 0
     for segment in range(2):
@@ -41,7 +41,7 @@ def find_groups(starts_word, a_length, b_length, do_whole_word_mask, group_start
 
 @kernel
 def choose_groups(num_groups, group_starts, group_ends, quota, state, is_masked):
-    """Mark the positions of randomly chosen groups, at most `quota` positions; returns how many were marked."""
+    """Mark the positions of randomly chosen groups, at most `quota` positions. Return how many are marked."""
     marked = 0
     for index in range(num_groups):
         if marked >= quota:
@@ -59,20 +59,20 @@ def choose_groups(num_groups, group_starts, group_ends, quota, state, is_masked)
 
 @kernel
 def replace_token(token, mask_id, replacement_ids, state):
-    """What stands in the input at a masked position."""
+    """Return the input token of a masked position."""
     draw = random_unit(state)
-    other = replacement_ids[random_below(state, len(replacement_ids))]  # drawn always: 5 times faster than a branch
+    other = replacement_ids[random_below(state, len(replacement_ids))]  # always drawn: 5 times faster than a branch
     return mask_id if draw < MASK_PROB else (token if draw < MASK_PROB + KEEP_PROB else other)
 
 
 @kernel
 def mask_tokens(ids, length, is_masked, mask_id, replacement_ids, state, positions, labels):
-    """Replace the marked ids in place and unmark them; fills positions and labels in ascending order.
+    """Replace the marked ids in place and unmark them. Fill positions and labels in ascending order. Return how many.
 
-    `positions` must have room for one more than are marked.
+    `positions` has room for one more than are marked.
     """
     count = 0
-    for position in range(length):  # again without a branch
+    for position in range(length):  # without a branch, as in `find_groups`
         positions[count] = position
         count += is_masked[position]
         is_masked[position] = False

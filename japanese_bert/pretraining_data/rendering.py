@@ -1,4 +1,4 @@
-"""Render planned instances: gather tokens, mask, encode; the last step of creating pretraining data."""
+"""Planned instances -> records: gather tokens, mask, encode. The last step of creating pretraining data."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -32,11 +32,13 @@ from japanese_bert.tfrecord.writing import (
 from japanese_bert.tokenization.subwords import MAX_VOCAB_SIZE
 from japanese_bert.tokenization.vocab import CLS, MASK, SEP, Vocab
 
-RECORDS_PER_JOB = 8 * RECORDS_PER_MEMBER  # gathered at once, so that a large store is swept seldom; alters no byte
+RECORDS_PER_JOB = (
+    8 * RECORDS_PER_MEMBER
+)  # gathered together, so that a large store is read in few sweeps; alters no byte
 
 
 class RenderCount(IntEnum):
-    """What rendering counts, each by its place in an array of counters."""
+    """One thing that rendering counts, by its place in an array of counters."""
 
     INSTANCES = 0
     TOKENS = 1
@@ -49,7 +51,7 @@ class RenderCount(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class RenderSettings:
-    """Shape and masking of the records. Lengths are in tokens."""
+    """The shape and masking of the records. Lengths are in tokens."""
 
     max_seq_length: int
     max_predictions_per_seq: int
@@ -62,7 +64,7 @@ class RenderSettings:
 
 
 class InstanceBatch(NamedTuple):
-    """Token ranges of instances, their tokens (see `gather_segments`) and their numbers, which seed the masks."""
+    """Some instances: their tokens (see `gather_segments`), token ranges, and numbers, which seed the masks."""
 
     segments: np.ndarray
     planned: np.ndarray
@@ -70,7 +72,7 @@ class InstanceBatch(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How an instance becomes a sequence of ids."""
+    """The rules that make a sequence of ids from an instance."""
 
     cls_id: int
     sep_id: int
@@ -79,7 +81,7 @@ class Layout(NamedTuple):
 
 
 class Masking(NamedTuple):
-    """How many tokens are masked, and what takes their places."""
+    """The rules that choose masked tokens and replace them."""
 
     max_predictions_per_seq: int
     masked_lm_prob: float
@@ -90,7 +92,7 @@ class Masking(NamedTuple):
 
 
 class Encoding(NamedTuple):
-    """Feature names (`encode_names`) and checksum tables."""
+    """The feature names (`encode_names`) and checksum tables."""
 
     names: np.ndarray
     tables: np.ndarray
@@ -98,7 +100,7 @@ class Encoding(NamedTuple):
 
 @dataclass(slots=True)
 class Renderer:
-    """Numbers of instances -> bytes of their records. One object serves one process and its forks."""
+    """The way from numbers of instances to bytes of records. One object serves one process and its forks."""
 
     store: TokenStore
     instances: np.ndarray
@@ -116,21 +118,21 @@ class Renderer:
         self._names = encode_names(feature_names(self.settings.use_v2_feature_names))
         self._replacement_ids = np.array(self.vocab.real_token_ids(), np.int64)
         self._tables = crc32c.make_tables()
-        # Used again for every member and job: fresh memory would be zeroed page by page each time.
+        # Both arrays serve every member and job. The system would zero new memory page by page each time.
         lengths = self.settings.max_seq_length, self.settings.max_predictions_per_seq
         self._out = np.empty(RECORDS_PER_MEMBER * max_record_bytes(*lengths, len(self.vocab)), np.uint8)
         num_records = min(RECORDS_PER_JOB, len(self.order))
         self._segments = np.empty((num_records, self.settings.max_seq_length), self.store.tokens.dtype)
 
     def jobs(self) -> Iterable[tuple[int, int]]:
-        """(output, first number) of all jobs in the order in which they are written; see `__call__`."""
+        """Yield (output, first number) of all jobs in the order of writing. See `__call__`."""
         stride = RECORDS_PER_JOB * self.num_outputs
         for start in range(0, len(self.order), stride):
             for output in range(min(self.num_outputs, len(self.order) - start)):
                 yield output, start + output
 
     def __call__(self, job: tuple[int, int]) -> tuple[bytes, np.ndarray]:
-        """Records of some gzip members, and their counts. Records are dealt to the outputs in turn."""
+        """Return the records of some gzip members, and their counts. The outputs get records in turn."""
         _, first = job
         numbers = self.order[first :: self.num_outputs][:RECORDS_PER_JOB].copy()
         release_pages(self.order)
@@ -170,7 +172,7 @@ def render_instances(
     num_workers: int = 1,
     progress: Callable[[int], object] | None = None,
 ) -> dict[str, int]:
-    """Write every instance to its output; returns the totals of all counts. `progress` gets instance counts."""
+    """Write every instance to its output, and return the total of each count. `progress` gets instance counts."""
     totals = np.zeros(len(RenderCount), np.int64)
     results = map_in_order(renderer, renderer.jobs(), num_workers)
     for (output, _), (records, counters) in zip(renderer.jobs(), results, strict=True):
@@ -182,9 +184,9 @@ def render_instances(
 
 
 def gather_segments(tokens: np.ndarray, planned: np.ndarray, segments: np.ndarray) -> None:
-    """Fill `segments`, shape [len(planned), max_seq_length]: A from column 1, B behind a free column, as stored.
+    """Fill `segments`, shape [len(planned), max_seq_length], with tokens: A from column 1, a free column, then B.
 
-    Tokens are copied in the order of the store, so that a store larger than memory is read in sweeps.
+    It copies tokens in the order of the store, so that it reads a store larger than memory in sweeps.
     """
     a_length = planned["a_length"].astype(np.int64)
     starts = np.concatenate([planned["a_start"], planned["b_start"]])
@@ -200,6 +202,7 @@ def gather_segments(tokens: np.ndarray, planned: np.ndarray, segments: np.ndarra
 
 @kernel
 def copy_segments(tokens, chosen, starts, lengths, columns, segments):
+    """Copy the chosen token ranges, which are first all segments A and then all segments B, to their rows."""
     for number in chosen:
         row, column, start = number % len(segments), columns[number], starts[number]
         for index in range(lengths[number]):
@@ -208,7 +211,7 @@ def copy_segments(tokens, chosen, starts, lengths, columns, segments):
 
 @kernel
 def render_records(batch, layout, masking, encoding, out, counters):
-    """Mask and encode a batch into `out`; returns the number of bytes."""
+    """Mask and encode a batch into `out`, and return the number of bytes."""
     max_seq_length = batch.segments.shape[1]
     state = np.zeros(1, np.uint64)
     ids = np.zeros(max_seq_length, np.int64)
@@ -240,7 +243,7 @@ def render_records(batch, layout, masking, encoding, out, counters):
 
 @kernel
 def lay_out(segments, a_length, b_length, layout, ids, starts_word):
-    """Fill `ids` with [CLS] A [SEP] B [SEP], or [CLS] A [SEP], and `starts_word`; returns the length."""
+    """Fill `ids` with [CLS] A [SEP] B [SEP], or [CLS] A [SEP], and `starts_word`. Return the length."""
     length = a_length + b_length + (NUM_SPECIAL_PAIR if layout.next_sentence else NUM_SPECIAL_SINGLE)
     for position in range(length):
         token = np.int64(segments[position])
@@ -254,7 +257,10 @@ def lay_out(segments, a_length, b_length, layout, ids, starts_word):
 
 @kernel
 def mask_instance(ids, starts_word, lengths, masking, state, is_masked, groups, predictions):
-    """Mask whole words of one instance in place; returns the number of predictions. The last three are scratch."""
+    """Mask whole words of one instance in place, and return the number of predictions.
+
+    `predictions` gets positions and labels. `is_masked` and `groups` are scratch.
+    """
     length, a_length, b_length = lengths
     quota = num_predictions(length, masking.masked_lm_prob, masking.max_predictions_per_seq)
     num_groups = find_groups(starts_word, a_length, b_length, masking.do_whole_word_mask, groups[0], groups[1])
@@ -266,7 +272,7 @@ def mask_instance(ids, starts_word, lengths, masking, state, is_masked, groups, 
 
 @kernel
 def write_example(out, start, names, segments, predictions, next_sentence):
-    """One serialized tf.train.Example at `start`; returns its end."""
+    """Write one serialized tf.train.Example at `start`, and return its end."""
     ids, length, segment_a, segment_b = segments
     (positions, labels), count, max_predictions_per_seq = predictions
     has_label, is_random_next = next_sentence
@@ -285,6 +291,7 @@ def write_example(out, start, names, segments, predictions, next_sentence):
 
 @kernel
 def count_instance(counters, ids, length, predictions, count, mask_id, is_random_next):
+    """Add one masked instance to the counters."""
     positions, labels = predictions
     counters[RenderCount.INSTANCES] += 1
     counters[RenderCount.TOKENS] += length

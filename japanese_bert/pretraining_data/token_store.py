@@ -1,9 +1,14 @@
 """Tokenize once: corpus text -> flat files of token ids, from which any number of instances is cut.
 
-Three arrays hold a corpus: the ids of all tokens (`uint16` while the vocabulary has at most 32,768 entries, else
-`uint32`; the highest bit marks the first piece of a word), the token offset of every sentence and the sentence
-offset of every document (`int64`, one more entry than there are items). They are files mapped into memory: a
-corpus larger than memory works, and a store written to named files can serve another run.
+Three arrays hold a corpus:
+
+- the ids of all tokens: `uint16` for a vocabulary of at most 32,768 entries, else `uint32`. The highest bit marks the
+  first piece of a word.
+- the token offset of every sentence: `int64`, one more entry than there are sentences.
+- the sentence offset of every document: the same.
+
+They are files mapped into memory. So a corpus may be larger than memory, and a store in named files can serve another
+run.
 """
 
 from array import array
@@ -24,12 +29,12 @@ from japanese_bert.tokenization.vocab import UNK, Vocab
 from japanese_bert.tokenization.words import WordSplitter
 
 TOKENIZE_BLOCK_BYTES = 1 << 17
-MAX_INVALID_SHARE = 0.1  # of the first block's bytes; a file beyond it is no text
+MAX_INVALID_SHARE = 0.1  # of the bytes of a file's first block; a file with more is no text
 
 
 @dataclass(slots=True)
 class CorpusCounts:
-    """What was read, and what could not be taken."""
+    """The counts of what was read and what was dropped."""
 
     documents: int = 0
     sentences: int = 0
@@ -41,13 +46,14 @@ class CorpusCounts:
     sentences_without_tokens: int = 0
 
     def add(self, other: "CorpusCounts") -> None:
+        """Add the counts of another block."""
         for name in self.__slots__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 @dataclass(frozen=True, slots=True)
 class TokenBlock:
-    """The tokens of some lines: `document_ends` are sentence numbers in the block after which a document ends."""
+    """The tokens of some lines. A document ends after each sentence number (in the block) of `document_ends`."""
 
     tokens: np.ndarray
     sentence_lengths: np.ndarray
@@ -57,7 +63,7 @@ class TokenBlock:
 
 @dataclass(frozen=True, slots=True)
 class TokenStore:
-    """A tokenized corpus. `word_start_bit` is the bit of a token that marks the first piece of a word."""
+    """A tokenized corpus. The `word_start_bit` of a token marks the first piece of a word."""
 
     tokens: np.ndarray
     sentence_offsets: np.ndarray
@@ -69,12 +75,12 @@ class TokenStore:
         return 1 << (8 * self.tokens.dtype.itemsize - 1)
 
     def sentence(self, index: int) -> np.ndarray:
-        """Tokens of one sentence, word start bits included."""
+        """Return the tokens of one sentence, with word start bits."""
         return self.tokens[self.sentence_offsets[index] : self.sentence_offsets[index + 1]]
 
 
 class BlockTokenizer:
-    """Blocks of corpus lines -> ids, one MeCab call a sentence: several sentences in one call change the words."""
+    """The way from lines to ids. It calls MeCab for each sentence, because several in one call change the words."""
 
     def __init__(self, splitter: WordSplitter, encode_word: Callable[[str], list[int]], vocab: Vocab) -> None:
         self._splitter = splitter
@@ -109,7 +115,7 @@ class BlockTokenizer:
 
 
 class _Pieces:
-    """The ids of each row of a word table; each distinct word is cut into pieces once."""
+    """The ids of each row of a word table. Each distinct word is cut into pieces once."""
 
     def __init__(self, encode_word: Callable[[str], list[int]]) -> None:
         self._encode_word = encode_word
@@ -124,7 +130,7 @@ class _Pieces:
         self._ends.append(len(self._ids))
 
     def expand(self, rows: np.ndarray, sentence_ends: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens of all words on end, word start bits set, and the number of tokens of each sentence."""
+        """Return the tokens of all words, with word start bits, and the number of tokens of each sentence."""
         ends = np.frombuffer(self._ends, np.int64)
         tokens = np.empty(count_pieces(rows, ends), dtype)
         sentence_lengths = np.zeros(len(sentence_ends), np.int64)
@@ -135,6 +141,7 @@ class _Pieces:
 
 @kernel
 def count_pieces(rows, piece_ends):
+    """Return the number of pieces of all words in `rows`."""
     count = 0
     for row in rows:
         count += piece_ends[row + 1] - piece_ends[row]
@@ -160,7 +167,7 @@ def expand_words(rows, sentence_ends, piece_ends, pieces, tokens, sentence_lengt
 
 
 class TokenStoreWriter:
-    """Appends token blocks to three open files; `close` ends the last document and maps them."""
+    """The writer of a token store to three open files."""
 
     def __init__(self, dtype: np.dtype, new_file: Callable[[], BinaryIO]) -> None:
         self._dtype = dtype
@@ -171,16 +178,15 @@ class TokenStoreWriter:
         append_array(self._documents, np.zeros(1, np.int64))
 
     def append(self, block: TokenBlock) -> None:
+        """Write the next block."""
         append_array(self._tokens, block.tokens)
         append_array(self._sentences, self.counts.tokens + np.cumsum(block.sentence_lengths))
         self._end_documents(self.counts.sentences + block.document_ends)
         self.counts.add(block.counts)
 
-    def end_document(self) -> None:
-        self._end_documents(np.array([self.counts.sentences], np.int64))
-
     def close(self) -> TokenStore:
-        self.end_document()
+        """End the last document and map the files."""
+        self._end_documents(np.array([self.counts.sentences], np.int64))
         return TokenStore(
             tokens=map_array(self._tokens, self._dtype),
             sentence_offsets=map_array(self._sentences, np.dtype(np.int64)),
@@ -189,7 +195,7 @@ class TokenStoreWriter:
         )
 
     def _end_documents(self, ends: np.ndarray) -> None:
-        """A boundary with no sentence since the last one ends nothing."""
+        """Write the ends of documents. An end without a sentence since the one before is left out."""
         ends = np.unique(ends)
         ends = ends[ends > self._document_start]
         if len(ends):
@@ -206,10 +212,10 @@ def build_token_store(
     progress: Callable[[int], object] | None = None,
     block_bytes: int = TOKENIZE_BLOCK_BYTES,
 ) -> TokenStore:
-    """Tokenize shards into files that `new_file` opens; the end of a shard ends a document.
+    """Tokenize shards into files that `new_file` opens. The end of a shard ends a document.
 
     Raises:
-        ValueError: a shard is no text.
+        ValueError: a shard is not text.
     """
     writer = TokenStoreWriter(tokenizer.dtype, new_file)
 
@@ -229,10 +235,10 @@ def build_token_store(
 
 
 def check_is_text(path: Path, block: bytes) -> None:
-    """Raise ValueError if the first block of a file is no UTF-8 text, as of a compressed file without its suffix."""
+    """Raise ValueError if the first block of a file is not UTF-8 text, as in a compressed file without its suffix."""
     _, invalid = decode_text(block)
     if invalid > MAX_INVALID_SHARE * len(block):
         raise ValueError(
-            f"{path}: {invalid:,} of its first {len(block):,} bytes are not UTF-8; expected text, or a name that "
+            f"{path}: {invalid:,} of its first {len(block):,} bytes are not UTF-8. Expected text, or a name that "
             "ends in .gz, .bz2 or .xz if it is compressed"
         )

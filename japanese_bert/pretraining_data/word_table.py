@@ -1,8 +1,7 @@
 """Words -> rows of a table, found in compiled code from the text of many words at once.
 
-In Japanese text every third character begins a word: a Python string for each, hashed and looked up, would take as
-long as a third of MeCab's own time. Here a block of text keeps to its bytes, and only a word that the table has not
-got yet becomes a string, once.
+In Japanese text every third character begins a word. To make a Python string of each word, hash it and look it up would
+take a third of MeCab's time. Here a block of text stays bytes, and each new word becomes a string once.
 """
 
 from collections.abc import Callable
@@ -19,9 +18,9 @@ HASH_START, HASH_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
 
 class WordTable:
-    """Numbers words in the order in which they are met; `add_word` is called for each new one.
+    """The numbers of words in the order of their first occurrence. Each new word is passed to `add_word`.
 
-    Before the table is full, at about `max_words` words, it is emptied; `forget` is called then.
+    Before the table is full, at about `max_words` words, it is emptied and calls `forget`.
     """
 
     def __init__(
@@ -33,9 +32,9 @@ class WordTable:
         self._make_empty(max_words, max_words * MEAN_WORD_BYTES)
 
     def rows(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """The row of each word, and for each sentence the number of words up to its end; both int64.
+        """Return the row of each word, and for each sentence the number of words up to its end, both int64.
 
-        `text` is words as `WordSplitter.mark` marks them.
+        `text` is the output of `WordSplitter.mark`.
         """
         data = np.frombuffer(text.encode("utf-8"), np.uint8)
         rows = np.empty(text.count(WORD_END), np.int64)
@@ -56,16 +55,18 @@ class WordTable:
             self._make_empty(size, max(size * MEAN_WORD_BYTES, num_bytes))
 
     def _make_empty(self, num_words: int, num_bytes: int) -> None:
-        self._slots = np.zeros(2 << (num_words - 1).bit_length(), np.int32)  # row + 1 at its hash or soon behind
+        self._slots = np.zeros(
+            2 << (num_words - 1).bit_length(), np.int32
+        )  # row + 1, at the place of its hash or soon after
         self._hashes = np.empty(num_words, np.uint64)
-        self._ends = np.zeros(num_words + 1, np.int64)  # of the words in `characters`; word r begins at ends[r]
+        self._ends = np.zeros(num_words + 1, np.int64)  # of the words in `characters`: word r begins at ends[r]
         self._characters = np.empty(num_bytes, np.uint8)
         self._num_words = np.zeros(1, np.int64)
 
 
 @kernel
 def find_rows(data, slots, hashes, ends, characters, num_words, rows, sentence_ends):
-    """Fill `rows` and `sentence_ends`; words that are new get the next rows, and `num_words` counts them."""
+    """Fill `rows` and `sentence_ends`. New words get the next rows, and `num_words` counts them."""
     count = 0
     sentence = 0
     start = 0
@@ -87,6 +88,7 @@ def find_rows(data, slots, hashes, ends, characters, num_words, rows, sentence_e
 
 @kernel
 def find_row(word, value, slots, hashes, ends, characters, num_words):
+    """Return the row of a word with hash `value`. A new word gets the next row."""
     slot = np.int64((value ^ (value >> np.uint64(32))) & np.uint64(len(slots) - 1))
     while slots[slot]:
         row = slots[slot] - 1
@@ -104,6 +106,7 @@ def find_row(word, value, slots, hashes, ends, characters, num_words):
 
 @kernel
 def is_same(word, characters, start, end):
+    """Return True if the word is characters[start:end]."""
     if end - start != len(word):
         return False
     index = 0

@@ -13,7 +13,7 @@ from japanese_bert.common.text_files import read_line_blocks
 
 
 def collect_characters(surfaces: Iterable[str]) -> tuple[int, set[str]]:
-    """The number of surfaces and their set of characters."""
+    """Return the number of surfaces and the set of their characters."""
     count = 0
     characters: set[str] = set()
     for surface in surfaces:
@@ -23,7 +23,7 @@ def collect_characters(surfaces: Iterable[str]) -> tuple[int, set[str]]:
 
 
 def make_alphabet(characters: Iterable[str]) -> list[str]:
-    """NFKC of every character, kept where it is one printable character, by code point.
+    """Return the NFKC forms of all characters that are one printable character, by code point.
 
     >>> make_alphabet("ｱか\u3000㎏ガ")
     [' ', 'か', 'ア', 'ガ']
@@ -33,7 +33,7 @@ def make_alphabet(characters: Iterable[str]) -> list[str]:
 
 
 def iter_lex_surfaces(path: Path) -> Iterator[str]:
-    """The first column of a dictionary's `lex.csv`, which may be compressed.
+    """Yield the first column of a dictionary's `lex.csv`, which may be compressed.
 
     Raises:
         ValueError: a line is not UTF-8, or has no comma.
@@ -45,29 +45,31 @@ def iter_lex_surfaces(path: Path) -> Iterator[str]:
             try:
                 text = line.decode("utf-8")
             except UnicodeDecodeError:
-                raise ValueError(f"{path}:{number}: not UTF-8; convert the file first, e.g. iconv -f EUC-JP") from None
+                raise ValueError(
+                    f"{path}:{number}: not UTF-8. Convert the file first, e.g. by iconv -f EUC-JP"
+                ) from None
             if text.strip():
                 yield _first_column(text, f"{path}:{number}")
 
 
 def load_alphabet(path: Path) -> list[str]:
-    """Read an alphabet file: one character per line; the line of U+0020 holds one space.
+    """Read an alphabet file: one character per line. The line of U+0020 is one space.
 
     Raises:
-        ValueError: a line is not one character, or stands twice; the message has file and line.
+        ValueError: a line is not one character, or occurs twice. The message has file and line.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such alphabet; make it with make_alphabet_from_unidic.py")
+        raise FileNotFoundError(f"{path}: no such alphabet. Make it with make_alphabet_from_unidic.py")
     try:
         lines = path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error}); expected one character per line") from None
+        raise ValueError(f"{path}: not UTF-8 text ({error}). Expected one character per line") from None
     seen: set[str] = set()
     for number, line in enumerate(lines, 1):
         if len(line) != 1:
-            raise ValueError(f"{path}:{number}: {line!r}: expected one character per line")
+            raise ValueError(f"{path}:{number}: is {line!r}. Expected one character per line")
         if line in seen:
-            raise ValueError(f"{path}:{number}: {line!r} stands twice; an alphabet has each character once")
+            raise ValueError(f"{path}:{number}: {line!r} occurs twice. Expected each character once")
         seen.add(line)
     return lines
 
@@ -75,5 +77,5 @@ def load_alphabet(path: Path) -> list[str]:
 def _first_column(line: str, place: str) -> str:
     surface = next(csv.reader([line]))[0] if line.startswith('"') else line.partition(",")[0]
     if len(surface) == len(line):
-        raise ValueError(f"{place}: no comma; expected a dictionary's lex.csv (surface,left id,right id,cost,...)")
+        raise ValueError(f"{place}: no comma. Expected a dictionary's lex.csv (surface,left id,right id,cost,...)")
     return surface

@@ -1,10 +1,10 @@
-"""The flags that decide how text becomes ids, the same for pretraining and fine-tuning."""
+"""Flags of the tokenization, the same for pretraining and fine-tuning."""
 
 import argparse
 
 
 def add_tokenization_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that decide how text becomes ids, the same for pretraining and fine-tuning."""
+    """Add the flags that decide how text becomes ids."""
     switch = argparse.BooleanOptionalAction
     words = parser.add_argument_group("tokenization")
     words.add_argument("--word_tokenizer_type", choices=["mecab", "basic"], default="mecab", help="sentence -> words")

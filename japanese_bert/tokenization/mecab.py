@@ -1,6 +1,6 @@
-"""MeCab dictionaries, their identity, and taggers on them.
+"""MeCab dictionaries, their identity, and their taggers.
 
-Another dictionary changes every token without a word of warning, so each stage records which one it used.
+Another dictionary changes every token without a warning, so each stage records which one it used.
 """
 
 import hashlib
@@ -22,8 +22,8 @@ FULL_STOP_SUBTYPE = "句点"  # 記号,句点 in IPADIC and NEologd; 補助記�
 class Dictionary:
     """A compiled MeCab dictionary.
 
-    `size` is that of its `sys.dic` in bytes. `sha256` is that of its compiled files, for one that is no package
-    with a version: compiling with other costs changes words, but no size.
+    `size` is the size of its `sys.dic` in bytes. `sha256` is the hash of its compiled files if it is not a package
+    with a version. Reason: other costs change words, but no size.
     """
 
     name: str
@@ -33,13 +33,13 @@ class Dictionary:
     sha256: str = ""
 
     def identity(self) -> dict[str, object]:
-        """What tells one dictionary from another, without the path, which differs between machines."""
+        """Return what identifies the dictionary. Its path does not, because it differs between machines."""
         content = {"sha256": self.sha256} if self.sha256 else {}
         return {"name": self.name, "version": self.version, "size": self.size, **content}
 
 
 def find_dictionary(mecab_dic_type: str) -> Dictionary:
-    """A dictionary by package name (`unidic_lite`, `unidic`, `ipadic`) or by directory.
+    """Return a dictionary by package name (`unidic_lite`, `unidic`, `ipadic`) or by directory.
 
     Raises:
         ImportError: the package is not installed.
@@ -52,24 +52,24 @@ def find_dictionary(mecab_dic_type: str) -> Dictionary:
         module = importlib.import_module(mecab_dic_type)
     except ModuleNotFoundError:
         raise ImportError(
-            f"the dictionary {mecab_dic_type} is not installed; install it with: pip install {package}"
+            f"the dictionary {mecab_dic_type} is not installed. Install it with: pip install {package}"
         ) from None
     return _describe_dictionary(mecab_dic_type, Path(module.DICDIR), metadata.version(package))
 
 
 def dictionary_of_option(mecab_option: str) -> Dictionary:
-    """The dictionary that a MeCab command line such as `-r mecabrc -d /usr/lib/mecab/dic/ipadic` names by `-d`."""
+    """Return the dictionary that MeCab options such as `-r mecabrc -d /usr/lib/mecab/dic/ipadic` name by `-d`."""
     words = shlex.split(mecab_option)
     for position, word in enumerate(words):
         if word in ("-d", "--dicdir") and position + 1 < len(words):
             return find_dictionary(words[position + 1])
         if word.startswith("--dicdir="):
             return find_dictionary(word.removeprefix("--dicdir="))
-    raise ValueError(f"--mecab_option {mecab_option!r}: names no dictionary; add -d DIRECTORY")
+    raise ValueError(f"--mecab_option {mecab_option!r}: names no dictionary. Add -d DIRECTORY")
 
 
 def make_tagger(dictionary: Dictionary, mecab_option: str = ""):
-    """A fugashi tagger on `dictionary`; MeCab reads no configuration but the dictionary's own.
+    """Return a fugashi tagger with `dictionary`. MeCab reads only the dictionary's own configuration.
 
     Raises:
         ValueError: MeCab cannot open the dictionary.
@@ -82,11 +82,11 @@ def make_tagger(dictionary: Dictionary, mecab_option: str = ""):
         tagger = fugashi.GenericTagger(f'-r "{resource}" -d "{dictionary.directory}" {mecab_option}'.rstrip())
     except RuntimeError as error:
         raise ValueError(
-            f"{dictionary.directory}: MeCab cannot open this dictionary with these options; compile or name another"
+            f"{dictionary.directory}: MeCab cannot open this dictionary with these options. Compile it again"
         ) from error
     charset = tagger.dictionary_info[0]["charset"]
     if charset.lower().replace("-", "") != "utf8":
-        raise ValueError(f"{dictionary.directory}: its charset is {charset}, expected UTF-8; compile it as UTF-8")
+        raise ValueError(f"{dictionary.directory}: its charset is {charset}, expected UTF-8. Compile it as UTF-8")
     return tagger
 
 
@@ -94,7 +94,7 @@ def _describe_dictionary(name: str, directory: Path, package_version: str) -> Di
     system = directory / "sys.dic"
     if not system.is_file():
         raise FileNotFoundError(
-            f"{directory}: no compiled MeCab dictionary (sys.dic) there; expected one of "
+            f"{directory}: no compiled MeCab dictionary (sys.dic). Expected one of "
             f"{', '.join(DICTIONARY_PACKAGES)} or the directory of a compiled dictionary"
         )
     digest = "" if package_version else hash_of(directory / file for file in COMPILED_FILES)
@@ -102,6 +102,7 @@ def _describe_dictionary(name: str, directory: Path, package_version: str) -> Di
 
 
 def hash_of(paths: Iterable[Path]) -> str:
+    """Return one hash of the content of all files that exist."""
     digest = hashlib.sha256()
     for path in paths:
         if path.is_file():

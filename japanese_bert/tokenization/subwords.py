@@ -1,7 +1,7 @@
 """Words -> vocabulary ids: greedy longest-match-first WordPiece, or characters.
 
 WordPiece follows Devlin et al. 2019 and gives the same ids as transformers' `BertJapaneseTokenizer`, with one
-difference that is meant: text that spells a special token, such as `[MASK]`, stays text.
+intended difference: text that spells a special token, such as `[MASK]`, stays text.
 """
 
 import unicodedata
@@ -16,7 +16,7 @@ MAX_INPUT_CHARS_PER_WORD = 100  # a longer word is [UNK], as in every BERT
 def make_subword_encoder(
     subword_tokenizer_type: str, vocab: Vocab, has_subword_prefix: bool
 ) -> Callable[[str], list[int]]:
-    """A function from one word to its ids. `has_subword_prefix`: entries inside a word are written `##entry`.
+    """Return a function from one word to its ids. With `has_subword_prefix` an entry inside a word is `##entry`.
 
     Raises:
         ValueError: the vocabulary does not fit the tokenization.
@@ -24,36 +24,36 @@ def make_subword_encoder(
     has_prefixed_entries = any(token.startswith("##") and len(token) > 2 for token in vocab.tokens)
     if has_subword_prefix and not has_prefixed_entries:
         raise ValueError(
-            "the vocabulary has no ## entry, so no word could have a second piece; "
-            "use another --vocab_file, or add --vocab_has_no_subword_prefix for a character vocabulary"
+            "the vocabulary has no ## entry, so no word can have a second piece. "
+            "Use another --vocab_file, or add --vocab_has_no_subword_prefix for a character vocabulary"
         )
     prefix = "##" if has_subword_prefix else ""
     if not vocab.real_token_ids():
-        raise ValueError("the vocabulary has no token that stands for text; make it with train_tokenizer.py")
+        raise ValueError("the vocabulary has only special and unused tokens. Make it with train_tokenizer.py")
     if len(vocab) > MAX_VOCAB_SIZE:
         raise ValueError(f"the vocabulary has {len(vocab):,} tokens, expected at most {MAX_VOCAB_SIZE:,}")
-    # No text becomes a special token, even where a dictionary takes "[MASK]" for a word.
+    # No text becomes a special token, even if "[MASK]" is one word in a dictionary.
     ids = vocab.text_ids() | {UNK: vocab.ids[UNK]}
     if subword_tokenizer_type == "wordpiece":
         if has_prefixed_entries and not has_subword_prefix:
-            raise ValueError("--vocab_has_no_subword_prefix is given, but the vocabulary has ## entries; leave it out")
+            raise ValueError("--vocab_has_no_subword_prefix is given, but the vocabulary has ## entries. Leave it out")
         return lambda word: encode_wordpieces(word, ids, prefix)
     return lambda word: encode_characters(word, ids, prefix)
 
 
 def encode_wordpieces(word: str, ids: dict[str, int], prefix: str = "##") -> list[int]:
-    """Longest known piece first, again on the rest; a word with an unknown rest is one [UNK].
+    """Return the longest known piece first, then of the rest, and so on. A word with an unknown rest is one [UNK].
 
     >>> encode_wordpieces("東京都民", {"[UNK]": 1, "東京": 2, "##都": 3, "##民": 4})
     [2, 3, 4]
     """
-    # A MeCab word can hold exotic white space (U+2028): it parts pieces, as in BertJapaneseTokenizer, even where the
-    # vocabulary has it.
+    # A MeCab word can have exotic white space (U+2028). It separates pieces, as in BertJapaneseTokenizer, even if it is
+    # in the vocabulary.
     return [piece for part in word.split() for piece in _encode_part(part, ids, prefix)]
 
 
 def encode_characters(word: str, ids: dict[str, int], prefix: str = "") -> list[int]:
-    """One id for each character of the word's NFKC form."""
+    """Return one id for each character of the word's NFKC form."""
     unknown = ids[UNK]
     characters = unicodedata.normalize("NFKC", word)
     return [ids.get(prefix + char if index else char, unknown) for index, char in enumerate(characters)]

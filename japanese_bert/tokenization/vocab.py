@@ -1,7 +1,7 @@
-"""`vocab.txt`: one token per line, the line number is the id.
+"""`vocab.txt`: one token per line. The line number is the id.
 
-Order: special tokens, unused ones, the alphabet by code point, then pieces and words. No line may be skipped:
-the alphabet of UniDic holds U+0020, whose line is a single space (a blank line in the released vocabulary).
+Order: special tokens, unused ones, the alphabet by code point, then pieces and words. Blank lines count too: the
+alphabet of UniDic has U+0020, whose line is a single space (a blank line in the released vocabulary).
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ SPECIAL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
 
 
 def unused_tokens(count: int) -> list[str]:
-    """`[unused0]` ... `[unused<count - 1>]`"""
+    """Return `[unused0]` ... `[unused<count - 1>]`."""
     return [f"[unused{index}]" for index in range(count)]
 
 
@@ -28,7 +28,7 @@ class Vocab:
         return len(self.tokens)
 
     def text_ids(self) -> dict[str, int]:
-        """Ids of the tokens that text can become: no special and no unused one."""
+        """Return the ids of tokens that text can become: all but special and unused ones."""
         return {
             token: index
             for token, index in self.ids.items()
@@ -36,7 +36,7 @@ class Vocab:
         }
 
     def real_token_ids(self) -> list[int]:
-        """Ids of the tokens that may replace another one: as `text_ids`, without blanks."""
+        """Return the ids of tokens that may replace a masked one: `text_ids` without blanks."""
         return [index for token, index in self.text_ids().items() if token.strip()]
 
 
@@ -44,14 +44,14 @@ def load_vocab(path: Path) -> Vocab:
     """Read `vocab.txt`.
 
     Raises:
-        ValueError: a duplicate line, or a special token is missing; the message has file and line.
+        ValueError: a line occurs twice, or a special token is missing. The message has file and line.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such vocabulary; make it with train_tokenizer.py")
+        raise FileNotFoundError(f"{path}: no such vocabulary. Make it with train_tokenizer.py")
     try:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error}); expected one token per line") from None
+        raise ValueError(f"{path}: not UTF-8 text ({error}). Expected one token per line") from None
     lines = text.split("\n")
     if lines and lines[-1] == "":
         lines.pop()
@@ -60,15 +60,13 @@ def load_vocab(path: Path) -> Vocab:
     for index, token in enumerate(tokens):
         first = ids.setdefault(token, index)
         if first != index:
-            raise ValueError(
-                f"{path}:{index + 1}: {token!r} stands already on line {first + 1}; a vocabulary has each token once"
-            )
+            raise ValueError(f"{path}:{index + 1}: {token!r} is on line {first + 1} too. Expected each token once")
     missing = [token for token in SPECIAL_TOKENS if token not in ids]
     if missing:
-        raise ValueError(f"{path}: no line {', '.join(missing)}; make the vocabulary with train_tokenizer.py")
+        raise ValueError(f"{path}: no line {', '.join(missing)}. Make the vocabulary with train_tokenizer.py")
     return Vocab(tokens, ids)
 
 
 def vocab_bytes(tokens: Sequence[str] | Iterable[str]) -> bytes:
-    """The bytes of a `vocab.txt`."""
+    """Return the bytes of a `vocab.txt`."""
     return "".join(f"{token}\n" for token in tokens).encode("utf-8")

@@ -1,7 +1,7 @@
 """Corpus text -> how often each word occurs.
 
-Words are cut at white space once more, so that a count can be fed to a trainer as text: MeCab makes words of U+2028
-and other exotic white space. Memory grows with the distinct words (about 250 bytes each), not with the corpus.
+MeCab makes words of U+2028 and other exotic white space. Words are cut at white space again, because the trainer takes
+words as text. Memory grows with the distinct words (about 250 bytes each), not with the corpus.
 """
 
 from collections import Counter
@@ -31,6 +31,7 @@ class Reservoir:
         self._rng = np.random.default_rng(random_seed)
 
     def add(self, sentences: list[str]) -> None:
+        """Draw from the next sentences of the stream."""
         import numpy as np
 
         room = min(self._size - len(self.sentences), len(sentences))
@@ -44,10 +45,10 @@ class Reservoir:
 
 
 def count_words(blocks: Iterable[bytes], splitter: WordSplitter, num_workers: int) -> tuple[Counter[str], Counter[str]]:
-    """Words, and what was met on the way: sentences, words, blank lines, lines with NULs or invalid UTF-8.
+    """Return the counts of words, and totals: sentences, words, blank lines, NULs and invalid bytes.
 
-    `blocks` are whole lines, as `corpus.read_line_blocks` gives them. Nine tenths of the time are MeCab's own: blocks
-    of other sizes, counters kept in the workers or words counted in compiled code are no faster on 20 MB.
+    `blocks` are complete lines. MeCab takes nine tenths of the time. So blocks of other sizes, counters kept in the
+    workers or words counted in compiled code are no faster on 20 MB.
     """
     words: Counter[str] = Counter()
     totals: Counter[str] = Counter()
@@ -58,15 +59,15 @@ def count_words(blocks: Iterable[bytes], splitter: WordSplitter, num_workers: in
 
 
 def read_corpus(paths: list[Path], progress: Callable[[int], object] | None = None) -> Iterator[bytes]:
-    """Blocks of whole lines of all files."""
+    """Yield blocks of complete lines of all files."""
     for path in paths:
         yield from read_line_blocks(path, progress)
 
 
 def sample_corpus(blocks: Iterable[bytes], size: int, random_seed: int, totals: Counter[str]) -> Iterator[bytes]:
-    """`size` sentences drawn from all of `blocks`, again as blocks of lines; memory is that of the sample.
+    """Yield `size` sentences drawn from all of `blocks`, again as blocks of lines. Only the sample takes memory.
 
-    `totals` receives what was met outside the sample too: all sentences, blank lines, broken lines.
+    `totals` counts all sentences, blank lines, NULs and invalid bytes, also those outside the sample.
     """
     reservoir = Reservoir(size, random_seed)
     for block in blocks:
@@ -77,7 +78,7 @@ def sample_corpus(blocks: Iterable[bytes], size: int, random_seed: int, totals: 
 
 
 def clean_sentences(block: bytes, totals: Counter[str]) -> list[str]:
-    """Stripped, non-blank lines without NULs (MeCab would stop there) and without bytes that are not UTF-8."""
+    """Return the lines stripped, without blank ones, and without NULs and bytes that are not UTF-8."""
     text, num_invalid = decode_text(block)
     text, num_nuls = drop_nuls(text)
     lines = text.removesuffix("\n").split("\n")

@@ -1,12 +1,13 @@
 """Word counts -> a WordPiece vocabulary, by the trainer of Hugging Face `tokenizers`.
 
 The trainer merges the most frequent pair of pieces, as BPE does (Sennrich et al. 2016), and marks pieces inside a word
-by a prefix. By itself it gives another vocabulary in every run: it numbers the single characters that occur inside
-words (`##山`) as it meets them on its way through a randomly seeded hash table of words, and pairs that are equally
-frequent are merged in the order of these numbers. Here these characters are numbered beforehand, those inside the most
-words first, as the trainer would on average: nothing is left to the hash, and the vocabulary is nearer to those of
-the trainer by itself than two of them are to each other (by code point it would be further: 27 entries against 23, on
-20 MB).
+by a prefix. By itself it gives another vocabulary in every run. Reason: it numbers the single characters inside words
+(`##山`) in the order of a randomly seeded hash table of words, and merges equally frequent pairs in the order of these
+numbers.
+
+Here these characters are numbered beforehand, those inside the most words first, as the trainer would on average. So
+nothing depends on the hash. The vocabulary is nearer to those of the plain trainer than two of them are to each other.
+By code point it would be further: 27 entries against 23, on 20 MB.
 """
 
 from collections import Counter
@@ -18,7 +19,7 @@ WORDS_PER_TEXT = 2000
 
 
 def choose_alphabet(words: Mapping[str, int], initial_alphabet: Sequence[str], limit_alphabet: int) -> list[str]:
-    """All of `initial_alphabet`, filled up to `limit_alphabet` with the most frequent characters, by code point.
+    """Return `initial_alphabet`, filled up to `limit_alphabet` with the most frequent characters, by code point.
 
     Raises:
         ValueError: the initial alphabet is larger than the limit.
@@ -29,7 +30,7 @@ def choose_alphabet(words: Mapping[str, int], initial_alphabet: Sequence[str], l
     if len(initial_alphabet) > limit_alphabet:
         raise ValueError(
             f"--limit_alphabet {limit_alphabet}: is less than the {len(initial_alphabet)} characters of the initial "
-            f"alphabet; use --limit_alphabet {len(initial_alphabet)}"
+            f"alphabet. Use --limit_alphabet {len(initial_alphabet)}"
         )
     counts: Counter[str] = Counter()
     for word, count in words.items():
@@ -49,7 +50,7 @@ def train_wordpiece(
     wordpieces_prefix: str,
     min_frequency: int,
 ) -> list[str]:
-    """Exactly `vocab_size` tokens: special, unused, alphabet, then pieces and words as they were merged.
+    """Return exactly `vocab_size` tokens: special, unused, alphabet, then pieces and words in the order of merging.
 
     Raises:
         ValueError: the text supports fewer tokens, or the alphabet alone takes more.
@@ -58,20 +59,20 @@ def train_wordpiece(
     fixed = list(dict.fromkeys(fixed + _inner_characters(words, alphabet, wordpieces_prefix)))
     if len(fixed) > vocab_size:
         raise ValueError(
-            f"--vocab_size {vocab_size}: special tokens and single characters alone take {len(fixed)}; use a larger "
+            f"--vocab_size {vocab_size}: special tokens and single characters alone take {len(fixed)}. Use a larger "
             "--vocab_size or a smaller alphabet"
         )
     tokens = _merge(words, fixed, alphabet, vocab_size, wordpieces_prefix, min_frequency)
     if len(tokens) < vocab_size:
         raise ValueError(
             f"--vocab_size {vocab_size}: the text supports only {len(tokens)} entries at --min_frequency "
-            f"{min_frequency}; give more text or use --vocab_size {len(tokens)}"
+            f"{min_frequency}. Give more text or use --vocab_size {len(tokens)}"
         )
     return tokens
 
 
 def _inner_characters(words: Iterable[str], alphabet: Sequence[str], prefix: str) -> list[str]:
-    """`##` characters: those of the alphabet that occur in a word other than at its start, the commonest first.
+    """Return the `##` characters: those of the alphabet inside words (not at the start), the most frequent first.
 
     >>> _inner_characters(["山川", "山桜川", "桜山"], ["山", "川", "桜"], "##")
     ['##川', '##山', '##桜']
@@ -89,6 +90,7 @@ def _merge(
     wordpieces_prefix: str,
     min_frequency: int,
 ) -> list[str]:
+    """Return the tokens of the trainer, the `fixed` ones first."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.WordPiece(unk_token=UNK))
@@ -98,7 +100,7 @@ def _merge(
         min_frequency=min_frequency,
         limit_alphabet=len(alphabet),
         initial_alphabet=list(alphabet),
-        special_tokens=fixed,  # "special" to the trainer: numbered in this order, before anything it finds itself
+        special_tokens=fixed,  # "special" to the trainer: numbered in this order, before the tokens that it finds
         continuing_subword_prefix=wordpieces_prefix,
         show_progress=False,
     )
@@ -108,9 +110,9 @@ def _merge(
 
 
 def _iter_texts(words: Mapping[str, int]) -> Iterator[str]:
-    """Every word as often as it was counted: the trainer takes text, not counts.
+    """Yield every word as often as it was counted, because the trainer takes text and not counts.
 
-    Words of one character are left out. They hold no pair to merge, and they are half of Japanese text.
+    Words of one character are left out. They have no pair to merge, and they are half of Japanese text.
     """
     parts: list[str] = []
     room = WORDS_PER_TEXT

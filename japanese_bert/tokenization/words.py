@@ -1,41 +1,37 @@
 """A sentence -> words, by MeCab or by white space and punctuation.
 
-Both splitters give the words of transformers' `BertJapaneseTokenizer` (5; and 4.57, which differs where it
-lower-cases: there that comes before MeCab): `MecabWords` those of
-`word_tokenizer_type="mecab"`, `BasicWords` those of `"basic"`. They leave out `never_split`: here a literal
-`[MASK]` in the text is text.
+`MecabWords` and `BasicWords` give the words of transformers' `BertJapaneseTokenizer` with `word_tokenizer_type="mecab"`
+and `"basic"` (version 5; version 4.57 differs with lower-casing, which it does before MeCab). They leave out
+`never_split`: a literal `[MASK]` in the text is text.
 """
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from japanese_bert.tokenization.mecab import Dictionary, dictionary_of_option, find_dictionary, make_tagger
 
 WORD_TOKENIZER_TYPES = ("mecab", "basic", "whitespace")
-# MeCab 0.996 crashes where the costs of a sentence add up to 2^31 (seen with 260,000 characters). A word and its
-# connection cost less than 2^16 together, so this many words, hence characters, are safe.
+# MeCab 0.996 crashes if the costs of a sentence add up to 2^31 (seen with 260,000 characters). A word and its
+# connection cost less than 2^16 together. So this many words are safe, and so are this many characters.
 MAX_MECAB_CHARACTERS = 1 << 15
-WORD_END, SENTENCE_END = "\0", "\n"  # occur in no word: lines are cut at one, and callers drop the other
+WORD_END, SENTENCE_END = "\0", "\n"  # occur in no word: callers drop NULs and cut lines at newlines
 
 
 class WordSplitter(Protocol):
-    """`dictionary` is None where none is used."""
+    """A way to split text into words. `dictionary` is None if it needs none."""
 
     dictionary: Dictionary | None
 
     def split(self, text: str) -> list[str]: ...
 
     def mark(self, texts: Iterable[str]) -> str:
-        """Words of all texts on end, each followed by WORD_END, and each text by SENTENCE_END."""
+        """Return the words of all texts, each followed by WORD_END, and each text by SENTENCE_END."""
         return "".join(_mark(self.split(text)) for text in texts)
 
 
 class MecabWords(WordSplitter):
-    """NFKC, then MeCab.
-
-    MeCab takes C strings: text after a NUL is lost, so the caller drops NULs.
-    """
+    """NFKC, then MeCab. The caller drops NULs, because MeCab takes C strings and loses the text after a NUL."""
 
     def __init__(self, dictionary: Dictionary, do_lower_case: bool = False, mecab_option: str = "") -> None:
         self.dictionary = dictionary
@@ -43,7 +39,10 @@ class MecabWords(WordSplitter):
         self._tagger = make_tagger(dictionary, f"{mecab_option} -Owakati".lstrip())
 
     def split(self, text: str) -> list[str]:
-        """`"ｶﾞﾗｽの猫"` -> `["ガラス", "の", "猫"]` (unidic_lite); cut first where longer than `MAX_MECAB_CHARACTERS`."""
+        """Return the words: `"ｶﾞﾗｽの猫"` -> `["ガラス", "の", "猫"]` (unidic_lite).
+
+        A text longer than `MAX_MECAB_CHARACTERS` is cut there first.
+        """
         text = unicodedata.normalize("NFKC", text)
         words = self._segment(text[:MAX_MECAB_CHARACTERS])
         for start in range(MAX_MECAB_CHARACTERS, len(text), MAX_MECAB_CHARACTERS):
@@ -73,23 +72,23 @@ def _mark(words: list[str]) -> str:
 
 
 def _mark_outputs(outputs: list[str]) -> str:
-    """What MeCab gave for several texts, with spaces between the words and nowhere else."""
+    """Return MeCab's outputs for several texts, marked. Their only spaces are those between words."""
     return f" {SENTENCE_END}".join([*outputs, ""]).replace(" ", WORD_END)
 
 
 def _is_plain(text: str) -> bool:
-    """True if MeCab's `parse` can be cut at its spaces.
+    """Return True if the output of MeCab's `parse` can be cut at its spaces.
 
-    It is 1.35 times faster than the nodes, but joins words by spaces, which a few surfaces contain (emoticons), and
-    strips the end, where U+2028 and other exotic white space are words of their own.
+    `parse` is 1.35 times faster than the nodes. But it joins words by spaces, which a few surfaces (emoticons) have.
+    And it strips the end, where U+2028 and other exotic white space are words.
     """
     return bool(text) and " " not in text and not text[-1].isspace()
 
 
 class BasicWords(WordSplitter):
-    """White space and punctuation, as BERT's basic tokenizer does it without splitting CJK characters.
+    """White space and punctuation, as in BERT's basic tokenizer without the splitting of CJK characters.
 
-    Lower-casing strips combining marks as well, as there: `が` becomes `か`.
+    As there, lower-casing also strips combining marks: `が` becomes `か`.
     """
 
     dictionary = None
@@ -101,7 +100,7 @@ class BasicWords(WordSplitter):
         self._drop_marks = _CharacterTable(_drop_mark)
 
     def split(self, text: str) -> list[str]:
-        """`"猫（cat）だ。"` -> `["猫", "（", "cat", "）", "だ", "。"]`"""
+        """Return the words: `"猫（cat）だ。"` -> `["猫", "（", "cat", "）", "だ", "。"]`."""
         text = unicodedata.normalize("NFC", text.translate(self._clean))
         if self.do_lower_case:
             text = unicodedata.normalize("NFD", text.lower()).translate(self._drop_marks)
@@ -109,7 +108,7 @@ class BasicWords(WordSplitter):
 
 
 class WhitespaceWords(WordSplitter):
-    """NFKC, then the text between white space: for text that is segmented already."""
+    """NFKC, then white space: for text that is already segmented."""
 
     dictionary = None
 
@@ -124,9 +123,9 @@ class WhitespaceWords(WordSplitter):
 def make_word_splitter(
     word_tokenizer_type: str, mecab_dic_type: str | None, do_lower_case: bool, mecab_option: str = ""
 ) -> WordSplitter:
-    """A splitter by its name on the command line.
+    """Return a splitter by its name on the command line.
 
-    `mecab_dic_type` is a package (`unidic_lite`) or a directory; where it is empty, `mecab_option` names one by `-d`.
+    `mecab_dic_type` is a package (`unidic_lite`) or a directory. If it is empty, `mecab_option` names one by `-d`.
 
     Raises:
         ValueError: no such splitter, or no dictionary is named.
@@ -142,9 +141,9 @@ def make_word_splitter(
 
 
 class _CharacterTable(dict):
-    """A table for `str.translate` that is filled as characters are met."""
+    """A table for `str.translate`. The rule fills it for each new character."""
 
-    def __init__(self, rule) -> None:
+    def __init__(self, rule: Callable[[str], str]) -> None:
         self._rule = rule
 
     def __missing__(self, code: int) -> str:
@@ -152,7 +151,7 @@ class _CharacterTable(dict):
 
 
 def _clean_character(character: str) -> str:
-    """White space becomes a space; control, unassigned and replacement characters go."""
+    """Return a space for white space, and nothing for control, unassigned and replacement characters."""
     category = unicodedata.category(character)
     if character in "\t\n\r" or category == "Zs":
         return " "
@@ -160,7 +159,7 @@ def _clean_character(character: str) -> str:
 
 
 def _space_punctuation(character: str) -> str:
-    # ASCII symbols such as `$` and `^` count as punctuation, though Unicode says otherwise.
+    # ASCII symbols such as `$` and `^` count as punctuation here, but not in Unicode.
     is_ascii_symbol = character.isascii() and character.isprintable() and not character.isalnum() and character != " "
     return f" {character} " if is_ascii_symbol or unicodedata.category(character).startswith("P") else character
 

@@ -176,7 +176,7 @@ def test_what_text_may_hold(tmp_path, wordpiece_vocab):
     [
         ("a.jsonl", '{"a": "猫", "b": "", "label": "no"}\n{"a": ', "a.jsonl:2: not JSON"),
         ("a.jsonl", '\n["猫"]\n', 'a.jsonl:2: is ["猫"], expected an object'),
-        ("a.jsonl", '{"a": "猫", "label": "no"}\n', "a.jsonl:1: no field b; there are a, label"),
+        ("a.jsonl", '{"a": "猫", "label": "no"}\n', "a.jsonl:1: no field b (but a, label)"),
         ("a.jsonl", '{"a": "猫", "b": 1, "label": "no"}\n', "a.jsonl:1: b is 1, expected text"),
         ("a.jsonl", '{"a": "猫", "b": "\\ud840", "label": "no"}\n', "a.jsonl:1: b has half a character"),
         ("a.jsonl", '{"a": "猫", "b": ""}\n', "a.jsonl:1: no field label"),
@@ -206,9 +206,9 @@ def test_wrong_scores_are_one_line(tmp_path, wordpiece_vocab, capsys, score):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([*PAIR, "--labels", "no"], "--labels no: expected two or more different ones"),
-        ([*PAIR, "--labels", "no", "yes", "no"], "--labels no yes no: expected two or more different ones"),
-        (["--text_fields", "a", "b", "label", *LABELS], "--text_fields a b label: expected one text, or two"),
+        ([*PAIR, "--labels", "no"], "--labels no: expected two or more different labels"),
+        ([*PAIR, "--labels", "no", "yes", "no"], "--labels no yes no: expected two or more different labels"),
+        (["--text_fields", "a", "b", "label", *LABELS], "--text_fields a b label: expected one text, or a pair"),
         ([*PAIR, *LABELS, "--max_seq_length", "4"], "--max_seq_length 4: expected 5 to 65535"),
         ([*PAIR, *LABELS, "--mecab_dic_type", ""], "--mecab_dic_type: is empty"),
         ([*PAIR, *LABELS, "--input_file", "nowhere.json"], "nowhere.json: no such file"),

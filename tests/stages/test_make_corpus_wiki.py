@@ -133,7 +133,7 @@ def test_a_changed_user_dictionary_makes_another_corpus(tmp_path, dump):
 
     option = f"-d {ipadic.DICDIR} -u {tmp_path / 'words.dic'}"
     arguments = ["--input_file", dump, "--output_file", tmp_path / "o.txt", "--mecab_option", option]
-    with pytest.raises(FileNotFoundError, match=r"words\.dic: no such file, which -u names"):
+    with pytest.raises(FileNotFoundError, match=r"words\.dic: no such file. -u in --mecab_option names it"):
         run(*arguments)
     records = []
     for word, overwrite in (("雨季の一種", "--no-overwrite"), ("無理数", "--overwrite")):
@@ -196,7 +196,7 @@ def test_corrupt_lines_are_named_and_limited(tmp_path, capsys):
         "--min_sentence_length",
         5,
     ]
-    with pytest.raises(ValueError, match=r"wiki\.json:4: expected a JSON object.*--max_corrupt_lines 1"):
+    with pytest.raises(ValueError, match=r"wiki\.json:4: is JSON of type list.*--max_corrupt_lines 1"):
         run(*arguments, "--max_corrupt_lines", 1)
     assert [path.name for path in tmp_path.iterdir()] == ["wiki.json"]
     run(*arguments)
@@ -235,7 +235,7 @@ def test_second_run_skips_and_another_recipe_needs_overwrite(tmp_path, dump, cap
         (["--num_workers", 0], "--num_workers 0"),
         (["--max_corrupt_lines", -1], "--max_corrupt_lines -1"),
         (["--mecab_option", "-l 1"], "names no dictionary"),
-        (["--mecab_option", "-r nowhere -d nowhere"], "nowhere: no such file, which -r names"),
+        (["--mecab_option", "-r nowhere -d nowhere"], "nowhere: no such file. -r in --mecab_option names it"),
         (["--mecab_dic_type", "nowhere"], "no compiled MeCab dictionary"),
     ],
 )

@@ -23,15 +23,15 @@ def test_lex_surfaces_exactly(tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        ("あ\nい\nあ\n", r"alphabet.txt:3: 'あ' stands twice"),
-        ("あ\n\nい\n", r"alphabet.txt:2: ''"),
-        ("あ\nいう\n", r"alphabet.txt:2: 'いう'"),
-        ("", r"alphabet.txt:1: ''"),
+        ("あ\nい\nあ\n", r"alphabet.txt:3: 'あ' occurs twice"),
+        ("あ\n\nい\n", r"alphabet.txt:2: is ''"),
+        ("あ\nいう\n", r"alphabet.txt:2: is 'いう'"),
+        ("", r"alphabet.txt:1: is ''"),
     ],
 )
 def test_bad_alphabet_file(tmp_path, content, message):
     (tmp_path / "alphabet.txt").write_text(content, encoding="utf-8", newline="\n")
     with pytest.raises(ValueError, match=message):
         load_alphabet(tmp_path / "alphabet.txt")
-    with pytest.raises(FileNotFoundError, match="make it with make_alphabet_from_unidic"):
+    with pytest.raises(FileNotFoundError, match="Make it with make_alphabet_from_unidic"):
         load_alphabet(tmp_path / "none.txt")

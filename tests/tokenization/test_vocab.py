@@ -48,7 +48,7 @@ def test_real_token_ids_leave_out_special_unused_and_blank(tmp_path):
 @pytest.mark.parametrize(
     "content, message",
     [
-        (vocab_bytes([*TOKENS, "が"]), r"vocab.txt:16: 'が' stands already on line 9"),
+        (vocab_bytes([*TOKENS, "が"]), r"vocab.txt:16: 'が' is on line 9 too"),
         (vocab_bytes(TOKENS[1:]), r"no line \[PAD\]"),
         (vocab_bytes(TOKENS) + b"\xff\n", "not UTF-8"),
         (b"", r"no line \[PAD\], \[UNK\], \[CLS\], \[SEP\], \[MASK\]"),
@@ -61,5 +61,5 @@ def test_bad_files(tmp_path, content, message):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"make it with train_tokenizer\.py"):
+    with pytest.raises(FileNotFoundError, match=r"Make it with train_tokenizer\.py"):
         load_vocab(tmp_path / "vocab.txt")

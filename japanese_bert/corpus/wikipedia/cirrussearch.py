@@ -1,9 +1,9 @@
 """Rows of a Wikimedia CirrusSearch dump -> pages.
 
-Both layouts are read: one `<wiki>-<date>-cirrussearch-content.json.gz` (until 2025-12-29) and the files
-`<wiki>_content-<date>-NNNNN.json.bz2` of one directory (https://dumps.wikimedia.org/other/cirrus_search_index/).
+There are two layouts: one `<wiki>-<date>-cirrussearch-content.json.gz` (until 2025-12-29), and a directory of files
+`<wiki>_content-<date>-NNNNN.json.bz2` (https://dumps.wikimedia.org/other/cirrus_search_index/).
 Lines alternate between an action, `{"index": {...}}`, and a page. Their keys, types and order have changed over
-the years, so a row is recognised by its parsed JSON and never by its first bytes.
+the years. So a row is recognised by its parsed JSON and never by its first bytes.
 """
 
 import json
@@ -19,7 +19,7 @@ DUMP_SUFFIXES = (".json", ".json.gz", ".json.bz2", ".json.xz")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An article: title and text as the search index holds them, without headings and markup."""
+    """One article: title and text as the search index holds them, without headings and markup."""
 
     title: str
     text: str
@@ -27,7 +27,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class RowBlock:
-    """Whole lines of one file; `first_line` counts from 1."""
+    """Complete lines of one file. `first_line` counts from 1."""
 
     path: Path
     first_line: int
@@ -35,7 +35,7 @@ class RowBlock:
 
 
 def dump_files(names: str) -> list[Path]:
-    """Comma-separated files, globs and dump directories -> files, those of a directory sorted.
+    """Return the files of comma-separated files, globs and dump directories. Those of a directory are sorted.
 
     Raises:
         FileNotFoundError: nothing matches, or a directory holds no complete dump.
@@ -45,6 +45,7 @@ def dump_files(names: str) -> list[Path]:
 
 
 def read_row_blocks(paths: list[Path], progress: Callable[[int], object] | None = None) -> Iterator[RowBlock]:
+    """Yield all rows of the files in blocks."""
     for path in paths:
         first_line = 1
         for lines in read_line_blocks(path, progress):
@@ -53,7 +54,7 @@ def read_row_blocks(paths: list[Path], progress: Callable[[int], object] | None 
 
 
 def parse_row(line: bytes) -> Page | str:
-    """A page to keep, or the reason why the row holds none.
+    """Return a page to keep, or the reason why the row has none.
 
     >>> parse_row('{"page_id": 1, "title": "梅雨", "text": "梅雨は雨季の一種。"}'.encode())
     Page(title='梅雨', text='梅雨は雨季の一種。')
@@ -61,7 +62,7 @@ def parse_row(line: bytes) -> Page | str:
     'redirects'
 
     Raises:
-        ValueError: the row is not what a dump holds.
+        ValueError: the row is not a row of a dump.
     """
     row = _parse_object(line)
     if len(row) == 1 and "index" in row:
@@ -74,12 +75,12 @@ def parse_row(line: bytes) -> Page | str:
         return "other_namespaces"
     title, text = row.get("title") or "", row.get("text") or ""
     if not isinstance(title, str) or not isinstance(text, str):
-        raise ValueError(f"expected strings as title and text, found {type(title).__name__}, {type(text).__name__}")
+        raise ValueError(f"title and text are {type(title).__name__} and {type(text).__name__}. Expected strings")
     return Page(title, text) if text.strip() else "without_text"
 
 
 def _parse_object(line: bytes) -> dict:
-    """`orjson` takes a third of the time of `json`, but refuses what a dump may hold: half of a surrogate pair."""
+    """Return the object of a row. `orjson` is three times as fast as `json`, but refuses half of a surrogate pair."""
     import orjson
 
     try:
@@ -87,7 +88,7 @@ def _parse_object(line: bytes) -> dict:
     except orjson.JSONDecodeError:
         row = _parse_with_json(line)
     if not isinstance(row, dict):
-        raise ValueError(f"expected a JSON object, found {type(row).__name__}")
+        raise ValueError(f"is JSON of type {type(row).__name__}. Expected an object")
     return row
 
 
@@ -99,15 +100,15 @@ def _parse_with_json(line: bytes) -> object:
 
 
 def _files_of_dump(directory: Path) -> list[str]:
-    """Files of a dump directory; none if it is not a directory."""
+    """Return the files of a dump directory, or none if the path is not a directory."""
     if not directory.is_dir():
         return []
     if not (directory / SUCCESS_MARK).is_file():
         raise FileNotFoundError(
-            f"{directory / SUCCESS_MARK}: no such file, so the dump is not complete, or this is not the directory "
-            "with its .json.bz2 files; wait for the dump, download it again, or name the files themselves"
+            f"{directory / SUCCESS_MARK}: no such file. The dump is not complete, or this is not the directory of its "
+            ".json.bz2 files. Wait for the dump, download it again, or name the files themselves"
         )
     files = sorted(str(path) for path in directory.iterdir() if path.name.endswith(DUMP_SUFFIXES))
     if not files:
-        raise FileNotFoundError(f"{directory}: no dump file there (expected names ending in .json.bz2)")
+        raise FileNotFoundError(f"{directory}: no dump file. Expected names that end in .json.bz2")
     return files

@@ -1,7 +1,7 @@
-"""Rows of a dump -> corpus text, in blocks that worker processes can take, with an account of what was dropped.
+"""Rows of a dump -> corpus text, in blocks for worker processes, with counts of everything that is dropped.
 
-Rows are counted by what became of them, text in characters: `characters_in` plus `characters_added_by_nfkc` is
-`characters_out` plus all of `dropped_characters`.
+Rows are counted by result, text in characters. `characters_in` plus `characters_added_by_nfkc` is `characters_out`
+plus all of `dropped_characters`.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from japanese_bert.corpus.wikipedia.sentences import clean_text, normalize, sele
 
 @dataclass(slots=True)
 class CorpusBlock:
-    """Corpus text of some rows; `corrupt` names each line that could not be read and why."""
+    """The corpus text of some rows. `corrupt` names each line that cannot be read, and why."""
 
     text: bytes = b""
     counts: Counter = field(default_factory=Counter)
@@ -23,15 +23,15 @@ class CorpusBlock:
     corrupt: list[str] = field(default_factory=list)
 
     def add(self, other: "CorpusBlock") -> None:
-        """Add all but the text."""
-        self.counts.update(other.counts)  # not +=, which forgets negative sums
+        """Add the counts of another block."""
+        self.counts.update(other.counts)  # not +=, which drops negative sums
         self.dropped_rows.update(other.dropped_rows)
         self.dropped_characters.update(other.dropped_characters)
         self.corrupt.extend(other.corrupt)
 
 
 class PageConverter:
-    """Makes sentences of pages; lengths are in characters."""
+    """The rules that make sentences of pages. Lengths are in characters."""
 
     def __init__(self, full_stops: FullStopFinder, min_sentence_length: int, max_sentence_length: int) -> None:
         self._full_stops = full_stops
@@ -39,7 +39,7 @@ class PageConverter:
         self._max_length = max_sentence_length
 
     def convert_rows(self, rows: RowBlock) -> CorpusBlock:
-        """Corpus text of the pages among the rows: one sentence per line, a blank line after each page."""
+        """Return the corpus text of the rows that are pages: one sentence per line, a blank line after each page."""
         block = CorpusBlock()
         lines: list[str] = []
         for number, line in enumerate(rows.lines.split(b"\n")[:-1], rows.first_line):
@@ -60,7 +60,7 @@ class PageConverter:
         return block
 
     def convert_page(self, page: Page, block: CorpusBlock) -> list[str]:
-        """Sentences to keep of one page; counts go to `block`."""
+        """Return the sentences to keep of one page, and add its counts to `block`."""
         normal = normalize(page.text)
         text = clean_text(normal, page.title, block.dropped_characters)
         sentences = list(split_sentences(text, self._full_stops.find(text), self._max_length))

@@ -1,17 +1,18 @@
 r"""Text of a Wikipedia page -> clean sentences.
 
-The rules are those behind the corpus of the released Japanese BERT models, each with a name under which it accounts
-for the characters it drops. They differ from the original where it dropped or cut text by mistake:
+The rules follow the corpus of the released Japanese BERT models. Each rule has a name, and the characters that it drops
+are counted under this name. They differ from the original where it dropped or cut text by mistake:
 
-- a `[...?]` or `[要...]` note ends at its own bracket, where `\[.+?\?\]` could take whole paragraphs;
-- ` ^ ` opens the footnotes only where it is no power, as in `x ^ 2`; `[注 1]` is a footnote mark as `[1]` is;
-- all breadcrumbs at the head go, not just the first; so do notes such as `[脚注の使い方]`, which link to help pages;
-- a formula is never cut, so that no half of it is left, and a sentence with half a template is dropped;
-- a half-width period inside a number, abbreviation or address, and the mark of a name such as Yahoo!, end no
-  sentence, though UniDic calls them full stops;
-- a sentence is not cut inside quotes and brackets, unless it would be too long to keep.
+- A `[...?]` or `[要...]` note ends at its own bracket. The original `\[.+?\?\]` could take entire paragraphs.
+- ` ^ ` opens the footnotes unless it is a power, as in `x ^ 2`. `[注 1]` is a footnote mark like `[1]`.
+- All breadcrumbs at the head are dropped, not only the first. Notes such as `[脚注の使い方]`, which link to help pages,
+  are dropped too.
+- A formula is never cut, so no half of it is left. A sentence with half a template is dropped.
+- A half-width period inside a number, abbreviation or address does not end a sentence, nor does the mark of a name such
+  as Yahoo!. UniDic calls both full stops.
+- A sentence is not cut inside quotes and brackets, unless it would be too long to keep.
 
-Left out: headings, tables and lists, which the search index keeps apart from the text or has already flattened.
+Left out: headings, tables and lists. The search index keeps them apart from the text, or has already flattened them.
 """
 
 import re
@@ -39,7 +40,7 @@ _EXPONENT = re.compile(r"\(?[-+]?(?:[0-9]+|[A-Za-z])(?![0-9A-Za-z年月日頁])(
 _BASE_LENGTH = 10
 _OTHER_WHITE_SPACE = re.compile(r"[^\S ]")
 
-# NFKC leaves these characters as they are, unless a combining mark follows; what is between them it may change.
+# NFKC leaves these characters as they are, unless a combining mark follows. It may change all others.
 _CHANGING = re.compile("([^ -~、。「」『』ぁ-ゖァ-ヺ・ー一-鿿]+)")
 
 _MARKS = frozenset("。.!?")
@@ -50,9 +51,9 @@ _CLOSING = re.compile("[" + re.escape("".join(_BRACKETS)) + "]*")
 
 
 def normalize(text: str) -> str:
-    """NFKC, and one space for each line break, tab or other white space character.
+    """Return the NFKC form, with one space for each line break, tab or other white space character.
 
-    Only what may change goes through NFKC, which takes a third of the time that the whole text would.
+    Only the characters that may change go through NFKC. This takes a third of the time.
     """
     parts = _CHANGING.split(text)  # as it is, changing, as it is, ...
     parts[1::2] = [unicodedata.normalize("NFKC", part) for part in parts[1::2]]
@@ -85,7 +86,7 @@ def drop_templates(text: str, title: str) -> str:
 
 
 def drop_breadcrumb(text: str, title: str) -> str:
-    """Drop the way to the page at the head of its text.
+    """Drop the breadcrumb (the path of categories to the page) at the head of the text.
 
     >>> drop_breadcrumb("銀行 > 支店 > 根雨支店 根雨支店は鳥取県にある。", "根雨支店")
     ' 根雨支店は鳥取県にある。'
@@ -95,12 +96,12 @@ def drop_breadcrumb(text: str, title: str) -> str:
     while start >= 0:
         text = text[start + len(last) :]
         start = text.find(last, 1, BREADCRUMB_LENGTH)
-        start = -1 if "。" in text[: max(0, start)] else start  # one more breadcrumb, or some sentence
+        start = -1 if "。" in text[: max(0, start)] else start  # another breadcrumb, or a sentence
     return text
 
 
 def drop_footnotes(text: str, title: str) -> str:
-    """Drop ` ^ 山田 2010、5頁。 ^ ...`, to the end of the text."""
+    """Drop ` ^ 山田 2010、5頁。 ^ ...` to the end of the text."""
     for match in _FOOTNOTE.finditer(text) if "^ " in text else ():
         if not _is_power(text, match):
             return text[: match.start()]
@@ -118,6 +119,7 @@ def drop_notes(text: str, title: str) -> str:
 
 
 def fold_spaces(text: str, title: str) -> str:
+    """Fold each run of spaces into one, and strip both ends."""
     return " ".join(text.split())
 
 
@@ -134,7 +136,7 @@ RULES = {
 
 
 def clean_text(text: str, title: str, dropped: Counter) -> str:
-    """Apply all rules to normalized text; `dropped` counts characters by rule.
+    """Return normalized text after all rules. `dropped` counts characters by rule.
 
     >>> clean_text("梅雨[1]は雨季[要出典]の一種。 ^ 気象庁。", "梅雨", Counter())
     '梅雨は雨季の一種。'
@@ -149,7 +151,7 @@ def clean_text(text: str, title: str, dropped: Counter) -> str:
 
 
 def split_sentences(text: str, full_stops: list[int], max_length: int) -> Iterator[str]:
-    """Sentences of `text`, stripped, none of them empty.
+    """Yield the sentences of `text`, stripped. None of them is empty.
 
     >>> text = "「行く。」と言った。円周率は3.14である。"
     >>> list(split_sentences(text, [4, 10, 16, 22], max_length=200))
@@ -174,7 +176,10 @@ def _skip_closing(text: str, position: int) -> int:
 
 
 def select_sentences(sentences: Iterable[str], min_length: int, max_length: int, dropped: Counter) -> Iterator[str]:
-    """Sentences of `min_length` to `max_length` characters without formulas; `dropped` counts characters by reason."""
+    """Yield the sentences of `min_length` to `max_length` characters without formulas.
+
+    `dropped` counts characters by reason.
+    """
     for sentence in sentences:
         if "\\" in sentence and FORMULA.search(sentence):
             dropped["formulas"] += len(sentence)
@@ -189,7 +194,10 @@ def select_sentences(sentences: Iterable[str], min_length: int, max_length: int,
 
 
 def _ends_sentence(text: str, stop: int) -> bool:
-    """Whether the mark before `stop` ends a sentence: not in 3.14, 打率.293, U.S., Yahoo! JAPAN, nor before a mark."""
+    """Return whether the mark before `stop` ends a sentence.
+
+    It does not in 3.14, 打率.293, U.S. and Yahoo! JAPAN, or before another mark.
+    """
     mark, before, after = text[stop - 1], text[max(0, stop - 2) : stop - 1], text[stop : stop + 1]
     if after and after in _MARKS:
         return False
@@ -202,7 +210,7 @@ def _ends_sentence(text: str, stop: int) -> bool:
 
 
 def _formulas(text: str) -> list[TextSpan]:
-    """Formulas with the braces around them; one that is never closed is left out."""
+    """Return the formulas with the braces around them, without those that are never closed."""
     opened: list[int] = []
     formulas: list[TextSpan] = []
     for match in _BRACE.finditer(text) if "\\" in text and FORMULA.search(text) else ():
@@ -216,7 +224,7 @@ def _formulas(text: str) -> list[TextSpan]:
 
 
 def _bracket_pairs(text: str, max_length: int) -> list[TextSpan]:
-    """Outermost pairs of brackets with at most `max_length` characters; what is never closed forms no pair."""
+    """Return the outermost pairs of brackets of at most `max_length` characters. An unclosed bracket has no pair."""
     opened: list[tuple[int, str]] = []
     pairs: list[TextSpan] = []
     for match in _BRACKET.finditer(text):
@@ -230,7 +238,7 @@ def _bracket_pairs(text: str, max_length: int) -> list[TextSpan]:
 
 
 def _close(opened: list[tuple[int, str]], bracket: str, earliest: int) -> int | None:
-    """Start of the last opened `bracket`, which is taken off `opened` with all that was opened after it."""
+    """Return the start of the last opened `bracket`, and remove it from `opened` with all that follow it."""
     for index in reversed(range(len(opened))):
         start, other = opened[index]
         if start < earliest:
@@ -242,7 +250,7 @@ def _close(opened: list[tuple[int, str]], bracket: str, earliest: int) -> int | 
 
 
 def _outside_brackets(text: str, ends: list[int], pairs: list[TextSpan]) -> list[int]:
-    """Ends outside of all pairs, and those that close a pair before a space: `「行く。」 次の段落`."""
+    """Return the ends outside of all pairs, and the ends that close a pair before a space: `「行く。」 次の段落`."""
     starts = [pair.start for pair in pairs]
     outside = []
     for end in ends:
