@@ -1,7 +1,7 @@
 """Merge text corpora and deal their documents to shards: `corpus_01.txt` to `corpus_NN.txt`.
 
-Input is text with one sentence or paragraph per line and a blank line between documents, such as CC-100
-(Conneau et al., Unsupervised Cross-lingual Representation Learning at Scale, 2020) or the output of
+Input is text with one sentence or paragraph per line and a blank line between documents. Examples are CC-100
+(Conneau et al., Unsupervised Cross-lingual Representation Learning at Scale, 2020) and the output of
 make_corpus_wiki.py. A document stays in one piece and in its order. Only white space is normalised. Sentences are not
 split.
 

@@ -42,7 +42,7 @@ def keep_arrays_out_of_heap() -> None:
 
 
 def release_files_below(directory: Path) -> None:
-    """Take the files of a directory that this process has mapped out of its resident memory (Linux).
+    """Take the mapped files of a directory out of this process's resident memory (Linux).
 
     fugashi keeps MeCab's dictionary (100 MB) mapped after its tagger is gone. The system reads a page of a file again
     when it is touched.

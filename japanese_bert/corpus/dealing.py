@@ -1,7 +1,7 @@
 """Documents -> shards of about equal size, dealt at random, written as a stream.
 
 The first documents go one to each shard, in random order. Every later document goes to the smaller of two shards drawn
-at random. This keeps the largest gap between shards near the size of one long document, for any number of documents
+at random. For any number of documents, this keeps the largest gap between shards near the size of one long document
 (Mitzenmacher, The Power of Two Choices in Randomized Load Balancing, 2001). Documents keep their order inside a shard.
 """
 

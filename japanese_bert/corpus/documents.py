@@ -252,7 +252,7 @@ def end_document(text, documents, state, counters):
 
 @kernel
 def decode(data, position):
-    """Return code point and number of bytes of the character at `position`; -1 and 1 for an invalid byte.
+    """Return code point and number of bytes of the character at `position`, or -1 and 1 for an invalid byte.
 
     Surrogates are invalid. A newline must follow, and the function reads no byte after it.
     """

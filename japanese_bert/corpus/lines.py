@@ -1,8 +1,8 @@
 """What every stage drops of a corpus line: bytes that are not UTF-8, NULs, and a byte order mark before the first line.
 
-Each function also returns how much it drops, because every stage counts it. `documents.py` applies the same rule in
-compiled code and folds white space as well. train_tokenizer.py keeps a byte order mark, because MeCab then makes
-other words and the vocabulary of a file with such a mark would change.
+Each function also returns how much it drops, because every stage counts it. `documents.py` has the same rule in
+compiled code. It folds white space as well. train_tokenizer.py does not drop a byte order mark. Reason: it would
+change the vocabularies of files that have one.
 """
 
 import codecs

@@ -108,7 +108,7 @@ def _piece(records: np.ndarray, gzip_compress: bool) -> bytes:
 
 @kernel
 def write_labelled_record(out, start, names, ids, lengths, label, number, tables):
-    """Write the framed record of one example at `start`; return its end."""
+    """Write the framed record of one example at `start`, and return its end."""
     first_length, max_seq_length = lengths
     value, is_score = label
     length = len(ids)

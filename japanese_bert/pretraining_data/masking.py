@@ -1,4 +1,4 @@
-"""Whole word masking of one instance (Devlin et al. 2019, section 3.1; whole words: its 2019 code release).
+"""Whole word masking of one instance (Devlin et al. 2019, section 3.1, and its code release of 2019).
 
 The word tokenizer decides the words: the first piece of each has the word start bit in the store. Words are chosen in
 random order until the quota of predictions is full. A word that would exceed it is skipped. Each token of a chosen word

@@ -83,7 +83,7 @@ def read_left_contexts(path: Path, subtype: str) -> tuple[set[int], set[int]]:
 
 
 def _read_header(file: BinaryIO, path: Path) -> Header:
-    """Return the header; `file` stands at the double array afterwards."""
+    """Return the header. Afterwards the position of `file` is the double array."""
     header = file.read(HEADER.size)
     if len(header) < HEADER.size or HEADER.unpack(header)[0] ^ MAGIC_MASK != path.stat().st_size:
         raise ValueError(f"{path}: truncated, or no dictionary compiled by MeCab. Install the dictionary again")

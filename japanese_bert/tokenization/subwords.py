@@ -1,7 +1,7 @@
 """Words -> vocabulary ids: greedy longest-match-first WordPiece, or characters.
 
-WordPiece follows Devlin et al. 2019 and gives the same ids as transformers' `BertJapaneseTokenizer`, with one
-intended difference: text that spells a special token, such as `[MASK]`, stays text.
+WordPiece follows Devlin et al. 2019 and gives the same ids as transformers' `BertJapaneseTokenizer`. One difference is
+intended: text that spells a special token, such as `[MASK]`, stays text.
 """
 
 import unicodedata

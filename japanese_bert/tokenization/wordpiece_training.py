@@ -2,8 +2,7 @@
 
 The trainer merges the most frequent pair of pieces, as BPE does (Sennrich et al. 2016), and marks pieces inside a word
 by a prefix. By itself it gives another vocabulary in every run. Reason: it numbers the single characters inside words
-(`##山`) in the order of a randomly seeded hash table of words, and merges equally frequent pairs in the order of these
-numbers.
+(`##山`) in the order of a randomly seeded hash table. Equally frequent pairs are merged in the order of these numbers.
 
 Here these characters are numbered beforehand, those inside the most words first, as the trainer would on average. So
 nothing depends on the hash. The vocabulary is nearer to those of the plain trainer than two of them are to each other.

@@ -1,7 +1,7 @@
 """A sentence -> words, by MeCab or by white space and punctuation.
 
-`MecabWords` and `BasicWords` give the words of transformers' `BertJapaneseTokenizer` with `word_tokenizer_type="mecab"`
-and `"basic"` (version 5; version 4.57 differs with lower-casing, which it does before MeCab). They leave out
+`MecabWords` and `BasicWords` give the words of transformers 5's `BertJapaneseTokenizer` with
+`word_tokenizer_type="mecab"` and `"basic"`. Version 4.57 lower-cases before MeCab and so differs there. Both leave out
 `never_split`: a literal `[MASK]` in the text is text.
 """
 

@@ -1,11 +1,13 @@
 """Files mapped into memory, and that their pages leave it."""
 
 import re
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from japanese_bert.compiled.mapped_arrays import release_files_below
+from japanese_bert.compiled.mapped_arrays import append_array, map_array, release_files_below, take, window_slices
 from japanese_bert.tokenization.mecab import find_dictionary
 from japanese_bert.tokenization.words import make_word_splitter
 
@@ -23,3 +25,24 @@ def test_a_dictionary_leaves_memory_and_still_works():
     release_files_below(find_dictionary("unidic_lite").directory)
     assert resident_file_kilobytes() < before - 1000
     assert [splitter.split(sentence) for sentence in sentences] == words
+
+
+def test_arrays_are_appended_and_mapped():
+    file = tempfile.TemporaryFile()  # noqa: SIM115
+    for array in (np.arange(5), np.arange(20)[::2]):
+        append_array(file, array)
+    assert map_array(file, np.dtype(np.int64)).tolist() == [0, 1, 2, 3, 4, *range(0, 20, 2)]
+    assert file.closed
+    empty = tempfile.TemporaryFile()  # noqa: SIM115
+    assert map_array(empty, np.dtype(np.int32)).tolist() == []
+
+
+def test_take_reads_window_by_window(monkeypatch):
+    monkeypatch.setattr("japanese_bert.compiled.mapped_arrays.WINDOW_BYTES", 64)
+    file = tempfile.TemporaryFile()  # noqa: SIM115
+    file.write(np.arange(100, dtype=np.int64).tobytes())
+    array = map_array(file, np.dtype(np.int64))
+    indices = np.array([99, 0, 7, 8, 8, 50, 63, 64])
+    assert take(array, indices).tolist() == indices.tolist()
+    runs = window_slices(array, np.sort(indices))
+    assert [np.sort(indices)[run].tolist() for run in runs] == [[0, 7], [8, 8], [50], [63], [64], [99]]

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from japanese_bert.compiled.mapped_arrays import map_array, take, window_slices
 from japanese_bert.pretraining_data.token_store import BlockTokenizer, TokenStore, build_token_store
 from japanese_bert.pretraining_data.word_table import WordTable
 from japanese_bert.tokenization.subwords import make_subword_encoder
@@ -140,14 +139,3 @@ def test_the_last_id_of_a_vocabulary_at_the_border_of_16_bits(tmp_path, size, dt
     block = BlockTokenizer(splitter, lambda word: [vocab.ids["猫"]], vocab)("猫\n".encode())
     assert block.tokens.dtype == dtype
     assert block.tokens.tolist() == [size - 1 | 1 << (8 * block.tokens.itemsize - 1)]
-
-
-def test_take_reads_window_by_window(monkeypatch):
-    monkeypatch.setattr("japanese_bert.compiled.mapped_arrays.WINDOW_BYTES", 64)
-    file = tempfile.TemporaryFile()  # noqa: SIM115
-    file.write(np.arange(100, dtype=np.int64).tobytes())
-    array = map_array(file, np.dtype(np.int64))
-    indices = np.array([99, 0, 7, 8, 8, 50, 63, 64])
-    assert take(array, indices).tolist() == indices.tolist()
-    runs = window_slices(array, np.sort(indices))
-    assert [np.sort(indices)[run].tolist() for run in runs] == [[0, 7], [8, 8], [50], [63], [64], [99]]

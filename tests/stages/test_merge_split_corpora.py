@@ -1,23 +1,16 @@
 """The stage as a user runs it: every document in one shard, whole and in order."""
 
 import gzip
-import io
 import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import merge_split_corpora as stage_script
 from japanese_bert.common.text_files import read_blocks
-from japanese_bert.corpus import dealing, documents, duplicates
-from japanese_bert.corpus.dealing import ShardWriter
-from japanese_bert.corpus.documents import DOCUMENT, DocumentBatch, DocumentReader, LineLengths
-from japanese_bert.corpus.duplicates import DuplicateFilter
 from tests.helpers.places import ROOT
 
 
@@ -216,47 +209,6 @@ def test_real_text_comes_out_whole_or_is_counted(tmp_path, aozora_bytes):
     assert record["dropped_lines"]["short"] > 1000 < record["dropped_lines"]["long"]
 
 
-def batches_of(parts: list[str]) -> Iterator[DocumentBatch]:
-    """One batch for each text."""
-    reader = DocumentReader(LineLengths(0, sys.maxsize))
-    for part in parts:
-        yield from reader.read_file([part.encode()])
-        yield from reader.take()
-
-
-def texts_of(batch: DocumentBatch) -> list[str]:
-    bounds = zip(batch.documents["start"], batch.documents["end"], strict=True)
-    return [batch.text[start:end].tobytes().decode("utf-8").removesuffix("\n\n") for start, end in bounds]
-
-
-def test_first_of_equal_documents_is_kept_over_batches():
-    selector = DuplicateFilter()
-    batches = batches_of(["a\n\nb\nb\n\na\n", "b\nb\n\nc\n\nab\n"])
-    assert [texts_of(selector.select(batch)) for batch in batches] == [["a", "b\nb"], ["c", "ab"]]
-    assert selector.dropped == {"documents": 2, "lines": 3, "characters": 3}
-
-
-@pytest.mark.parametrize("per_batch", [1, 7, 1000])
-def test_duplicates_are_found_while_the_table_grows(monkeypatch, per_batch):
-    monkeypatch.setattr(duplicates, "FIRST_SLOTS", 4)
-    generator = random.Random(1)
-    numbers = [str(generator.randrange(600)) for _ in range(1000)]
-    parts = ["\n\n".join([*numbers[start : start + per_batch], ""]) for start in range(0, 1000, per_batch)]
-    selector = DuplicateFilter()
-    kept = [text for batch in batches_of(parts) for text in texts_of(selector.select(batch))]
-    assert kept == list(dict.fromkeys(numbers))
-    assert 2 * len(kept) <= len(selector._table) <= 4 * 2 * (len(kept) + per_batch)
-
-
-def test_hashes_that_meet_in_one_slot_and_the_hash_of_a_free_one():
-    table = np.zeros(8, np.uint64)
-    hashes = np.array([7, 15, 23, 15, 0, 1, 7, 0], np.uint64)
-    is_new = np.zeros(len(hashes), np.bool_)
-    duplicates.insert(table, hashes, is_new)
-    assert is_new.tolist() == [True, True, True, False, True, False, False, False]
-    assert sorted(table[table > 0].tolist()) == [1, 7, 15, 23]
-
-
 @pytest.mark.parametrize(
     ("content", "arguments", "message"),
     [
@@ -294,54 +246,6 @@ def test_an_input_is_never_a_shard_to_write(tmp_path):
 def test_output_directory_that_is_a_file(tmp_path, text_file):
     with pytest.raises(OSError, match=r"in\.txt"):
         run("--input_files", text_file, "--output_dir", text_file, "--num_files", 1)
-
-
-def deal_in_plain_python(texts: list[str], num_files: int, random_seed: int, draws_at_once: int) -> list[list[str]]:
-    """The rule: one to each shard first, then to the smaller of two."""
-    generator = np.random.default_rng(random_seed)
-    pairs = [(shard, shard) for shard in generator.permutation(num_files).tolist()]
-    while len(pairs) < len(texts):
-        pairs += generator.integers(num_files, size=(draws_at_once, 2)).tolist()
-    shards, sizes = [[] for _ in range(num_files)], [0] * num_files
-    for text, (one, other) in zip(texts, pairs, strict=False):
-        shard = one if sizes[one] <= sizes[other] else other
-        shards[shard].append(text)
-        sizes[shard] += len(text)
-    return shards
-
-
-@pytest.mark.parametrize("held_bytes", [1, 5000, 1 << 22])
-def test_dealing_equals_the_rule_in_batches_of_any_size(tmp_path, text_file, texts, monkeypatch, held_bytes):
-    monkeypatch.setattr(documents, "HELD_BYTES", held_bytes)
-    monkeypatch.setattr(dealing, "DRAWS_AT_ONCE", 50)
-    monkeypatch.setattr(stage_script, "TEXT_BLOCK_BYTES", 999)
-    run("--input_files", text_file, "--output_dir", tmp_path / "out", "--num_files", 7)
-    shards = [read_shard(tmp_path / "out" / f"corpus_0{number}.txt") for number in range(1, 8)]
-    assert shards == deal_in_plain_python(expected_documents(texts), 7, 12345, 50)
-
-
-def test_dealing_equals_the_rule_where_shards_are_of_one_size(tmp_path):
-    texts = [f"{number:03}" for number in range(300)]
-    (tmp_path / "in.txt").write_text("\n\n".join(texts), encoding="utf-8")
-    run("--input_files", tmp_path / "in.txt", "--output_dir", tmp_path / "out", "--num_files", 3)
-    shards = [read_shard(tmp_path / "out" / f"corpus_0{number}.txt") for number in range(1, 4)]
-    assert shards == deal_in_plain_python(texts, 3, 12345, dealing.DRAWS_AT_ONCE)
-
-
-def test_every_document_is_written_when_its_batch_is():
-    files = [io.BytesIO() for _ in range(4)]
-    writer = ShardWriter(files, np.random.default_rng(1))
-    text = np.frombuffer(("字" * 1000 + "\n\n").encode() * 50, np.uint8)
-    table = np.zeros(50, DOCUMENT)
-    table["end"] = np.arange(1, 51) * 3002
-    table["start"] = table["end"] - 3002
-    table["num_lines"], table["num_characters"] = 1, 1000
-    for number in range(1, 101):
-        writer.write(DocumentBatch(text, table))
-        assert sum(file.tell() for file in files) == number * 50 * 3002
-        assert writer.sizes.sum() == number * 50 * 1000
-    assert (writer.num_documents, writer.num_lines, writer.num_characters) == (5000, 5000, 5_000_000)
-    assert len(writer._dealt) == len(text)
 
 
 def test_help_needs_no_heavy_import():

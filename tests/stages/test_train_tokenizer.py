@@ -4,20 +4,13 @@ import gzip
 import random
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, models, normalizers, trainers
-from tokenizers.pre_tokenizers import PreTokenizer
 
 import train_tokenizer
 from japanese_bert.common.provenance import read_provenance
-from japanese_bert.tokenization.mecab import find_dictionary, make_tagger
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, load_vocab, unused_tokens, vocab_bytes
-from japanese_bert.tokenization.word_counts import Reservoir, clean_sentences, count_words
-from japanese_bert.tokenization.wordpiece_training import choose_alphabet, train_wordpiece
-from japanese_bert.tokenization.words import make_word_splitter
 from tests.helpers.places import ROOT
 
 NOUNS = ["山桜", "川魚", "猫又", "犬小屋", "ガラス", "ｶﾞﾗｽ", "東京都", "京都府", "BERT", "ＢＥＲＴ", "𠮷野家", "😀"]
@@ -76,82 +69,6 @@ def test_same_bytes_in_every_run_and_for_any_number_of_workers(corpus_file, tmp_
     assert len(outputs) == 1
 
 
-def test_ties_are_merged_in_the_order_of_the_characters():
-    words = {first + second: 5 for first in "あいうえおかきくけこ" for second in "さしすせそ"}
-    alphabet = sorted(set("".join(words)))
-    runs = {tuple(train_wordpiece(words, alphabet, 40, 0, "##", 2)) for _ in range(5)}
-    assert len(runs) == 1
-    assert runs.pop()[25:] == tuple(f"{first}{second}" for first in "あいう" for second in "さしすせそ")
-
-
-def test_characters_inside_the_most_words_are_numbered_first():
-    words = {"山川": 1, "草川": 1, "木川": 1, "川山": 90, "草山": 1, "山草木": 50}
-    tokens = train_wordpiece(words, sorted("山川草木"), 15, 0, "##", 50)
-    assert tokens[9:13] == ["##川", "##山", "##木", "##草"]
-    assert tokens[13:] == ["川山", "山草"]
-
-
-def test_words_of_one_character_do_not_matter(corpus_file):
-    words = Counter({"山桜": 9, "山川": 8, "桜川": 3, "山": 1000, "川": 7})
-    without = {word: count for word, count in words.items() if len(word) > 1}
-    assert train_wordpiece(words, list("山川桜"), 12, 0, "##", 2) == train_wordpiece(
-        without, list("山川桜"), 12, 0, "##", 2
-    )
-
-
-def test_vocabulary_is_that_of_the_plain_trainer_where_nothing_ties():
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-
-    words = {"山川": 1000, "山川草": 300, "山川草木": 90, "草木": 27, "木山": 9, "川木": 3}
-    plain = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    plain.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    trainer = trainers.WordPieceTrainer(vocab_size=18, special_tokens=list(SPECIAL_TOKENS), show_progress=False)
-    plain.train_from_iterator([f"{word} " * count for word, count in words.items()], trainer)
-    assert set(train_wordpiece(words, sorted("山川草木"), 18, 0, "##", 0)) == set(plain.get_vocab())
-
-
-def plain_pre_tokenizer(tagger) -> PreTokenizer:
-    """MeCab called back by `tokenizers` for every sentence."""
-
-    class MecabPreTokenizer:
-        def pre_tokenize(self, text):
-            text.split(self._split)
-
-        def _split(self, index, sentence):
-            text, position, parts = str(sentence), 0, []
-            for node in tagger(text):
-                start = text.index(node.surface, position)
-                position = start + len(node.surface)
-                parts.append(sentence[start:position])
-            return parts
-
-    return PreTokenizer.custom(MecabPreTokenizer())
-
-
-def test_words_and_vocabulary_are_those_of_plain_training_on_real_text(aozora_bytes):
-    block = aozora_bytes[: aozora_bytes.index(b"\n", 500_000) + 1]
-    tagger = make_tagger(find_dictionary("unidic_lite"))
-    plain = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    plain.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Strip()])
-    plain.pre_tokenizer = plain_pre_tokenizer(tagger)
-    lines = block.decode("utf-8").split("\n")
-    plain_words = Counter(
-        word
-        for line in lines
-        for word, _ in plain.pre_tokenizer.pre_tokenize_str(plain.normalizer.normalize_str(line))
-        if word.strip()
-    )
-    words, _ = count_words([block], make_word_splitter("mecab", "unidic_lite", do_lower_case=False), 1)
-    assert len(words) > 5000
-    assert words == plain_words
-
-    trainer = trainers.WordPieceTrainer(vocab_size=8000, special_tokens=list(SPECIAL_TOKENS), show_progress=False)
-    plain.train_from_iterator(lines, trainer)
-    ours = train_wordpiece(words, sorted(set("".join(words))), 8000, 0, "##", 0)
-    # Two plain runs differ in 10 to 25 entries, those that are equally frequent at the end.
-    assert len(set(ours) - set(plain.get_vocab())) < 80
-
-
 def test_counts_and_provenance(corpus_file, tmp_path):
     train(corpus_file, tmp_path)
     record = read_provenance(tmp_path / "vocab.txt")
@@ -163,29 +80,6 @@ def test_counts_and_provenance(corpus_file, tmp_path):
     assert record["dictionary"]["name"] == "unidic_lite"
     assert set(record["versions"]) >= {"tokenizers", "fugashi", "bert-japanese"}
     assert not {"input_files", "output_dir", "num_workers", "overwrite"} & set(record["method"])
-
-
-def test_count_words_exactly():
-    blocks = ["ｶﾞﾗｽと𠮷野家\n\n".encode(), "ガラス\u2028と\n　\n".encode()]
-    words, totals = count_words(blocks, make_word_splitter("mecab", "unidic_lite", do_lower_case=False), 1)
-    assert words == {"ガラス": 2, "と": 2, "𠮷": 1, "野家": 1}
-    assert +totals == {"sentences": 2, "words": 6, "blank_lines": 2}
-
-
-def test_counts_are_the_same_for_any_number_of_workers_and_blocks(corpus_file):
-    splitter = make_word_splitter("mecab", "unidic_lite", do_lower_case=False)
-    lines = corpus_file.read_bytes().splitlines(keepends=True)
-    blocks = [b"".join(lines[start : start + 70]) for start in range(0, len(lines), 70)]
-    whole, parts = count_words([b"".join(lines)], splitter, 1), count_words(blocks, splitter, 3)
-    assert whole == parts
-    assert list(whole[0]) == list(parts[0])
-
-
-def test_clean_sentences_exactly():
-    totals = Counter()
-    block = "　山\u2028川 \n\n".encode() + b"\xe5\xb1\xb1\xe5\xb1\n\xff\n" + b"a\0b\n"
-    assert clean_sentences(block, totals) == ["山\u2028川", "山", "ab"]
-    assert totals == {"sentences": 3, "blank_lines": 2, "invalid_utf8_bytes": 3, "nul_characters": 1}
 
 
 def test_whitespace_pre_tokenizer_and_compressed_inputs(tmp_path):
@@ -228,30 +122,6 @@ def test_sample(corpus_file, tmp_path):
     assert a == b != c
     counts = read_provenance(tmp_path / "a" / "vocab.txt")["counts"]
     assert (counts["sentences"], counts["sentences_before_sampling"], counts["blank_lines"]) == (500, 2999, 5)
-
-
-def test_reservoir_is_uniform_and_does_not_depend_on_blocks():
-    hits = Counter()
-    for seed in range(400):
-        whole, parts = Reservoir(10, seed), Reservoir(10, seed)
-        whole.add([str(index) for index in range(100)])
-        for start in range(0, 100, 7):
-            parts.add([str(index) for index in range(start, min(start + 7, 100))])
-        assert len(whole.sentences) == len(set(whole.sentences)) == 10
-        assert whole.sentences == parts.sentences
-        hits.update(whole.sentences)
-    assert len(hits) == 100
-    # 400 draws at 1/10: mean 40, standard deviation 6.
-    assert all(abs(count - 40) < 5 * 6 for count in hits.values())
-    assert abs(sum(hits[str(index)] for index in range(50)) - 2000) < 5 * 32
-
-
-def test_choose_alphabet_exactly():
-    words = {"山川": 3, "川草": 3, "木": 3, "z": 1}
-    assert choose_alphabet(words, ["Z"], 3) == ["Z", "山", "川"]  # 山, 木 and 草 are equally frequent: the first wins
-    assert choose_alphabet(words, ["山", "Z"], 100) == ["Z", "z", "山", "川", "木", "草"]
-    with pytest.raises(ValueError, match="less than the 2 characters"):
-        choose_alphabet(words, ["Z", "Y"], 1)
 
 
 def test_second_run_does_nothing_and_other_arguments_need_overwrite(corpus_file, tmp_path, capsys):

@@ -11,10 +11,10 @@ from japanese_bert.common.text_files import read_line_blocks
 from japanese_bert.corpus.wikipedia.cirrussearch import Page, parse_row
 from japanese_bert.corpus.wikipedia.full_stops import FullStopFinder, find_full_stop_contexts, text_pieces
 from japanese_bert.tokenization import mecab
-from tests.helpers.places import ROOT
+from tests.helpers.places import ROOT, SHARED_DATA
 from tests.helpers.small_dictionary import build_dictionary
 
-WIKIPEDIA = ROOT.parent / "shared" / "data" / "wikipedia"
+WIKIPEDIA = SHARED_DATA / "wikipedia"
 SINGER = "モーニング娘。,{0},{0},-5000,名詞,固有名詞,人名,一般,*,*,モーニング娘。,モーニングムスメ,モーニングムスメ\n"
 
 

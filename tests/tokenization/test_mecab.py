@@ -1,0 +1,61 @@
+"""Dictionaries: unidic-lite 1.0.8, ipadic 1.0.0, and some compiled here."""
+
+import hashlib
+
+import ipadic
+import pytest
+
+from japanese_bert.tokenization.mecab import COMPILED_FILES, dictionary_of_option, find_dictionary, hash_of, make_tagger
+from tests.helpers.small_dictionary import compile_dictionary, write_source
+
+
+def test_identity_of_a_package():
+    dictionary = find_dictionary("unidic_lite")
+    assert dictionary.identity() == {"name": "unidic_lite", "version": "1.0.8", "size": 187680870}
+    assert (dictionary.directory / "sys.dic").stat().st_size == 187680870
+
+
+def test_identity_of_a_directory_changes_with_costs(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    write_source(source)
+    compiled = [compile_dictionary(source, tmp_path / "a", "utf8")]
+    lex = (source / "lex.csv").read_text(encoding="utf-8")
+    (source / "lex.csv").write_text(lex.replace(",0,0,1,", ",0,0,9,"), encoding="utf-8", newline="\n")
+    compiled.append(compile_dictionary(source, tmp_path / "b", "utf8"))
+    one, other = (find_dictionary(str(directory)).identity() for directory in compiled)
+    assert (one["name"], one["version"], one["size"]) == ("a", "", other["size"])
+    assert one["sha256"] == hash_of(compiled[0] / name for name in COMPILED_FILES) != other["sha256"]
+
+
+def test_a_hash_covers_the_files_that_exist(tmp_path):
+    (tmp_path / "a").write_bytes(b"a")
+    expected = hashlib.sha256(hashlib.sha256(b"a").digest()).hexdigest()
+    assert hash_of([tmp_path / "a", tmp_path / "none"]) == expected
+
+
+@pytest.mark.parametrize("option", ["-r x -d {}", "--dicdir={} -C", "--dicdir {}", "-d '{}'"])
+def test_dictionary_of_an_option(option):
+    dictionary = dictionary_of_option(option.format(ipadic.DICDIR))
+    assert str(dictionary.directory) == ipadic.DICDIR
+    assert len(dictionary.sha256) == 64
+
+
+def test_missing_dictionaries(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no compiled MeCab dictionary \(sys.dic\)"):
+        find_dictionary(str(tmp_path))
+    with pytest.raises(ValueError, match=r"names no dictionary\. Add -d"):
+        dictionary_of_option("-d")
+
+
+def test_dictionaries_that_mecab_cannot_use(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    euc = find_dictionary(str(compile_dictionary(write_source(source), tmp_path / "euc", "euc-jp")))
+    for name in ("dicrc", "mecabrc"):
+        (euc.directory / name).write_bytes((source / "dicrc").read_bytes())
+    with pytest.raises(ValueError, match=r"its charset is .*, expected UTF-8"):
+        make_tagger(euc)
+    (euc.directory / "matrix.bin").unlink()
+    with pytest.raises(ValueError, match="MeCab cannot open this dictionary"):
+        make_tagger(euc)
