@@ -1,7 +1,7 @@
 """merge_split_corpora.py against a loop over lines, and against `xz --decompress`, which an .xz corpus cannot beat.
 
-All ways of splitting must give the same documents before any figure is printed. The corpus is the beginning of a real
-one, repeated, in one .xz stream for each time: 2 GB unless told otherwise, with 6 GB of room for temporary files.
+Before it prints a figure, all ways of splitting must give the same documents. The corpus is the beginning of a real
+one, repeated, with one .xz stream for each time. By default it is 2 GB, and temporary files take 6 GB.
 
     python benchmarks/bench_corpus.py --input_file ja.txt.xz
 """
@@ -25,8 +25,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input_file", type=Path, required=True, help="a large corpus, e.g. CC-100")
     parser.add_argument("--megabytes", type=int, default=200, help="text to take from it")
-    parser.add_argument("--repeat", type=int, default=10, help="times it stands in the corpus to split")
-    parser.add_argument("--runs", type=int, default=3, help="counted runs of each, after one that is not")
+    parser.add_argument("--repeat", type=int, default=10, help="times that it is repeated in the corpus to split")
+    parser.add_argument("--runs", type=int, default=3, help="counted runs of each, after a warm-up")
     return parser
 
 
@@ -71,7 +71,7 @@ def repeat_file(source: Path, times: int, target: Path) -> Path:
 
 
 def digest_documents(directory: Path) -> str:
-    """Equal for two sets of shards that have the same documents in any order."""
+    """Return a hash that is equal for shards with the same documents in any order."""
     hashes = []
     for path in directory.glob("*.txt"):
         documents = path.read_bytes().removesuffix(b"\n\n").split(b"\n\n")

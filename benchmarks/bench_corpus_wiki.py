@@ -1,15 +1,15 @@
 """make_corpus_wiki.py against MeCab's own time on the same text, on one process and on two, for both layouts.
 
-The pages of a dump are repeated under new ids. MeCab's own time is that of a process (reference_mecab.py) which reads
-the cleaned texts, exactly the strings that the stage hands to MeCab, and hands them to it: with MeCab's default
-output, with that part of it which tells full stops, and with the short output that the stage asks for. Two of these
-processes at once show what two processes can gain on this machine at best. All corpora, of both layouts and of any
-number of workers, must be the same before any number is printed.
+The pages of a dump are repeated under new ids. MeCab's own time is the time of a process (reference_mecab.py) that
+reads the cleaned texts, exactly the strings of the stage, and passes them to MeCab. It runs with MeCab's default
+output, with the part of speech that marks full stops, and with the short output of the stage. Two of these processes
+together show the best that two processes can reach on this machine. Before it prints a number, all corpora, of both
+layouts and any number of workers, must be the same.
 
     python benchmarks/bench_corpus_wiki.py --dump_file jawiki-cirrussearch-content.json.gz
 
-In the dumps of 2026 a row has 44 kB, of which the text is a tenth; `--row_kilobytes 44` fills the rows up to that with
-other fields (source_text, outgoing_link).
+A row of the dumps of 2026 has 44 kB, and a tenth of it is text. `--row_kilobytes 44` fills the rows up to that size
+with other fields (source_text, outgoing_link).
 """
 
 import argparse
@@ -34,7 +34,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dump_file", type=Path, required=True, help="a CirrusSearch dump in one file")
     parser.add_argument("--megabytes", type=int, default=60, help="size of the dump to convert, decompressed")
     parser.add_argument("--row_kilobytes", type=int, default=0, help="fill rows up to this size; 0 leaves them")
-    parser.add_argument("--runs", type=int, default=3, help="counted runs of each, after one that is not")
+    parser.add_argument("--runs", type=int, default=3, help="counted runs of each, after a warm-up")
     return parser
 
 
@@ -80,7 +80,7 @@ def read_pages(source: Path) -> list[dict]:
 
 
 def write_dumps(pages: list[dict], size: int, row_bytes: int, directory: Path) -> dict[str, Path]:
-    """The same dump of about `size` bytes, compressed in two ways."""
+    """Write a dump of about `size` bytes, compressed in two ways, and return the paths by suffix."""
     directory.mkdir(exist_ok=True)
     rows: list[bytes] = []
     while size > 0:
@@ -106,7 +106,7 @@ def fill_up(page: dict, size: int) -> dict:
 
 
 def write_texts(dump: Path, target: Path) -> int:
-    """The strings that the stage hands to MeCab, one a line; returns their characters."""
+    """Write the strings that the stage passes to MeCab, one per line, and return the number of characters."""
     from collections import Counter
 
     from japanese_bert.corpus.wikipedia.cirrussearch import Page, parse_row, read_row_blocks
@@ -125,7 +125,7 @@ def write_texts(dump: Path, target: Path) -> int:
 
 
 def bench(runs: int, texts: Path, dumps: dict[str, Path], directory: Path) -> dict[str, Measurement]:
-    """Medians; the commands take turns, so that a change of the machine's speed meets all of them."""
+    """Return the medians. The commands take turns, so that a change of the machine's speed affects all of them."""
     mecab = [sys.executable, ROOT / "benchmarks" / "reference_mecab.py", "--input_file", texts, "--format"]
     stage = [sys.executable, ROOT / "make_corpus_wiki.py", "--overwrite", "--output_file", directory / "corpus.txt.gz"]
     commands = {f"MeCab, {name}": [*mecab, name] for name in FORMATS}
@@ -151,7 +151,7 @@ def bench(runs: int, texts: Path, dumps: dict[str, Path], directory: Path) -> di
 
 
 def peak_memory(dump: Path, directory: Path) -> float:
-    """Of the largest process, as the stage records it."""
+    """Return the peak memory of the largest process, which the stage reports."""
     output = directory / "memory.txt.gz"
     command = [sys.executable, ROOT / "make_corpus_wiki.py", "--overwrite", "--num_workers", "2"]
     measure([*command, "--input_file", dump, "--output_file", output])

@@ -1,8 +1,8 @@
 """create_pretraining_data.py against the field's algorithm on the same text, in one run.
 
-The reference is Model Garden's own code with transformers' tokenizer (reference_create_pretraining_data.py). Both
-outputs are read by TensorFlow and must agree statistically before any ratio is printed. MeCab's time on the text
-is shown beside: no pipeline that calls MeCab can be faster.
+The reference is Model Garden's own code with transformers' tokenizer (reference_create_pretraining_data.py). Before it
+prints a ratio, TensorFlow reads both outputs and they must agree statistically. It also prints MeCab's own time,
+because no pipeline that calls MeCab can be faster.
 
     python benchmarks/bench_create_pretraining_data.py --input_file ja.txt.xz \
         --wordpiece_vocab_file tokenizers/wordpiece_unidic_lite/vocab.txt \
@@ -21,7 +21,7 @@ from measure import MEGABYTE, Measurement, cut_corpus, machine, measure, median_
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 # name -> (megabytes of text, max_seq_length, max_predictions_per_seq, dupe_factor, tolerance of instance counts):
-# the target length is drawn once a document, so that 2 MB of text give counts with a standard deviation of 0.9 %.
+# the target length is drawn once per document, so counts from 2 MB of text have a standard deviation of 0.9 %.
 SETTINGS = {"128": (10, 128, 19, 5, 0.02), "512": (2, 512, 76, 30, 0.04)}
 SUBWORDS = {"wordpiece": [], "character": ["--vocab_has_no_subword_prefix"]}
 
@@ -31,10 +31,10 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--input_file", type=Path, required=True, help="a large corpus, e.g. CC-100")
     parser.add_argument("--wordpiece_vocab_file", type=Path, required=True)
     parser.add_argument("--character_vocab_file", type=Path, required=True)
-    parser.add_argument("--skip_megabytes", type=int, default=120, help="where in the corpus the text is taken")
+    parser.add_argument("--skip_megabytes", type=int, default=120, help="text of the corpus to skip first")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     parser.add_argument("--subwords", nargs="+", choices=SUBWORDS, default=list(SUBWORDS))
-    parser.add_argument("--runs", type=int, default=6, help="counted runs of ours; the reference runs once")
+    parser.add_argument("--runs", type=int, default=6, help="counted runs of ours. The reference runs once")
     parser.add_argument("--work_dir", type=Path, help="for text and outputs")
     return parser
 
@@ -95,7 +95,7 @@ def run_afresh(command: list, output: Path) -> Measurement:
 
 
 def mecab_seconds(corpus: Path) -> float:
-    """CPU seconds that MeCab alone takes for the sentences of a corpus."""
+    """Return the CPU seconds that MeCab alone takes for the sentences of a corpus."""
     from japanese_bert.tokenization.mecab import find_dictionary, make_tagger
 
     tagger = make_tagger(find_dictionary("unidic_lite"), "-Owakati")
@@ -110,7 +110,7 @@ def mecab_seconds(corpus: Path) -> float:
 def read_statistics(
     path: Path, max_seq_length: int, max_predictions_per_seq: int, vocab_file: Path
 ) -> dict[str, float]:
-    """What describes a data set, read from its records by TensorFlow."""
+    """Return statistics of the records, which TensorFlow reads."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import numpy as np
     import tensorflow as tf
@@ -146,7 +146,7 @@ def read_statistics(
 
 
 def check_agreement(ours: dict[str, float], reference: dict[str, float], tolerance: float) -> None:
-    """Raise AssertionError if the two data sets differ by more than the reference's seeds do among themselves."""
+    """Raise AssertionError if the two data sets differ by more than the reference does between seeds."""
     for name, value in reference.items():
         difference = abs(ours[name] / value - 1)
         if difference > (tolerance if name not in ("mask_share", "kept_share") else 0.01):

@@ -1,4 +1,4 @@
-"""create_pretraining_data.py as the shard grows: memory at several sizes, and the rate of two workers against one.
+"""create_pretraining_data.py with growing shards: memory at several sizes, and the rate of two workers against one.
 
 python benchmarks/bench_scale.py --input_file ja.txt.xz --vocab_file tokenizers/wordpiece_unidic_lite/vocab.txt
 """
@@ -21,7 +21,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--vocab_file", type=Path, required=True, help="a WordPiece vocabulary")
     parser.add_argument("--megabytes", type=int, nargs="+", default=[50, 100, 200], help="sizes of the shard")
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument("--worker_megabytes", type=int, default=50, help="shard for one and two workers; 0: leave out")
+    parser.add_argument("--worker_megabytes", type=int, default=50, help="shard for one and two workers (0: leave out)")
     parser.add_argument("--work_dir", type=Path, help="for text and outputs")
     return parser
 
@@ -45,12 +45,12 @@ def main(args: argparse.Namespace) -> None:
 
 
 def memory_curve(args: argparse.Namespace, setting: str, directory: Path) -> dict[int, Measurement]:
-    """Measurements by megabytes of input."""
+    """Return measurements by megabytes of input."""
     return {size: run(args, setting, size, 1, directory)[0] for size in args.megabytes}
 
 
 def two_workers(args: argparse.Namespace, setting: str, directory: Path) -> float:
-    """Wall time of one worker by that of two, after checking that both wrote the same bytes."""
+    """Return the ratio of wall times of one worker and two, after a check that both wrote the same bytes."""
     one, first = run(args, setting, args.worker_megabytes, 1, directory)
     two, second = run(args, setting, args.worker_megabytes, 2, directory)
     if first != second:
@@ -59,7 +59,7 @@ def two_workers(args: argparse.Namespace, setting: str, directory: Path) -> floa
 
 
 def run(args: argparse.Namespace, setting: str, size: int, workers: int, directory: Path) -> tuple[Measurement, str]:
-    """Measure one run, and return the hash of what it wrote."""
+    """Return the measurement of one run, and the hash of its output."""
     import hashlib
 
     corpus, output = directory / f"corpus_{size}.txt", directory / "data.tfrecord.gz"

@@ -1,9 +1,9 @@
 """train_tokenizer.py against plain training with `tokenizers` and a Python pre-tokenizer, on the same text.
 
-The plain one runs twice: as it is (its threads wait for each other's turn in Python), and with
-`TOKENIZERS_PARALLELISM=false`, which helps it. All take turns, round by round, since a shared machine changes its
-speed by the minute. Before any ratio is printed: our runs, on one and on two processes, must give the same bytes, and
-must on average share as many entries with the plain runs as those do with each other (they differ in every run).
+The plain one runs twice: as it is (its threads wait for each other in Python), and with
+`TOKENIZERS_PARALLELISM=false`, which helps it. All take turns, round by round, because a shared machine changes its
+speed by the minute. Before it prints a ratio, our runs with one and two processes must give the same bytes. On average
+they must share as many entries with the plain runs as these share with each other (they differ in every run).
 
     python make_alphabet_from_unidic.py --mecab_dic_type unidic_lite --output_file alphabet.txt
     python benchmarks/bench_train_tokenizer.py --input_file ja.txt.xz --initial_alphabet_file alphabet.txt
@@ -29,6 +29,8 @@ OURS = {"one process": 1, "two processes": 2}
 
 @dataclass
 class Runs:
+    """All runs of one way: measurements and vocabularies."""
+
     measurements: list[Measurement] = field(default_factory=list)
     vocabularies: list[list[str]] = field(default_factory=list)
 
@@ -41,7 +43,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--input_file", type=Path, required=True, help="a large corpus, e.g. CC-100")
     parser.add_argument("--initial_alphabet_file", type=Path, required=True)
     parser.add_argument("--megabytes", type=int, default=20)
-    parser.add_argument("--skip_megabytes", type=int, default=120, help="where in the corpus the text is taken")
+    parser.add_argument("--skip_megabytes", type=int, default=120, help="text of the corpus to skip first")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each, at least 2")
     return parser
 
@@ -65,7 +67,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def run_rounds(corpus: Path, alphabet: Path, rounds: int) -> dict[str, Runs]:
-    """Every way once a round; a run of ours before, which reads the dictionary from disk, is not counted."""
+    """Run every way once per round. A run of ours before them reads the dictionary from disk and does not count."""
     run_once("two processes", corpus, alphabet, "warm-up")
     runs: dict[str, Runs] = {name: Runs() for name in (PLAIN, ONE_THREAD, *OURS)}
     for number in range(1, rounds + 1):
@@ -91,10 +93,10 @@ def run_once(name: str, corpus: Path, alphabet: Path, label: str) -> tuple[Measu
 
 
 def check_agreement(plain: Sequence[list[str]], ours: Sequence[list[str]]) -> dict[str, object]:
-    """How many entries of one vocabulary are not in another, and how many have another id.
+    """Return how many entries of one vocabulary are not in another, and how many have another id.
 
     Raises:
-        ValueError: our runs differ, or ours is on average further from a plain run than any two of those.
+        ValueError: our runs differ, or ours is on average further from the plain runs than any two of these.
     """
     if any(vocabulary != ours[0] for vocabulary in ours):
         raise ValueError("our runs gave different vocabularies")
@@ -109,7 +111,7 @@ def check_agreement(plain: Sequence[list[str]], ours: Sequence[list[str]]) -> di
         ),
     }
     if mean(ours_to_plain) > max(among_plain):
-        raise ValueError(f"our vocabulary is another than the plain one: {differences}")
+        raise ValueError(f"our vocabulary differs too much from the plain ones: {differences}")
     return differences
 
 
@@ -128,7 +130,7 @@ def figures(run: Runs) -> dict[str, object]:
 
 
 def ratios(runs: dict[str, Runs], run: Runs) -> dict[str, float]:
-    """Wall time of the plain ways over that of `run`: the median over rounds."""
+    """Return the wall times of the plain ways over the one of `run`: medians over rounds."""
     return {
         f"faster_than_{name.replace(', ', '_').replace(' ', '_')}": round(
             median(plain / ours for plain, ours in zip(runs[name].walls(), run.walls(), strict=True)), 2

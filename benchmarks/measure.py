@@ -1,4 +1,4 @@
-"""Measure whole processes: CPU, wall time and memory, and tell on which machine."""
+"""Measure processes: CPU, wall time and memory. Describe the machine."""
 
 import json
 import os
@@ -20,7 +20,7 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """CPU is user + system of the process and its children; memory in MB, of the process alone, every 50 ms."""
+    """CPU is user + system of the process and its children. Memory is in MB, of the process alone, every 50 ms."""
 
     cpu_seconds: float
     wall_seconds: float
@@ -29,10 +29,10 @@ class Measurement:
 
 
 def measure(command: Sequence[str | Path], environment: dict[str, str] | None = None) -> Measurement:
-    """Run a command to its end.
+    """Run a command to its end and return the measurement.
 
     Raises:
-        RuntimeError: it failed; the message has the end of its output.
+        RuntimeError: it failed. The message has the end of its output.
     """
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
@@ -60,7 +60,7 @@ def measure(command: Sequence[str | Path], environment: dict[str, str] | None = 
 
 
 def median_of(measurements: Sequence[Measurement]) -> Measurement:
-    """The median of each figure on its own."""
+    """Return the median of each figure by itself."""
     return Measurement(*(median(getattr(m, name) for m in measurements) for name in Measurement.__slots__))
 
 
@@ -69,7 +69,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def machine(*packages: str) -> dict[str, object]:
-    """Where the numbers come from."""
+    """Return the machine and the versions behind the numbers."""
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     return {
         "cpu": cpu[1] if cpu else platform.processor(),
@@ -80,13 +80,13 @@ def machine(*packages: str) -> dict[str, object]:
 
 
 def print_json(result: dict[str, object]) -> None:
-    """The last line of every benchmark."""
+    """Print the last line of a benchmark."""
     sys.stdout.flush()
     print(json.dumps(result, ensure_ascii=False))
 
 
 def cut_corpus(source: Path, size: int, target: Path, skip: int = 0) -> Path:
-    """Write about `size` bytes of whole documents of a corpus, from the first document after `skip` bytes on."""
+    """Write about `size` bytes of complete documents of a corpus, from the first document after `skip` bytes on."""
     from japanese_bert.common.text_files import read_blocks
 
     needed, blocks = skip + size + (1 << 22), []

@@ -1,8 +1,8 @@
-"""The field's data code as users of Japanese BERTs run it today, for comparison only.
+"""The data code of the field, as users of Japanese BERTs run it today. For comparison only.
 
-Drives Model Garden's `official.nlp.data.create_pretraining_data` with transformers' `BertJapaneseTokenizer`, one
-call a sentence. In character mode pieces inside a word carry `##` until they become ids, so that whole words can be
-told; that is how the best-known public pipeline does it.
+It drives Model Garden's `official.nlp.data.create_pretraining_data` with transformers' `BertJapaneseTokenizer`, one
+call per sentence. In character mode, pieces inside a word have `##` until they become ids, because whole word masking
+needs it. The best-known public pipeline does the same.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from transformers import BertJapaneseTokenizer
 
 
 class ReferenceTokenizer:
-    """What Model Garden's code wants of a tokenizer."""
+    """The interface of a tokenizer that Model Garden's code expects."""
 
     def __init__(self, vocab_file: str, subword_tokenizer_type: str) -> None:
         self._tokenizer = BertJapaneseTokenizer(

@@ -1,7 +1,7 @@
-"""MeCab alone: read cleaned texts, one a line, and hand each to MeCab; nothing is done with what comes back.
+"""MeCab alone: read cleaned texts, one per line, and pass each to MeCab. The output is not used.
 
-`--format default` is MeCab's usual output with all of the part of speech, as `tagger.parse` gives it; `kinds` has of
-the part of speech only what tells a full stop; `contexts` is the short one that make_corpus_wiki.py asks for.
+`--format default` is MeCab's usual output with the entire part of speech, as from `tagger.parse`. `kinds` has only the
+field of the part of speech that marks a full stop. `contexts` is the short output of make_corpus_wiki.py.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The plain way to split a corpus: a loop over lines, a shard drawn at random for each document.
+"""The plain way to split a corpus: a loop over lines, and a random shard for each document.
 
 Used by bench_corpus.py only.
 """

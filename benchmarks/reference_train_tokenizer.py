@@ -1,12 +1,16 @@
-"""The plain way to train the vocabulary: `tokenizers` calls MeCab back for every sentence, in one process.
+"""The plain way to train the vocabulary: `tokenizers` calls MeCab for every sentence, in one process.
 
-It does what the published trainers of Japanese BERTs do: NFKC and strip by the library's normalizers, a Python
-pre-tokenizer given to `PreTokenizer.custom` that runs a fugashi `GenericTagger` on each sentence
-(`PreTokenizedString.split`), looks every surface up in the sentence from the end of the last one and cuts it out of
-the `NormalizedString`; then `Tokenizer.train` on the file, with BERT's special tokens. Transformers' `MecabTokenizer`
-makes the same words, by the same tagger. Those trainers either leave `TOKENIZERS_PARALLELISM` alone (threads then
-fight for Python's interpreter lock) or set it to `false`, as some of their READMEs do. Used by
-bench_train_tokenizer.py only.
+It does the same as the published trainers of Japanese BERTs:
+
+- NFKC and strip by the normalizers of the library.
+- A Python pre-tokenizer in `PreTokenizer.custom`. It runs a fugashi `GenericTagger` on each sentence
+  (`PreTokenizedString.split`). It finds each surface in the sentence after the one before, and cuts it out of the
+  `NormalizedString`.
+- `Tokenizer.train` on the file, with BERT's special tokens.
+
+Transformers' `MecabTokenizer` makes the same words with the same tagger. Those trainers leave `TOKENIZERS_PARALLELISM`
+as it is (threads then wait for Python's interpreter lock), or set it to `false`, as some of their READMEs say.
+Used by bench_train_tokenizer.py only.
 """
 
 import argparse
