@@ -29,7 +29,7 @@ print(dealt.tobytes().decode())
 
 @pytest.fixture
 def call_a_kernel(tmp_path, monkeypatch):
-    """Runs a kernel in a new process with a cache of its own: (result, compiler loaded, SciPy's BLAS loaded)."""
+    """Run a kernel in a new process with its own cache: (result, compiler loaded, SciPy's BLAS loaded)."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("NUMBA_DISABLE_JIT", raising=False)
 

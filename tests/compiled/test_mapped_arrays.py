@@ -1,5 +1,3 @@
-"""Files mapped into memory, and that their pages leave it."""
-
 import re
 import tempfile
 from pathlib import Path

@@ -45,7 +45,7 @@ AWKWARD = st.lists(st.sampled_from([part.encode() for part in PARTS] + NO_TEXT),
 
 
 def reference(data: bytes, lengths: LineLengths) -> tuple[list[str], Counter]:
-    """The rule: documents as they are written, without the blank line that ends each, and what is counted."""
+    """Return the documents of the rule, without the blank line that ends each, and the counts."""
     found, counts, lines_read, lines_kept = [], Counter(), 0, []
     counts["byte_order_marks"] = int(data.startswith(b"\xef\xbb\xbf"))
     data = data.removeprefix(b"\xef\xbb\xbf")
@@ -85,7 +85,7 @@ def read(files: Iterable[Iterable[bytes]], lengths: LineLengths = ANY_LENGTH) ->
 
 
 def written(batch: documents.DocumentBatch) -> Iterator[str]:
-    """Documents of a batch; their own counts must be true."""
+    """Yield the documents of a batch. Their own counts must be right."""
     for start, end, num_lines, num_characters in batch.documents.tolist():
         text = batch.text[start:end].tobytes().decode("utf-8")
         assert text.endswith("\n\n")
@@ -94,7 +94,7 @@ def written(batch: documents.DocumentBatch) -> Iterator[str]:
 
 
 def line_blocks(data: bytes, num_lines: int) -> list[bytes]:
-    """Blocks of whole lines, as `corpus.read_line_blocks` gives them."""
+    """Return blocks of complete lines."""
     lines = [line + b"\n" for line in data.split(b"\n")]
     if lines[-1] == b"\n":
         lines.pop()
@@ -102,7 +102,7 @@ def line_blocks(data: bytes, num_lines: int) -> list[bytes]:
 
 
 def check_sums(counts: dict[str, int], found: list[str]) -> None:
-    """What came in is what went out and what each rule dropped."""
+    """Assert that what came in is what went out and what each rule dropped."""
     lines = [line for document in found for line in document.split("\n")]
     assert counts["documents_in"] == len(found) + counts["documents_left_empty"]
     assert counts["lines_in"] == len(lines) + sum(counts[f"{reason}_lines"] for reason in ("blank", "short", "long"))

@@ -1,12 +1,12 @@
-"""BERT's data algorithm in its slow, obvious form, for the tests alone.
+"""BERT's data algorithm in its slow, obvious form, for tests only.
 
-Written from the description in Devlin et al. 2019 with lists and a numpy generator passed in; it shares no code and
-no random numbers with the package, so that only distributions can agree.
+It follows the description in Devlin et al. 2019, with lists and a numpy generator. It shares no code and no random
+numbers with the package, so only distributions can agree.
 """
 
 
 def plan_document(documents: list[list[int]], number: int, max_seq_length: int, short_seq_prob: float, rng) -> list:
-    """`documents` hold sentence lengths. Returns (length of A, length of B, is_random_next) for each instance."""
+    """Return (length of A, length of B, is_random_next) for each instance. `documents` are sentence lengths."""
     room = max_seq_length - 3
     target = int(rng.integers(2, room + 1)) if rng.random() < short_seq_prob else room
     sentences = documents[number]
@@ -47,7 +47,7 @@ def random_next_length(documents: list[list[int]], number: int, wanted: int, rng
 
 
 def choose_masked(words: list[list[int]], quota: int, rng) -> frozenset[int]:
-    """Positions of the words that are masked: words in random order, those that would exceed the quota skipped."""
+    """Return the positions of masked words. Words come in random order, and one that exceeds the quota is skipped."""
     chosen: list[int] = []
     for index in rng.permutation(len(words)):
         if len(chosen) >= quota:

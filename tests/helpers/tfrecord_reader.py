@@ -1,4 +1,4 @@
-"""A reader of TFRecords and tf.train.Examples written apart from the writer, for the tests alone."""
+"""A reader of TFRecords and tf.train.Examples, written independently of the writer, for tests only."""
 
 import gzip
 import struct
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def read_examples(path: Path) -> list[dict[str, list]]:
-    """All examples of a file as {feature name: values}; checksums are verified bit by bit."""
+    """Return all examples of a file as {feature name: values}. Checksums are verified bit by bit."""
     data = path.read_bytes()
     return [
         parse_example(record) for record in split_records(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)

@@ -32,7 +32,7 @@ https://example.com/?q=日本語&x=1 foo.bar@example.jp
 
 
 def make_vocabs(directory: Path, text: bytes, vocab_size: int) -> dict[str, Path]:
-    """Train the tokenizers of a text by the stages themselves."""
+    """Train the tokenizers of a text by the stages, and return their vocabularies."""
     corpus, alphabet = directory / "sampled.txt", directory / "alphabet.txt"
     corpus.write_bytes(text)
     run = make_alphabet_from_unidic
@@ -45,7 +45,7 @@ def make_vocabs(directory: Path, text: bytes, vocab_size: int) -> dict[str, Path
 
 
 def differences(sentences: list[str], vocab_file: Path, subword_tokenizer_type: str) -> list[tuple[str, list, list]]:
-    """Sentences whose ids or word starts differ from transformers' tokenizer, with both."""
+    """Return the sentences whose ids or word starts differ from transformers' tokenizer, with both."""
     from transformers import BertJapaneseTokenizer
 
     reference = BertJapaneseTokenizer(
@@ -91,7 +91,7 @@ def test_thousand_real_sentences_and_edge_cases(tmp_path, aozora_bytes, subword_
 
 @pytest.mark.parametrize("subword_tokenizer_type", ["wordpiece", "character"])
 def test_records_hold_the_ids_of_the_tokenizer_that_is_shipped(tmp_path, aozora_bytes, subword_tokenizer_type):
-    """1,000 real sentences, each a document, through the stage and back out of its records."""
+    """1,000 real sentences, each a document, go through the stage and come back from its records."""
     from transformers import AutoTokenizer
 
     vocab_file = make_vocabs(tmp_path, aozora_bytes[:4_000_000].rsplit(b"\n", 1)[0] + b"\n", 14_000)[

@@ -12,7 +12,7 @@ new_file = tempfile.TemporaryFile
 
 
 def make_store(documents: list[list[int]], dtype=np.uint16) -> TokenStore:
-    """Documents of sentence lengths; tokens are numbered, and every second one starts a word."""
+    """Return documents with these sentence lengths. Tokens are numbered, and every second one starts a word."""
     sentence_offsets = np.cumsum([0, *(length for document in documents for length in document)])
     document_offsets = np.cumsum([0, *map(len, documents)])
     tokens = np.arange(sentence_offsets[-1]).astype(dtype) & 0x7FFF

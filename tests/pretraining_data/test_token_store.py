@@ -38,7 +38,7 @@ def open_in(files: ExitStack):
 
 
 def decode(store: TokenStore, vocab: Vocab) -> list[list[str]]:
-    """Documents of sentences; `|` stands before each word."""
+    """Return documents of sentences, with `|` before each word."""
     bit = store.word_start_bit
     sentences = [
         "".join(

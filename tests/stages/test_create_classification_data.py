@@ -43,7 +43,7 @@ def run(input_file: Path, output: Path, vocab: Path, *flags: str) -> list[dict[s
     return read_examples(output)
 
 
-def record_of(output: Path) -> dict:
+def provenance_of(output: Path) -> dict:
     return json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
 
 
@@ -69,12 +69,12 @@ def test_records_of_pairs(tmp_path, rows, wordpiece_vocab):
             "label_ids": [[2, 0, 1][number]],
             "example_id": [number],
         }
-    record = record_of(tmp_path / "out")
+    provenance = provenance_of(tmp_path / "out")
     tokens = sum(sum(example["input_mask"]) for example in examples)
-    assert record["counts"] == {"instances": 3, "tokens": tokens, "instances_cut": 0, "texts_without_tokens": 1}
-    assert record["labels"] == {"no": 1, "yes": 1, "maybe": 1}
-    assert record["method"]["labels"] == LABELS[1:]
-    assert {role: files[0]["name"] for role, files in record["inputs"].items()} == {
+    assert provenance["counts"] == {"instances": 3, "tokens": tokens, "instances_cut": 0, "texts_without_tokens": 1}
+    assert provenance["labels"] == {"no": 1, "yes": 1, "maybe": 1}
+    assert provenance["method"]["labels"] == LABELS[1:]
+    assert {role: files[0]["name"] for role, files in provenance["inputs"].items()} == {
         "text": "rows.jsonl",
         "vocab": "vocab.txt",
     }
@@ -103,7 +103,7 @@ def test_scores_of_a_regression(tmp_path, wordpiece_vocab):
     flags = ["--text_fields", "a", "--label_field", "score", "--regression"]
     examples = run(rows, tmp_path / "out", wordpiece_vocab, *flags)
     assert [example["label_ids"] for example in examples] == [[0.0], [4.25], [2.5], [-1.0]]
-    assert record_of(tmp_path / "out")["labels"] == {"mean": 1.4375, "min": -1.0, "max": 4.25}
+    assert provenance_of(tmp_path / "out")["labels"] == {"mean": 1.4375, "min": -1.0, "max": 4.25}
 
 
 def test_long_pairs_are_cut_and_counted(tmp_path, rows, wordpiece_vocab):
@@ -113,7 +113,7 @@ def test_long_pairs_are_cut_and_counted(tmp_path, rows, wordpiece_vocab):
     tokens = ["[CLS]", *first[:5], "[SEP]", *second[:4], "[SEP]"]
     assert examples[0]["input_ids"] == [ids[token] for token in tokens]
     assert examples[0]["segment_ids"] == [0] * 7 + [1] * 5
-    assert record_of(tmp_path / "out")["counts"]["instances_cut"] == 2
+    assert provenance_of(tmp_path / "out")["counts"]["instances_cut"] == 2
 
 
 def test_tsv_gives_the_same_records(tmp_path, rows, wordpiece_vocab):
@@ -143,7 +143,7 @@ def test_more_records_than_a_gzip_member_holds(tmp_path, wordpiece_vocab):
 
 
 def test_what_text_may_hold(tmp_path, wordpiece_vocab):
-    """A NUL, which ends text for MeCab, goes; special tokens are text; lines and tabs inside a text are white space."""
+    """NULs are dropped. Special tokens are text. Line breaks and tabs inside a text are white space."""
     texts = ["猫\0が好きだ。", "[SEP]", "猫\nが\t好きだ。\n", "　", "猫𠮷が😀"]
     rows = write_rows(tmp_path / "rows.jsonl", [{"a": text, "label": "no"} for text in texts])
     examples = run(rows, tmp_path / "out", wordpiece_vocab, "--text_fields", "a", *LABELS)
@@ -153,7 +153,7 @@ def test_what_text_may_hold(tmp_path, wordpiece_vocab):
     assert vocab.ids["[SEP]"] not in examples[1]["input_ids"][1 : sum(examples[1]["input_mask"]) - 1]
     assert sum(examples[3]["input_mask"]) == 2
     assert [vocab.tokens[id] for id in examples[4]["input_ids"][:6]] == ["[CLS]", "猫", "[UNK]", "が", "[UNK]", "[SEP]"]
-    assert record_of(tmp_path / "out")["dropped"] == {"nul_characters": 1}
+    assert provenance_of(tmp_path / "out")["dropped"] == {"nul_characters": 1}
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def jglue_files(split: str) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def real_vocabs(tmp_path_factory) -> dict[str, Path]:
-    """Of the words and characters of the validation files, a third of the words left out."""
+    """The vocabularies of the words and characters of the validation files, without a third of the words."""
     from japanese_bert.tokenization.words import make_word_splitter
 
     files = jglue_files("valid")
@@ -282,7 +282,7 @@ def test_real_pairs_have_the_ids_of_the_shipped_tokenizer(tmp_path, real_vocabs,
                 assert example["label_ids"] == [pytest.approx(row["label"], abs=1e-6)]
             else:
                 assert example["label_ids"] == [labels[1:].index(row["label"])]
-        cut += record_of(output)["counts"]["instances_cut"]
+        cut += provenance_of(output)["counts"]["instances_cut"]
         total += len(rows)
     assert total >= 600
     assert 0.05 < cut / total < 0.6

@@ -26,7 +26,7 @@ V2_NAMES = {
 
 @pytest.fixture
 def create(tmp_path, small_corpus, wordpiece_vocab):
-    """Run the stage in this process; returns the examples of its (first) output."""
+    """Run the stage in this process, and return the examples of its (first) output."""
 
     def run(*flags: str, output: str = "data.tfrecord", **options) -> list[dict[str, list]]:
         arguments = {
@@ -50,7 +50,7 @@ def run_script(*arguments: object, **options) -> subprocess.CompletedProcess:
 
 
 def error_of(process: subprocess.CompletedProcess) -> str:
-    """The one line on stderr of a failed run, progress bars left out."""
+    """Return the one line on stderr of a failed run, without progress bars."""
     assert process.returncode == 1
     lines = [line for line in process.stderr.replace("\r", "\n").split("\n") if line and "/s]" not in line]
     assert len(lines) == 1, process.stderr
@@ -67,7 +67,7 @@ def unmasked(example: dict[str, list], ids: str = "input_word_ids") -> list[int]
 
 
 def corpus_words(corpus: Path, vocab_file: Path) -> set[tuple[int, ...]]:
-    """Ids of every word of the corpus, cut by the longest known piece."""
+    """Return the ids of every word of the corpus, cut by the longest known piece."""
     from japanese_bert.tokenization.subwords import encode_wordpieces
 
     ids = load_vocab(vocab_file).ids
@@ -114,7 +114,7 @@ def test_predictions_are_whole_words_within_the_quota(create, small_corpus, word
 
 
 def whole_words(tokens: list[int], words: set[tuple[int, ...]], special: set[int]) -> list[range]:
-    """Places of words of two and more pieces that no other reading of the tokens explains."""
+    """Return the places of words of two and more pieces, except at the start of a segment."""
     places = []
     for word in words:
         if len(word) > 1:
@@ -147,7 +147,7 @@ def test_replacements_are_masks_the_token_itself_or_real_words(create, wordpiece
 
 @pytest.fixture
 def lettered_corpus(tmp_path) -> tuple[Path, Path]:
-    """Ten documents of one character each, so that a token tells its document; and a vocabulary."""
+    """Ten documents of one character each, so that a token shows its document, and a vocabulary."""
     letters = "一二三四五六七八九十"
     corpus, vocab = tmp_path / "letters.txt", tmp_path / "letters_vocab.txt"
     corpus.write_text("\n".join(f"{letter * 9}\n" * 8 for letter in letters), encoding="utf-8")
@@ -208,7 +208,7 @@ def test_lower_case_is_off_unless_asked_for(create, wordpiece_vocab, tmp_path):
 
 def test_report_counts_what_the_records_hold(letters, tmp_path):
     examples = letters(dupe_factor=30)
-    record = read_provenance(tmp_path / "data.tfrecord")
+    provenance = read_provenance(tmp_path / "data.tfrecord")
     tokens = sum(sum(example["input_mask"]) for example in examples)
     predictions = [
         (example["input_word_ids"][position], label)
@@ -218,10 +218,10 @@ def test_report_counts_what_the_records_hold(letters, tmp_path):
         )
         if weight
     ]
-    assert record["counts"]["masked_tokens"] == len(predictions)
-    assert record["counts"]["words"] >= record["counts"]["sentences"] == 80
-    assert record["counts"]["tokens"] == 80 * 9
-    rates = record["rates"]
+    assert provenance["counts"]["masked_tokens"] == len(predictions)
+    assert provenance["counts"]["words"] >= provenance["counts"]["sentences"] == 80
+    assert provenance["counts"]["tokens"] == 80 * 9
+    rates = provenance["rates"]
     assert rates["masked"] == len(predictions) / tokens
     assert rates["replaced_by_mask"] == sum(token == 4 for token, _ in predictions) / len(predictions)
     assert rates["kept"] == sum(token == label for token, label in predictions) / len(predictions)
@@ -268,7 +268,7 @@ def test_only_per_piece_masking_breaks_words(create, wordpiece_vocab):
 
 
 def has_broken_word(example: dict[str, list], tokens: tuple[str, ...]) -> bool:
-    """True if a ## piece is masked without the piece before it, or the other way round."""
+    """Return True if a ## piece is masked without the piece before it, or the other way round."""
     ids = unmasked(example, "input_ids")
     masked = set(example["masked_lm_positions"][: int(sum(example["masked_lm_weights"]))])
     return any(
@@ -353,13 +353,13 @@ def test_another_seed_gives_other_bytes(create):
 
 def test_provenance_tells_what_was_made(create, tmp_path, small_corpus):
     examples = create()
-    record = read_provenance(tmp_path / "data.tfrecord")
-    assert record["counts"]["instances"] == len(examples)
-    assert record["counts"]["documents"] == 12
-    assert record["dictionary"]["name"] == "unidic_lite"
-    assert record["inputs"]["text"][0]["size"] == small_corpus.stat().st_size
-    assert 0.1 < record["rates"]["masked"] < 0.17
-    assert record["method"]["random_seed"] == 12345
+    provenance = read_provenance(tmp_path / "data.tfrecord")
+    assert provenance["counts"]["instances"] == len(examples)
+    assert provenance["counts"]["documents"] == 12
+    assert provenance["dictionary"]["name"] == "unidic_lite"
+    assert provenance["inputs"]["text"][0]["size"] == small_corpus.stat().st_size
+    assert 0.1 < provenance["rates"]["masked"] < 0.17
+    assert provenance["method"]["random_seed"] == 12345
 
 
 def test_a_complete_output_is_skipped_and_another_one_is_not_replaced(create, tmp_path, capsys):
@@ -428,14 +428,14 @@ def test_another_content_of_the_input_is_not_complete(create, small_corpus):
         create()
 
 
-def test_records_beside_the_shards_are_no_input(create, tmp_path, small_corpus):
+def test_provenance_beside_the_shards_are_no_input(create, tmp_path, small_corpus):
     create(output="one.tfrecord")
     (tmp_path / "corpus_01.txt.json").write_text('{"stage": "merge_split_corpora"}', encoding="utf-8")
     create(input_file=tmp_path / "corpus_*", output="glob.tfrecord")
     assert (tmp_path / "glob.tfrecord").read_bytes() == (tmp_path / "one.tfrecord").read_bytes()
 
 
-def test_a_file_of_the_user_where_the_record_would_be_is_kept(create, tmp_path):
+def test_a_file_of_the_user_where_the_provenance_would_be_is_kept(create, tmp_path):
     (tmp_path / "data.tfrecord.json").write_text("precious", encoding="utf-8")
     with pytest.raises(FileExistsError, match="move it away"):
         create()

@@ -28,9 +28,9 @@ def test_unidic_lite_has_7012_characters(tmp_path):
     assert alphabet == sorted(alphabet)
     # Ids in the released vocabularies, where five special and ten unused tokens come first.
     assert [alphabet.index(character) + 15 for character in " のではを山"] == [15, 464, 457, 465, 500, 1872]
-    record = read_provenance(output)
-    assert record["dictionary"] == {"name": "unidic_lite", "version": "1.0.8", "size": 187680870}
-    assert record["counts"] == {"surfaces": 570018, "distinct_characters": 7223, "alphabet": 7012}
+    provenance = read_provenance(output)
+    assert provenance["dictionary"] == {"name": "unidic_lite", "version": "1.0.8", "size": 187680870}
+    assert provenance["counts"] == {"surfaces": 570018, "distinct_characters": 7223, "alphabet": 7012}
 
 
 def test_compiled_and_source_dictionary_agree(source_dir, tmp_path):

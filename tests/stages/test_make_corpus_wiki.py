@@ -108,9 +108,9 @@ def test_mecab_option_names_another_dictionary(tmp_path, dump):
     option = f"-r {ipadic.DICDIR}/mecabrc -d {ipadic.DICDIR}"
     run("--input_file", dump, "--output_file", tmp_path / "o.txt", "--mecab_option", option, "--min_sentence_length", 5)
     assert (tmp_path / "o.txt").read_text(encoding="utf-8") == EXPECTED
-    record = json.loads((tmp_path / "o.txt.json").read_text(encoding="utf-8"))
-    assert record["dictionary"]["size"] == Path(ipadic.DICDIR, "sys.dic").stat().st_size
-    assert record["method"]["mecab_option"] == ""
+    provenance = json.loads((tmp_path / "o.txt.json").read_text(encoding="utf-8"))
+    assert provenance["dictionary"]["size"] == Path(ipadic.DICDIR, "sys.dic").stat().st_size
+    assert provenance["method"]["mecab_option"] == ""
     run("--input_file", dump, "--output_file", tmp_path / "p.txt", "--mecab_dic_type", "ipadic")
     assert json.loads((tmp_path / "p.txt.json").read_text(encoding="utf-8"))["dictionary"]["name"] == "ipadic"
 
@@ -122,17 +122,17 @@ def test_a_changed_user_dictionary_makes_another_corpus(tmp_path, dump):
     arguments = ["--input_file", dump, "--output_file", tmp_path / "o.txt", "--mecab_option", option]
     with pytest.raises(FileNotFoundError, match=r"words\.dic: no such file. -u in --mecab_option names it"):
         run(*arguments)
-    records = []
+    methods = []
     for word, overwrite in (("雨季の一種", "--no-overwrite"), ("無理数", "--overwrite")):
         (tmp_path / "words.csv").write_text(f"{word},1288,1288,0,名詞,固有名詞,一般,*,*,*,*,*,*\n", encoding="utf-8")
         build_dictionary("-d", ipadic.DICDIR, "-u", tmp_path / "words.dic", tmp_path / "words.csv")
-        if records:
+        if methods:
             with pytest.raises(FileExistsError, match="--overwrite"):
                 run(*arguments)
         run(*arguments, overwrite)
-        records.append(json.loads((tmp_path / "o.txt.json").read_text(encoding="utf-8"))["method"])
-    assert records[0]["mecab_option"] == records[1]["mecab_option"] == ""
-    assert records[0]["user_dictionaries"] != records[1]["user_dictionaries"]
+        methods.append(json.loads((tmp_path / "o.txt.json").read_text(encoding="utf-8"))["method"])
+    assert methods[0]["mecab_option"] == methods[1]["mecab_option"] == ""
+    assert methods[0]["user_dictionaries"] != methods[1]["user_dictionaries"]
 
 
 def test_examples_in_docstrings():
@@ -143,15 +143,15 @@ def test_account_of_rows_and_characters(tmp_path):
     pages = [*PAGES, {"title": "空", "text": " "}]
     (tmp_path / "wiki.json").write_bytes(new_layout(pages) + b"\n \n")
     run("--input_file", tmp_path / "wiki.json", "--output_file", tmp_path / "o.txt", "--min_sentence_length", 5)
-    record = json.loads((tmp_path / "o.txt.json").read_text(encoding="utf-8"))
-    assert record["dropped_rows"] == {"actions": 7, "redirects": 1, "other_namespaces": 1, "without_text": 1}
-    counts = {name: record[name] for name in ("rows", "pages_in", "pages_out", "sentences_out", "characters_out")}
+    provenance = json.loads((tmp_path / "o.txt.json").read_text(encoding="utf-8"))
+    assert provenance["dropped_rows"] == {"actions": 7, "redirects": 1, "other_namespaces": 1, "without_text": 1}
+    counts = {name: provenance[name] for name in ("rows", "pages_in", "pages_out", "sentences_out", "characters_out")}
     lengths = [len(line) for line in EXPECTED.split("\n") if line]
     expected = {"rows": 14, "pages_in": 4, "pages_out": 3, "sentences_out": 4, "characters_out": sum(lengths)}
     assert counts == expected
-    dropped = record["dropped_characters"]
-    assert record["characters_in"] == sum(len(page["text"]) for page in PAGES)
-    assert record["characters_in"] + record["characters_added_by_nfkc"] == sum(lengths) + sum(dropped.values())
+    dropped = provenance["dropped_characters"]
+    assert provenance["characters_in"] == sum(len(page["text"]) for page in PAGES)
+    assert provenance["characters_in"] + provenance["characters_added_by_nfkc"] == sum(lengths) + sum(dropped.values())
     assert dropped["short_sentences"] == 3
     assert dropped["long_sentences"] == 202
     assert dropped["unprintable"] == 2
@@ -176,9 +176,9 @@ def test_corrupt_lines_are_named_and_limited(tmp_path, capsys):
     run(*arguments)
     assert "wiki.json:3: not JSON" in capsys.readouterr().err
     assert (tmp_path / "o.txt").read_text(encoding="utf-8") == EXPECTED
-    record = json.loads((tmp_path / "o.txt.json").read_text(encoding="utf-8"))
-    assert record["dropped_rows"]["corrupt"] == 2
-    assert len(record["corrupt_lines"]) == 2
+    provenance = json.loads((tmp_path / "o.txt.json").read_text(encoding="utf-8"))
+    assert provenance["dropped_rows"]["corrupt"] == 2
+    assert len(provenance["corrupt_lines"]) == 2
 
 
 def test_second_run_skips_and_another_recipe_needs_overwrite(tmp_path, dump, capsys):
@@ -230,14 +230,14 @@ def test_both_layouts_of_real_text_agree(tmp_path):
     run("--input_file", old, "--output_file", tmp_path / "old.txt.gz")
     run("--input_file", new, "--output_file", tmp_path / "new.txt.gz", "--num_workers", 2)
     assert (tmp_path / "old.txt.gz").read_bytes() == (tmp_path / "new.txt.gz").read_bytes()
-    record = json.loads((tmp_path / "old.txt.gz.json").read_text(encoding="utf-8"))
-    assert record["pages_out"] == 4097
-    assert record["characters_out"] > 0.98 * record["characters_in"]
+    provenance = json.loads((tmp_path / "old.txt.gz.json").read_text(encoding="utf-8"))
+    assert provenance["pages_out"] == 4097
+    assert provenance["characters_out"] > 0.98 * provenance["characters_in"]
 
 
 @pytest.fixture(scope="module")
 def long_run(tmp_path_factory) -> tuple[list[str], bytes, float]:
-    """A command of some seconds, the bytes that it gives undisturbed, and its seconds."""
+    """A command of some seconds, the bytes of its output without a signal, and its seconds."""
     directory = tmp_path_factory.mktemp("long_run")
     text = "".join(f"第{n}文は少しずつ違う文である。" for n in range(200))
     (directory / "wiki.json").write_bytes(old_layout([{"title": str(n), "text": f"{n}番。{text}"} for n in range(500)]))
@@ -249,7 +249,7 @@ def long_run(tmp_path_factory) -> tuple[list[str], bytes, float]:
 
 
 def kill_at(command: list[str], seconds: float, kill: signal.Signals) -> bool:
-    """Whether the signal came before the command had ended."""
+    """Return whether the signal came before the command had ended."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(seconds)
     process.send_signal(kill)
@@ -259,10 +259,10 @@ def kill_at(command: list[str], seconds: float, kill: signal.Signals) -> bool:
 def check_kills(long_run, output: Path, kill: signal.Signals, workers: int, moments: list[float]) -> int:
     command, expected, seconds = long_run
     command = [*command, "--output_file", str(output), "--num_workers", str(workers)]
-    record = output.with_name(output.name + ".json")
+    provenance = output.with_name(output.name + ".json")
     killed = 0
     for moment in moments:
-        for path in (output, record):
+        for path in (output, provenance):
             path.unlink(missing_ok=True)
         killed += kill_at(command, moment * seconds, kill)
         if output.exists():
@@ -271,7 +271,7 @@ def check_kills(long_run, output: Path, kill: signal.Signals, workers: int, mome
             assert not list(output.parent.iterdir())
     subprocess.run(command, check=True, capture_output=True)
     assert output.read_bytes() == expected
-    assert sorted(path.name for path in output.parent.iterdir()) == [output.name, record.name]
+    assert sorted(path.name for path in output.parent.iterdir()) == [output.name, provenance.name]
     return killed
 
 

@@ -1,7 +1,6 @@
-"""The stage as a user runs it: every document in one shard, whole and in order."""
+"""The stage as a user runs it: every document in one shard, complete and in order."""
 
 import gzip
-import json
 import random
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import merge_split_corpora as stage_script
+from japanese_bert.common.provenance import read_provenance
 from japanese_bert.common.text_files import read_blocks
 from tests.helpers.places import ROOT
 
@@ -19,7 +19,7 @@ def run(*arguments) -> None:
 
 
 def read_shard(path: Path) -> list[str]:
-    """Documents of a shard, which must be written exactly so: lines, and a blank line after each document."""
+    """Return the documents of a shard. It must have only lines and a blank line after each document."""
     text = b"".join(read_blocks(path)).decode("utf-8")
     assert text.endswith("\n\n")
     documents = text.removesuffix("\n\n").split("\n\n")
@@ -38,7 +38,7 @@ def texts() -> list[str]:
 
 @pytest.fixture
 def text_file(tmp_path, texts) -> Path:
-    """The texts with all that may lie between and around them."""
+    """The texts with everything that may lie between and around them."""
     path = tmp_path / "in.txt"
     boundaries = ["\n\n", "\r\n\r\n", "\n\u3000\n", "\n\n\n\n", "\n \t\n\n"]
     body = "".join(document + boundaries[number % 5] for number, document in enumerate(texts))
@@ -158,14 +158,10 @@ def test_shards_of_a_run_with_more_of_them_are_an_error(tmp_path, text_file):
 RULES = ["--min_line_length", 2, "--max_line_length", 5, "--drop_duplicate_documents"]
 
 
-def read_record(path: Path) -> dict:
-    return json.loads(Path(f"{path}.json").read_text(encoding="utf-8"))
-
-
-def check_sums(record: dict) -> None:
-    """What came in is what went out and what each rule dropped."""
+def check_sums(provenance: dict) -> None:
+    """Assert that what came in is what went out and what each rule dropped."""
     for unit in ("documents", "lines", "characters"):
-        assert record[f"{unit}_in"] == record[f"{unit}_out"] + sum(record[f"dropped_{unit}"].values())
+        assert provenance[f"{unit}_in"] == provenance[f"{unit}_out"] + sum(provenance[f"dropped_{unit}"].values())
 
 
 def test_provenance_counts(tmp_path):
@@ -173,10 +169,10 @@ def test_provenance_counts(tmp_path):
     (tmp_path / "in.txt").write_bytes(lines.encode() + b"\xff")
     run("--input_files", tmp_path / "in.txt", "--output_dir", tmp_path / "out", "--num_files", 1, *RULES)
     assert read_shard(tmp_path / "out" / "corpus_01.txt") == ["中くらい", "中く らい\n中く らい"]
-    record = read_record(tmp_path / "out" / "corpus_01.txt")
-    assert record["dropped_documents"] == {"left_empty": 1, "duplicate": 2}
-    assert record["dropped_lines"] == {"blank": 5, "short": 2, "long": 1, "of_duplicate_documents": 2}
-    assert record["dropped_characters"] == {
+    provenance = read_provenance(tmp_path / "out" / "corpus_01.txt")
+    assert provenance["dropped_documents"] == {"left_empty": 1, "duplicate": 2}
+    assert provenance["dropped_lines"] == {"blank": 5, "short": 2, "long": 1, "of_duplicate_documents": 2}
+    assert provenance["dropped_characters"] == {
         "white_space": 3,
         "nul": 1,
         "invalid_utf8_bytes": 1,
@@ -186,10 +182,10 @@ def test_provenance_counts(tmp_path):
         "of_duplicate_documents": 8,
     }
     names = ("documents_in", "documents_out", "lines_in", "lines_out", "characters_in", "characters_out")
-    assert [record[name] for name in names] == [5, 2, 13, 3, 38, 14]
-    check_sums(record)
-    assert record["method"]["min_line_length"] == 2
-    assert "output_dir" not in record["method"]
+    assert [provenance[name] for name in names] == [5, 2, 13, 3, 38, 14]
+    check_sums(provenance)
+    assert provenance["method"]["min_line_length"] == 2
+    assert "output_dir" not in provenance["method"]
 
 
 def test_real_text_comes_out_whole_or_is_counted(tmp_path, aozora_bytes):
@@ -200,13 +196,13 @@ def test_real_text_comes_out_whole_or_is_counted(tmp_path, aozora_bytes):
         run("--input_files", tmp_path / "in.txt", "--output_dir", tmp_path / name, "--num_files", 4, *rules)
         shards = [read_shard(tmp_path / name / f"corpus_0{number}.txt") for number in range(1, 5)]
         lines = [line for shard in shards for document in shard for line in document.split("\n")]
-        record = read_record(tmp_path / name / "corpus_01.txt")
-        check_sums(record)
-        assert record["documents_out"] == sum(map(len, shards))
-        assert (record["lines_out"], record["characters_out"]) == (len(lines), sum(map(len, lines)))
-        assert record["dropped_characters"]["invalid_utf8_bytes"] == invalid
-    assert record["dropped_documents"]["duplicate"] > 500
-    assert record["dropped_lines"]["short"] > 1000 < record["dropped_lines"]["long"]
+        provenance = read_provenance(tmp_path / name / "corpus_01.txt")
+        check_sums(provenance)
+        assert provenance["documents_out"] == sum(map(len, shards))
+        assert (provenance["lines_out"], provenance["characters_out"]) == (len(lines), sum(map(len, lines)))
+        assert provenance["dropped_characters"]["invalid_utf8_bytes"] == invalid
+    assert provenance["dropped_documents"]["duplicate"] > 500
+    assert provenance["dropped_lines"]["short"] > 1000 < provenance["dropped_lines"]["long"]
 
 
 @pytest.mark.parametrize(

@@ -71,15 +71,15 @@ def test_same_bytes_in_every_run_and_for_any_number_of_workers(corpus_file, tmp_
 
 def test_counts_and_provenance(corpus_file, tmp_path):
     train(corpus_file, tmp_path)
-    record = read_provenance(tmp_path / "vocab.txt")
-    counts = record["counts"]
+    provenance = read_provenance(tmp_path / "vocab.txt")
+    counts = provenance["counts"]
     assert counts["sentences"] == 2999
     assert counts["blank_lines"] == 5
     assert counts["nul_characters"] == 2
     assert counts["invalid_utf8_bytes"] == 2
-    assert record["dictionary"]["name"] == "unidic_lite"
-    assert set(record["versions"]) >= {"tokenizers", "fugashi", "bert-japanese"}
-    assert not {"input_files", "output_dir", "num_workers", "overwrite"} & set(record["method"])
+    assert provenance["dictionary"]["name"] == "unidic_lite"
+    assert set(provenance["versions"]) >= {"tokenizers", "fugashi", "bert-japanese"}
+    assert not {"input_files", "output_dir", "num_workers", "overwrite"} & set(provenance["method"])
 
 
 def test_whitespace_pre_tokenizer_and_compressed_inputs(tmp_path):

@@ -1,4 +1,4 @@
-"""`japanese_bert.tokenization.vocab`: one token per line, no line skipped."""
+"""`japanese_bert.tokenization.vocab`: one token per line, and no line is skipped."""
 
 import pytest
 from hypothesis import given

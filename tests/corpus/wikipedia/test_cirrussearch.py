@@ -1,4 +1,4 @@
-"""Rows of both dump layouts, and of what lies between them."""
+"""Rows of both dump layouts."""
 
 import doctest
 import json

@@ -1,4 +1,4 @@
-"""Full-stop tokens by any dictionary: unidic-lite 1.0.8, ipadic 1.0.0, and some compiled here."""
+"""Full-stop tokens with any dictionary: unidic-lite 1.0.8, ipadic 1.0.0, and some compiled here."""
 
 import json
 import subprocess
@@ -49,7 +49,7 @@ def small_neologd(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def ipadic_with(tmp_path):
-    """IPADIC and a user's dictionary of one entry, in the left and right context given."""
+    """IPADIC with a user dictionary of one entry, in the given left and right context."""
 
     def make(context: int) -> FullStopFinder:
         (tmp_path / "user.csv").write_text(SINGER.format(context), encoding="utf-8")
@@ -61,7 +61,7 @@ def ipadic_with(tmp_path):
 
 
 def full_stops_of_nodes(text: str, tagger) -> list[int]:
-    """The plain way: every token as an object, with its whole part of speech."""
+    """Return the full stops by the plain way: every token as an object, with its complete part of speech."""
     stops, position = [], 0
     for node in tagger.parseToNodeList(text):
         position += len(node.white_space) + len(node.surface)
@@ -121,7 +121,7 @@ def test_the_stage_with_a_dictionary_like_neologd(small_neologd, tmp_path):
 
 @pytest.mark.parametrize("context", [1288, 8])
 def test_user_dictionary(ipadic_with, context):
-    """1288 is IPADIC's context of names; 8 that of full stops, which no longer tells them from other words."""
+    """1288 is IPADIC's context of names. 8 is the context of full stops, which other words then share."""
     finder = ipadic_with(context)
     assert ("%f[1]" in finder.mecab_format) == (context == 8)
     assert finder.find("モーニング娘。の歌が好きだ。") == [14]

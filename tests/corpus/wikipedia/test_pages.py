@@ -1,4 +1,4 @@
-"""Pages -> sentences, and that every character is counted. Dictionary: unidic-lite 1.0.8."""
+"""Pages -> sentences, with a count of every character. Dictionary: unidic-lite 1.0.8."""
 
 import gzip
 import random
@@ -57,7 +57,7 @@ def convert(pages: list[Page], min_length: int = 10, max_length: int = 200) -> l
 
 
 def test_every_real_page_is_accounted_for(real_pages):
-    """On each page by itself, counted again without the code under test."""
+    """Count each page again, without the code under test."""
     for page, (kept, block) in zip(real_pages, convert(real_pages), strict=True):
         normal = unicodedata.normalize("NFKC", page.text)
         dropped = block.dropped_characters
@@ -91,7 +91,7 @@ MARKUP = {
 
 
 def with_markup(page: Page, rng: random.Random) -> Page:
-    """The page as a dump may have it: all of what the rules are for, at the end of sentences and of paragraphs."""
+    """Return the page with markup of all kinds, at the ends of sentences and paragraphs."""
     extras = [
         *MARKS,
         "".join(rng.sample(MARKS, 2)),
@@ -113,7 +113,7 @@ def with_markup(page: Page, rng: random.Random) -> Page:
 
 
 def test_markup_in_real_pages_is_dropped_and_nothing_else(real_pages):
-    """Pages that have none of it give the sentences to expect; what may be left is searched for by other patterns."""
+    """Pages without markup give the expected sentences. Other patterns search for what may be left."""
     searches = {name: re.compile(pattern) for name, pattern in MARKUP.items()}
     clean = [page for page in real_pages if not any(search.search(page.text) for search in searches.values())]
     assert len(clean) > 2000

@@ -87,7 +87,7 @@ def test_normalize_keeps_words_apart():
 
 @given(AWKWARD)
 def test_normalize_is_nfkc_and_spaces(text):
-    """Only parts of the text go through NFKC, and what it does to them may depend on the character before."""
+    """Only parts of the text go through NFKC. Its result may depend on the character before."""
     expected = "".join(" " if character.isspace() else character for character in unicodedata.normalize("NFKC", text))
     assert normalize(text) == expected
 
