@@ -20,9 +20,8 @@ from japanese_bert.tokenization.arguments import add_tokenization_arguments
 if TYPE_CHECKING:
     import numpy as np
 
-    from japanese_bert.pretraining_data.token_store import CorpusCounts, TokenStore
-    from japanese_bert.tokenization.vocab import Vocab
-    from japanese_bert.tokenization.words import WordSplitter
+    from japanese_bert.pretraining_data.rendering import Renderer
+    from japanese_bert.pretraining_data.token_store import BlockTokenizer, CorpusCounts, TokenStore
 
 # Arguments that decide no byte of the output, or that the provenance has by content (hashes, dictionary).
 RUN_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type", "num_workers", "work_dir", "overwrite")
@@ -68,6 +67,8 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
     from japanese_bert.common.text_files import expand_paths
     from japanese_bert.compiled.mapped_arrays import keep_arrays_out_of_heap, release_files_below
+    from japanese_bert.pretraining_data.rendering import Renderer, RenderSettings
+    from japanese_bert.pretraining_data.token_store import BlockTokenizer
     from japanese_bert.tokenization.subwords import make_subword_encoder
     from japanese_bert.tokenization.vocab import load_vocab
     from japanese_bert.tokenization.words import make_word_splitter
@@ -95,11 +96,12 @@ def main(args: argparse.Namespace) -> None:
         return
     with open_outputs(outputs, provenance, args.overwrite) as files, ExitStack() as work_files:
         new_file = partial(open_work_file, work_files, args.work_dir or outputs[0].parent)
-        store = tokenize(args, inputs, make_splitter, encode_word, vocab, new_file)
+        store = tokenize(args, inputs, BlockTokenizer(make_splitter(), encode_word, vocab), new_file)
         if dictionary:
             release_files_below(dictionary.directory)
         instances, order = plan(args, store, new_file)
-        totals = render(args, store, instances, order, vocab, files)
+        settings = RenderSettings(**{name: vars(args)[name] for name in RenderSettings.__slots__})
+        totals = render(args, Renderer(store, instances, order, vocab, settings, num_outputs=len(files)), files)
         provenance.report.update(summarize(store.counts, totals), **stopwatch.measurements())
     print_summary("created pretraining data", provenance.report)
 
@@ -136,18 +138,12 @@ def open_work_file(work_files: ExitStack, directory: Path) -> BinaryIO:
 
 
 def tokenize(
-    args: argparse.Namespace,
-    inputs: list[Path],
-    make_splitter: Callable[[], "WordSplitter"],
-    encode_word: Callable[[str], list[int]],
-    vocab: "Vocab",
-    new_file: Callable[[], BinaryIO],
+    args: argparse.Namespace, inputs: list[Path], tokenizer: "BlockTokenizer", new_file: Callable[[], BinaryIO]
 ) -> "TokenStore":
     """Return the token store of the corpus: step 1."""
     from japanese_bert.common.text_files import size_on_disk
-    from japanese_bert.pretraining_data.token_store import BlockTokenizer, build_token_store
+    from japanese_bert.pretraining_data.token_store import build_token_store
 
-    tokenizer = BlockTokenizer(make_splitter(), encode_word, vocab)
     with progress_bar("tokenize", size_on_disk(inputs), "B") as bar:
         store = build_token_store(inputs, tokenizer, new_file, args.num_workers, bar.update)
     needed = 2 if args.next_sentence else 1
@@ -174,31 +170,14 @@ def plan(
     return instances, shuffle_instances(len(instances), args.random_seed, new_file())
 
 
-def render(
-    args: argparse.Namespace,
-    store: "TokenStore",
-    instances: "np.ndarray",
-    order: "np.ndarray",
-    vocab: "Vocab",
-    files: list[BinaryIO],
-) -> dict[str, int]:
+def render(args: argparse.Namespace, renderer: "Renderer", files: list[BinaryIO]) -> dict[str, int]:
     """Write masked, encoded records to their files, and return the totals: step 4."""
-    from japanese_bert.pretraining_data.rendering import Renderer, RenderSettings, render_instances
+    from japanese_bert.pretraining_data.rendering import render_instances
 
-    settings = RenderSettings(
-        max_seq_length=args.max_seq_length,
-        max_predictions_per_seq=args.max_predictions_per_seq,
-        masked_lm_prob=args.masked_lm_prob,
-        do_whole_word_mask=args.do_whole_word_mask,
-        use_v2_feature_names=args.use_v2_feature_names,
-        next_sentence=args.next_sentence,
-        gzip_compress=args.gzip_compress,
-        random_seed=args.random_seed,
-    )
-    if len(instances) < len(files):
-        raise ValueError(f"{len(instances)} instances for {len(files)} outputs. Name fewer in --output_file")
-    renderer = Renderer(store, instances, order, vocab, settings, num_outputs=len(files))
-    with progress_bar("render", len(instances), "instance") as bar:
+    num_instances = len(renderer.instances)
+    if num_instances < len(files):
+        raise ValueError(f"{num_instances} instances for {len(files)} outputs. Name fewer in --output_file")
+    with progress_bar("render", num_instances, "instance") as bar:
         totals = render_instances(renderer, files, args.num_workers, bar.update)
     if not totals["masked_tokens"]:
         raise ValueError(

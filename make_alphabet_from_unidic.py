@@ -29,7 +29,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     watch = Stopwatch()
-    source, dictionary = find_source(args)
+    source, dictionary, surfaces = find_surfaces(args)
     provenance = Provenance(
         stage="make_alphabet_from_unidic",
         method={},
@@ -40,9 +40,7 @@ def main(args: argparse.Namespace) -> None:
     if skip_if_complete(provenance, [args.output_file]):
         return
     with open_outputs([args.output_file], provenance, args.overwrite) as (output,):
-        num_surfaces, characters = alphabet.collect_characters(
-            read_surfaces(source, is_compiled=dictionary is not None)
-        )
+        num_surfaces, characters = alphabet.collect_characters(surfaces)
         kept = alphabet.make_alphabet(characters)
         if not kept:
             raise ValueError(f"{source}: no surface with a printable character. Expected a dictionary of Japanese")
@@ -54,24 +52,19 @@ def main(args: argparse.Namespace) -> None:
     print_summary(f"{args.output_file}:", {**counts, **watch.measurements()})
 
 
-def find_source(args: argparse.Namespace) -> tuple[Path, mecab.Dictionary | None]:
-    """Return the file that holds the surfaces, and its dictionary if the file is compiled."""
+def find_surfaces(args: argparse.Namespace) -> tuple[Path, mecab.Dictionary | None, Iterator[str]]:
+    """Return the file with the surfaces, its dictionary if it is compiled, and the surfaces, which are not read yet."""
     if args.lex_file is None:
+        from japanese_bert.tokenization.dictionary_file import iter_surfaces
+
         dictionary = mecab.find_dictionary(args.mecab_dic_type or str(args.dictionary_dir))
-        return dictionary.directory / "sys.dic", dictionary
+        path = dictionary.directory / "sys.dic"
+        return path, dictionary, iter_surfaces(path)
     if not args.lex_file.is_file():
         raise FileNotFoundError(
             f"{args.lex_file}: no such file. Unpack the source of UniDic, or use --mecab_dic_type unidic_lite"
         )
-    return args.lex_file, None
-
-
-def read_surfaces(source: Path, is_compiled: bool) -> Iterator[str]:
-    if not is_compiled:
-        return alphabet.iter_lex_surfaces(source)
-    from japanese_bert.tokenization.dictionary_file import iter_surfaces
-
-    return iter_surfaces(source)
+    return args.lex_file, None, alphabet.iter_lex_surfaces(args.lex_file)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ Example:
 """
 
 import argparse
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,7 +90,7 @@ def check_arguments(args: argparse.Namespace) -> None:
             f"--min_sentence_length {args.min_sentence_length} is above "
             f"--max_sentence_length {args.max_sentence_length}. No sentence would be kept"
         )
-    paths = parse_mecab_option(args.mecab_option or "")[0]
+    paths = mecab.parse_mecab_option(args.mecab_option or "")[0]
     for flag, path in (("-r", paths.rcfile), *(("-u", path) for path in paths.userdic)):
         if path and not Path(path).exists():
             raise FileNotFoundError(f"{path}: no such file. {flag} in --mecab_option names it")
@@ -100,7 +99,7 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def make_provenance(args: argparse.Namespace, inputs: list[Path], dictionary: mecab.Dictionary) -> Provenance:
-    paths, other_options = parse_mecab_option(args.mecab_option or "")
+    paths, other_options = mecab.parse_mecab_option(args.mecab_option or "")
     words = {"user_dictionaries": [mecab.hash_of([Path(path)]) for path in paths.userdic]} if paths.userdic else {}
     return Provenance(
         stage="make_corpus_wiki",
@@ -115,22 +114,6 @@ def make_provenance(args: argparse.Namespace, inputs: list[Path], dictionary: me
         dictionary=dictionary.identity(),
         packages=("fugashi", "isal", "orjson"),
     )
-
-
-def parse_mecab_option(mecab_option: str) -> tuple[argparse.Namespace, str]:
-    """Return the paths of the resource file and of the dictionaries, and the other options.
-
-    Only the other options are part of the recipe. A dictionary is known by its content, not by its path.
-
-    >>> parse_mecab_option("-r /etc/mecabrc -d /usr/lib/mecab/dic/neologd -u words.dic -C")
-    (Namespace(rcfile='/etc/mecabrc', dicdir='/usr/lib/mecab/dic/neologd', userdic=['words.dic']), '-C')
-    """
-    parser = argparse.ArgumentParser("--mecab_option", add_help=False, allow_abbrev=False)
-    parser.add_argument("-r", "--rcfile")
-    parser.add_argument("-d", "--dicdir")
-    parser.add_argument("-u", "--userdic", type=lambda names: names.split(","), default=[])
-    paths, others = parser.parse_known_args(shlex.split(mecab_option))
-    return paths, shlex.join(others)
 
 
 def convert_dump(inputs: list[Path], converter: PageConverter, num_workers: int) -> Iterator[CorpusBlock]:

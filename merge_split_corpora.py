@@ -17,17 +17,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from japanese_bert.common import command_line
+from japanese_bert.common import command_line, text_files
 from japanese_bert.common.output_files import open_outputs
 from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
 from japanese_bert.common.report import Stopwatch, print_summary, progress_bar
-from japanese_bert.common.text_files import (
-    TEXT_BLOCK_BYTES,
-    compressed_writer,
-    expand_paths,
-    read_line_blocks,
-    size_on_disk,
-)
 
 if TYPE_CHECKING:
     from japanese_bert.corpus.dealing import ShardWriter
@@ -74,7 +67,7 @@ def get_parser() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     stopwatch = Stopwatch()
     check_arguments(args)
-    inputs = expand_paths(args.input_files)
+    inputs = text_files.expand_paths(args.input_files)
     outputs = shard_paths(args.output_dir, args.num_files, args.compress)
     check_outputs(inputs, outputs)
     provenance = make_provenance(args, inputs)
@@ -146,7 +139,9 @@ def merge_split(
     reader = DocumentReader(LineLengths(args.min_line_length or 0, args.max_line_length or sys.maxsize))
     duplicates = DuplicateFilter()
     with ExitStack() as stack:
-        streams = [stack.enter_context(compressed_writer(*pair)) for pair in zip(outputs, files, strict=True)]
+        streams = [
+            stack.enter_context(text_files.compressed_writer(*pair)) for pair in zip(outputs, files, strict=True)
+        ]
         writer = ShardWriter(streams, np.random.default_rng(args.random_seed))
         for batch in read_documents(inputs, reader):
             writer.write(duplicates.select(batch) if args.drop_duplicate_documents else batch)
@@ -155,9 +150,9 @@ def merge_split(
 
 def read_documents(inputs: list[Path], reader: "DocumentReader") -> Iterator["DocumentBatch"]:
     """Yield the documents of all inputs, under a progress bar."""
-    with progress_bar("Reading", size_on_disk(inputs), "B") as bar:
+    with progress_bar("Reading", text_files.size_on_disk(inputs), "B") as bar:
         for path in inputs:
-            yield from reader.read_file(read_line_blocks(path, bar.update, TEXT_BLOCK_BYTES))
+            yield from reader.read_file(text_files.read_line_blocks(path, bar.update, text_files.TEXT_BLOCK_BYTES))
     yield from reader.take()
 
 

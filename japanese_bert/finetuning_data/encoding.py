@@ -14,21 +14,7 @@ import numpy as np
 from japanese_bert.compiled.kernels import kernel
 from japanese_bert.corpus.lines import drop_nuls
 from japanese_bert.finetuning_data.labelled_texts import LabelledText
-from japanese_bert.tfrecord import crc32c
-from japanese_bert.tfrecord.writing import (
-    EXAMPLE_HEAD,
-    FRAME_HEAD,
-    RECORDS_PER_MEMBER,
-    compress_member,
-    encode_names,
-    frame_record,
-    max_record_bytes,
-    write_example_head,
-    write_float,
-    write_int64,
-    write_int64s,
-    write_run,
-)
+from japanese_bert.tfrecord import crc32c, writing
 from japanese_bert.tokenization.vocab import CLS, SEP, UNK, Vocab
 from japanese_bert.tokenization.words import WordSplitter
 
@@ -85,16 +71,16 @@ class Encoder:
 
 def render_examples(examples: Iterable[LabelledText], encoder: Encoder, gzip_compress: bool) -> Iterator[bytes]:
     """Yield the framed records of all examples, in pieces to be written one after another."""
-    names, tables = encode_names(FEATURES), crc32c.make_tables()
-    record_bytes = max_record_bytes(encoder.max_seq_length, 0, len(encoder.vocab))
-    out = np.empty(RECORDS_PER_MEMBER * record_bytes, np.uint8)
+    names, tables = writing.encode_names(FEATURES), crc32c.make_tables()
+    record_bytes = writing.max_record_bytes(encoder.max_seq_length, 0, len(encoder.vocab))
+    out = np.empty(writing.RECORDS_PER_MEMBER * record_bytes, np.uint8)
     end = 0
     for number, example in enumerate(examples, 1):
         ids, first_length = encoder(example)
         lengths = (first_length, encoder.max_seq_length)
         label = (float(example.label), isinstance(example.label, float))
         end = write_labelled_record(out, end, names, np.array(ids, np.int64), lengths, label, number - 1, tables)
-        if number % RECORDS_PER_MEMBER == 0:
+        if number % writing.RECORDS_PER_MEMBER == 0:
             yield _piece(out[:end], gzip_compress)
             end = 0
     if end:
@@ -103,7 +89,7 @@ def render_examples(examples: Iterable[LabelledText], encoder: Encoder, gzip_com
 
 def _piece(records: np.ndarray, gzip_compress: bool) -> bytes:
     """Return the records as bytes of the file: as they are, or as one gzip member."""
-    return compress_member(records.data) if gzip_compress else records.tobytes()
+    return writing.compress_member(records.data) if gzip_compress else records.tobytes()
 
 
 @kernel
@@ -112,11 +98,15 @@ def write_labelled_record(out, start, names, ids, lengths, label, number, tables
     first_length, max_seq_length = lengths
     value, is_score = label
     length = len(ids)
-    example = start + FRAME_HEAD
-    features = example + EXAMPLE_HEAD
-    end = write_int64s(out, features, names[0], ids, length, max_seq_length)
-    end = write_run(out, end, names[1], 0, length, max_seq_length)
-    end = write_run(out, end, names[2], first_length, length - first_length, max_seq_length)
-    end = write_float(out, end, names[3], value) if is_score else write_int64(out, end, names[3], np.int64(value))
-    end = write_int64(out, end, names[4], number)
-    return frame_record(out, start, write_example_head(out, example, features, end), tables)
+    example = start + writing.FRAME_HEAD
+    features = example + writing.EXAMPLE_HEAD
+    end = writing.write_int64s(out, features, names[0], ids, length, max_seq_length)
+    end = writing.write_run(out, end, names[1], 0, length, max_seq_length)
+    end = writing.write_run(out, end, names[2], first_length, length - first_length, max_seq_length)
+    end = (
+        writing.write_float(out, end, names[3], value)
+        if is_score
+        else writing.write_int64(out, end, names[3], np.int64(value))
+    )
+    end = writing.write_int64(out, end, names[4], number)
+    return writing.frame_record(out, start, writing.write_example_head(out, example, features, end), tables)

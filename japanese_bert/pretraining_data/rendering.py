@@ -14,26 +14,12 @@ from japanese_bert.compiled.random_streams import Stream, start_stream
 from japanese_bert.pretraining_data.instances import NUM_SPECIAL_PAIR, NUM_SPECIAL_SINGLE
 from japanese_bert.pretraining_data.masking import choose_groups, find_groups, mask_tokens, num_predictions
 from japanese_bert.pretraining_data.token_store import TokenStore
-from japanese_bert.tfrecord import crc32c
-from japanese_bert.tfrecord.writing import (
-    FRAME_HEAD,
-    RECORDS_PER_MEMBER,
-    compress_member,
-    encode_names,
-    feature_names,
-    frame_record,
-    max_record_bytes,
-    varint_size,
-    write_example_head,
-    write_int64s,
-    write_run,
-    write_weights,
-)
+from japanese_bert.tfrecord import crc32c, writing
 from japanese_bert.tokenization.subwords import MAX_VOCAB_SIZE
 from japanese_bert.tokenization.vocab import CLS, MASK, SEP, Vocab
 
 RECORDS_PER_JOB = (
-    8 * RECORDS_PER_MEMBER
+    8 * writing.RECORDS_PER_MEMBER
 )  # gathered together, so that a large store is read in few sweeps; alters no byte
 
 
@@ -108,21 +94,30 @@ class Renderer:
     vocab: Vocab
     settings: RenderSettings
     num_outputs: int = 1
-    _names: np.ndarray = field(init=False)
-    _replacement_ids: np.ndarray = field(init=False)
-    _tables: np.ndarray = field(init=False)
+    _rules: tuple[Layout, Masking, Encoding] = field(init=False)
     _out: np.ndarray = field(init=False)
     _segments: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        self._names = encode_names(feature_names(self.settings.use_v2_feature_names))
-        self._replacement_ids = np.array(self.vocab.real_token_ids(), np.int64)
-        self._tables = crc32c.make_tables()
+        settings, ids = self.settings, self.vocab.ids
+        names = writing.encode_names(writing.feature_names(settings.use_v2_feature_names))
+        self._rules = (
+            Layout(ids[CLS], ids[SEP], settings.next_sentence, self.store.word_start_bit),
+            Masking(
+                settings.max_predictions_per_seq,
+                settings.masked_lm_prob,
+                settings.do_whole_word_mask,
+                ids[MASK],
+                np.array(self.vocab.real_token_ids(), np.int64),
+                settings.random_seed,
+            ),
+            Encoding(names, crc32c.make_tables()),
+        )
         # Both arrays serve every member and job. The system would zero new memory page by page each time.
-        lengths = self.settings.max_seq_length, self.settings.max_predictions_per_seq
-        self._out = np.empty(RECORDS_PER_MEMBER * max_record_bytes(*lengths, len(self.vocab)), np.uint8)
+        lengths = settings.max_seq_length, settings.max_predictions_per_seq
+        self._out = np.empty(writing.RECORDS_PER_MEMBER * writing.max_record_bytes(*lengths, len(self.vocab)), np.uint8)
         num_records = min(RECORDS_PER_JOB, len(self.order))
-        self._segments = np.empty((num_records, self.settings.max_seq_length), self.store.tokens.dtype)
+        self._segments = np.empty((num_records, settings.max_seq_length), self.store.tokens.dtype)
 
     def jobs(self) -> Iterable[tuple[int, int]]:
         """Yield (output, first number) of all jobs in the order of writing. See `__call__`."""
@@ -140,30 +135,13 @@ class Renderer:
         gather_segments(self.store.tokens, planned, self._segments[: len(planned)])
         counters = np.zeros(len(RenderCount), np.int64)
         members = []
-        for start in range(0, len(numbers), RECORDS_PER_MEMBER):
-            member = slice(start, min(start + RECORDS_PER_MEMBER, len(numbers)))
-            end = self._render(InstanceBatch(self._segments[member], planned[member], numbers[member]), counters)
+        for start in range(0, len(numbers), writing.RECORDS_PER_MEMBER):
+            member = slice(start, min(start + writing.RECORDS_PER_MEMBER, len(numbers)))
+            batch = InstanceBatch(self._segments[member], planned[member], numbers[member])
+            end = render_records(batch, *self._rules, self._out, counters)
             records = self._out[:end].data
-            members.append(compress_member(records) if self.settings.gzip_compress else bytes(records))
+            members.append(writing.compress_member(records) if self.settings.gzip_compress else bytes(records))
         return b"".join(members), counters
-
-    def _render(self, batch: InstanceBatch, counters: np.ndarray) -> int:
-        settings, ids = self.settings, self.vocab.ids
-        return render_records(
-            batch,
-            Layout(ids[CLS], ids[SEP], settings.next_sentence, self.store.word_start_bit),
-            Masking(
-                settings.max_predictions_per_seq,
-                settings.masked_lm_prob,
-                settings.do_whole_word_mask,
-                ids[MASK],
-                self._replacement_ids,
-                settings.random_seed,
-            ),
-            Encoding(self._names, self._tables),
-            self._out,
-            counters,
-        )
 
 
 def render_instances(
@@ -231,13 +209,13 @@ def render_records(batch, layout, masking, encoding, out, counters):
         count_instance(counters, ids, length, predictions, count, masking.mask_id, is_random_next)
         body = write_example(
             out,
-            end + FRAME_HEAD,
+            end + writing.FRAME_HEAD,
             encoding.names,
             (ids, length, a_length + 2, b_length + 1 if layout.next_sentence else 0),
             (predictions, count, masking.max_predictions_per_seq),
             (layout.next_sentence, is_random_next),
         )
-        end = frame_record(out, end, body, encoding.tables)
+        end = writing.frame_record(out, end, body, encoding.tables)
     return end
 
 
@@ -277,16 +255,18 @@ def write_example(out, start, names, segments, predictions, next_sentence):
     (positions, labels), count, max_predictions_per_seq = predictions
     has_label, is_random_next = next_sentence
     padded = len(ids)
-    features = start + 1 + varint_size(max_record_bytes(padded, max_predictions_per_seq, MAX_VOCAB_SIZE))
-    end = write_int64s(out, features, names[0], ids, length, padded)
-    end = write_run(out, end, names[1], 0, length, padded)
-    end = write_run(out, end, names[2], segment_a, segment_b, padded)
-    end = write_int64s(out, end, names[3], positions, count, max_predictions_per_seq)
-    end = write_int64s(out, end, names[4], labels, count, max_predictions_per_seq)
-    end = write_weights(out, end, names[5], count, max_predictions_per_seq)
+    features = (
+        start + 1 + writing.varint_size(writing.max_record_bytes(padded, max_predictions_per_seq, MAX_VOCAB_SIZE))
+    )
+    end = writing.write_int64s(out, features, names[0], ids, length, padded)
+    end = writing.write_run(out, end, names[1], 0, length, padded)
+    end = writing.write_run(out, end, names[2], segment_a, segment_b, padded)
+    end = writing.write_int64s(out, end, names[3], positions, count, max_predictions_per_seq)
+    end = writing.write_int64s(out, end, names[4], labels, count, max_predictions_per_seq)
+    end = writing.write_weights(out, end, names[5], count, max_predictions_per_seq)
     if has_label:
-        end = write_run(out, end, names[6], 0, is_random_next, 1)
-    return write_example_head(out, start, features, end)
+        end = writing.write_run(out, end, names[6], 0, is_random_next, 1)
+    return writing.write_example_head(out, start, features, end)
 
 
 @kernel

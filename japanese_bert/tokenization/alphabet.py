@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from japanese_bert.common.text_files import read_line_blocks
+from japanese_bert.tokenization.vocab import read_tokens
 
 
 def collect_characters(surfaces: Iterable[str]) -> tuple[int, set[str]]:
@@ -58,12 +59,7 @@ def load_alphabet(path: Path) -> list[str]:
     Raises:
         ValueError: a line is not one character, or occurs twice. The message has file and line.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such alphabet. Make it with make_alphabet_from_unidic.py")
-    try:
-        lines = path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error}). Expected one character per line") from None
+    lines = read_tokens(path, "alphabet", "make_alphabet_from_unidic.py")
     seen: set[str] = set()
     for number, line in enumerate(lines, 1):
         if len(line) != 1:

@@ -3,6 +3,7 @@
 Another dictionary changes every token without a warning, so each stage records which one it used.
 """
 
+import argparse
 import hashlib
 import importlib
 import shlex
@@ -57,15 +58,28 @@ def find_dictionary(mecab_dic_type: str) -> Dictionary:
     return _describe_dictionary(mecab_dic_type, Path(module.DICDIR), metadata.version(package))
 
 
+def parse_mecab_option(mecab_option: str) -> tuple[argparse.Namespace, str]:
+    """Return the paths of the resource file and of the dictionaries, and the other options.
+
+    Only the other options are part of a recipe. A dictionary is known by its content, not by its path.
+
+    >>> parse_mecab_option("-r /etc/mecabrc -d /usr/lib/mecab/dic/neologd -u words.dic -C")
+    (Namespace(rcfile='/etc/mecabrc', dicdir='/usr/lib/mecab/dic/neologd', userdic=['words.dic']), '-C')
+    """
+    parser = argparse.ArgumentParser("--mecab_option", add_help=False, allow_abbrev=False)
+    parser.add_argument("-r", "--rcfile")
+    parser.add_argument("-d", "--dicdir")
+    parser.add_argument("-u", "--userdic", type=lambda names: names.split(","), default=[])
+    paths, others = parser.parse_known_args(shlex.split(mecab_option))
+    return paths, shlex.join(others)
+
+
 def dictionary_of_option(mecab_option: str) -> Dictionary:
     """Return the dictionary that MeCab options such as `-r mecabrc -d /usr/lib/mecab/dic/ipadic` name by `-d`."""
-    words = shlex.split(mecab_option)
-    for position, word in enumerate(words):
-        if word in ("-d", "--dicdir") and position + 1 < len(words):
-            return find_dictionary(words[position + 1])
-        if word.startswith("--dicdir="):
-            return find_dictionary(word.removeprefix("--dicdir="))
-    raise ValueError(f"--mecab_option {mecab_option!r}: names no dictionary. Add -d DIRECTORY")
+    paths, _ = parse_mecab_option(mecab_option)
+    if not paths.dicdir:
+        raise ValueError(f"--mecab_option {mecab_option!r}: names no dictionary. Add -d DIRECTORY")
+    return find_dictionary(paths.dicdir)
 
 
 def make_tagger(dictionary: Dictionary, mecab_option: str = ""):

@@ -46,16 +46,7 @@ def load_vocab(path: Path) -> Vocab:
     Raises:
         ValueError: a line occurs twice, or a special token is missing. The message has file and line.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such vocabulary. Make it with train_tokenizer.py")
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not UTF-8 text ({error}). Expected one token per line") from None
-    lines = text.split("\n")
-    if lines and lines[-1] == "":
-        lines.pop()
-    tokens = tuple(line.removesuffix("\r") for line in lines)
+    tokens = tuple(line.removesuffix("\r") for line in read_tokens(path, "vocabulary", "train_tokenizer.py"))
     ids: dict[str, int] = {}
     for index, token in enumerate(tokens):
         first = ids.setdefault(token, index)
@@ -70,3 +61,13 @@ def load_vocab(path: Path) -> Vocab:
 def vocab_bytes(tokens: Sequence[str] | Iterable[str]) -> bytes:
     """Return the bytes of a `vocab.txt`."""
     return "".join(f"{token}\n" for token in tokens).encode("utf-8")
+
+
+def read_tokens(path: Path, name: str, made_by: str) -> list[str]:
+    """Return the lines of a file with one token per line. `name` and `made_by` are for messages."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such {name}. Make it with {made_by}")
+    try:
+        return path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text ({error}). Expected one token per line") from None

@@ -11,8 +11,12 @@ By code point it would be further: 27 entries against 23, on 20 MB.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, UNK, unused_tokens
+
+if TYPE_CHECKING:
+    from tokenizers import trainers
 
 WORDS_PER_TEXT = 2000
 
@@ -61,7 +65,18 @@ def train_wordpiece(
             f"--vocab_size {vocab_size}: special tokens and single characters alone take {len(fixed)}. Use a larger "
             "--vocab_size or a smaller alphabet"
         )
-    tokens = _merge(words, fixed, alphabet, vocab_size, wordpieces_prefix, min_frequency)
+    from tokenizers import trainers
+
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=vocab_size,
+        min_frequency=min_frequency,
+        limit_alphabet=len(alphabet),
+        initial_alphabet=list(alphabet),
+        special_tokens=fixed,  # "special" to the trainer: numbered in this order, before the tokens that it finds
+        continuing_subword_prefix=wordpieces_prefix,
+        show_progress=False,
+    )
+    tokens = _train(words, trainer)
     if len(tokens) < vocab_size:
         raise ValueError(
             f"--vocab_size {vocab_size}: the text supports only {len(tokens)} entries at --min_frequency "
@@ -81,28 +96,12 @@ def _inner_characters(words: Iterable[str], alphabet: Sequence[str], prefix: str
     return [f"{prefix}{character}" for character in inside]
 
 
-def _merge(
-    words: Mapping[str, int],
-    fixed: list[str],
-    alphabet: Sequence[str],
-    vocab_size: int,
-    wordpieces_prefix: str,
-    min_frequency: int,
-) -> list[str]:
-    """Return the tokens of the trainer, the `fixed` ones first."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+def _train(words: Mapping[str, int], trainer: "trainers.WordPieceTrainer") -> list[str]:
+    """Return the tokens of the trainer in the order of their ids."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
 
     tokenizer = Tokenizer(models.WordPiece(unk_token=UNK))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size,
-        min_frequency=min_frequency,
-        limit_alphabet=len(alphabet),
-        initial_alphabet=list(alphabet),
-        special_tokens=fixed,  # "special" to the trainer: numbered in this order, before the tokens that it finds
-        continuing_subword_prefix=wordpieces_prefix,
-        show_progress=False,
-    )
     tokenizer.train_from_iterator(_iter_texts(words), trainer)
     ids = tokenizer.get_vocab(with_added_tokens=False)
     return sorted(ids, key=ids.__getitem__)

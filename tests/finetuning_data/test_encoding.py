@@ -53,7 +53,7 @@ def test_records_exactly():
 
 
 def test_gzip_members_hold_the_same_records(monkeypatch):
-    monkeypatch.setattr("japanese_bert.finetuning_data.encoding.RECORDS_PER_MEMBER", 3)
+    monkeypatch.setattr("japanese_bert.tfrecord.writing.RECORDS_PER_MEMBER", 3)
     examples = [LabelledText((f"t{number}",), number % 2) for number in range(5, 15)]
     plain = list(render_examples(examples, make_encoder(5), gzip_compress=False))
     packed = list(render_examples(examples, make_encoder(5), gzip_compress=True))

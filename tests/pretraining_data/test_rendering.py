@@ -98,7 +98,7 @@ def test_a_word_that_exceeds_the_quota_leaves_no_prediction():
 
 @pytest.mark.parametrize("num_outputs", [1, 3])
 def test_outputs_get_records_in_turn_and_jobs_come_in_the_order_of_writing(monkeypatch, num_outputs):
-    monkeypatch.setattr(rendering, "RECORDS_PER_MEMBER", 2)
+    monkeypatch.setattr("japanese_bert.tfrecord.writing.RECORDS_PER_MEMBER", 2)
     monkeypatch.setattr(rendering, "RECORDS_PER_JOB", 4)
     instances = plan(*((number % 6, 0, 1 + number % 3, 2, 0) for number in range(31)))
     renderer = make_renderer(instances, num_outputs)

@@ -313,7 +313,7 @@ def test_several_inputs_and_outputs(create, tmp_path, small_corpus):
 
 @pytest.mark.parametrize("word_tokenizer_type", ["mecab", "basic"])
 def test_same_bytes_for_any_workers_and_batches(create, tmp_path, monkeypatch, word_tokenizer_type):
-    monkeypatch.setattr("japanese_bert.pretraining_data.rendering.RECORDS_PER_MEMBER", 16)
+    monkeypatch.setattr("japanese_bert.tfrecord.writing.RECORDS_PER_MEMBER", 16)
     monkeypatch.setattr("japanese_bert.pretraining_data.rendering.RECORDS_PER_JOB", 32)
     flags = ["--gzip_compress", "--do_whole_word_mask"]
     create(*flags, output="one.gz", word_tokenizer_type=word_tokenizer_type)

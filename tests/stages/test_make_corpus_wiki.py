@@ -1,7 +1,6 @@
 """The stage as a user runs it, with unidic-lite 1.0.8 unless said otherwise."""
 
 import bz2
-import doctest
 import gzip
 import json
 import random
@@ -133,10 +132,6 @@ def test_a_changed_user_dictionary_makes_another_corpus(tmp_path, dump):
         methods.append(json.loads((tmp_path / "o.txt.json").read_text(encoding="utf-8"))["method"])
     assert methods[0]["mecab_option"] == methods[1]["mecab_option"] == ""
     assert methods[0]["user_dictionaries"] != methods[1]["user_dictionaries"]
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(stage_script).failed == 0
 
 
 def test_account_of_rows_and_characters(tmp_path):

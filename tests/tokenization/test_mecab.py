@@ -1,10 +1,12 @@
 """Dictionaries: unidic-lite 1.0.8, ipadic 1.0.0, and some compiled here."""
 
+import doctest
 import hashlib
 
 import ipadic
 import pytest
 
+from japanese_bert.tokenization import mecab
 from japanese_bert.tokenization.mecab import COMPILED_FILES, dictionary_of_option, find_dictionary, hash_of, make_tagger
 from tests.helpers.small_dictionary import compile_dictionary, write_source
 
@@ -45,7 +47,7 @@ def test_missing_dictionaries(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no compiled MeCab dictionary \(sys.dic\)"):
         find_dictionary(str(tmp_path))
     with pytest.raises(ValueError, match=r"names no dictionary\. Add -d"):
-        dictionary_of_option("-d")
+        dictionary_of_option("-r x -C")
 
 
 def test_dictionaries_that_mecab_cannot_use(tmp_path):
@@ -59,3 +61,7 @@ def test_dictionaries_that_mecab_cannot_use(tmp_path):
     (euc.directory / "matrix.bin").unlink()
     with pytest.raises(ValueError, match="MeCab cannot open this dictionary"):
         make_tagger(euc)
+
+
+def test_examples_in_docstrings():
+    assert doctest.testmod(mecab) == (0, 1)
