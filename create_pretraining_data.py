@@ -191,10 +191,7 @@ def summarize(counts: "CorpusCounts", totals: dict[str, int]) -> dict[str, objec
     """Return counts in and out, rates, and the counts of what was dropped, by reason."""
     return {
         "counts": {
-            "documents": counts.documents,
-            "sentences": counts.sentences,
-            "words": counts.words,
-            "tokens": counts.tokens,
+            **{name: getattr(counts, name) for name in ("documents", "sentences", "words", "tokens")},
             "instances": totals["instances"],
             "masked_tokens": totals["masked_tokens"],
             "instances_without_predictions": totals["without_predictions"],
@@ -208,9 +205,7 @@ def summarize(counts: "CorpusCounts", totals: dict[str, int]) -> dict[str, objec
             "mean_length": totals["tokens"] / totals["instances"],
         },
         "dropped": {
-            "invalid_utf8_bytes": counts.invalid_utf8_bytes,
-            "nul_characters": counts.nul_characters,
-            "sentences_without_tokens": counts.sentences_without_tokens,
+            name: getattr(counts, name) for name in ("invalid_utf8_bytes", "nul_characters", "sentences_without_tokens")
         },
     }
 

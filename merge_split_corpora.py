@@ -102,8 +102,8 @@ def check_no_other_shards(shards: list[Path]) -> None:
     others = sorted(set(present) - set(shards))
     if others:
         raise FileExistsError(
-            f"{others[0]}: a shard of another run ({len(others)} in all). This run writes {len(shards)} other shards. "
-            "Remove those with their .json files, or name another --output_dir"
+            f"{others[0]}: a shard of another run ({len(others)} in all). This run writes {len(shards)} shards. "
+            "Remove the others with their .json files, or name another --output_dir"
         )
 
 

@@ -7,7 +7,6 @@ Transformers.
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -17,7 +16,6 @@ from japanese_bert.tokenization.arguments import add_tokenization_arguments
 
 if TYPE_CHECKING:
     from japanese_bert.finetuning_data.encoding import Encoder
-    from japanese_bert.finetuning_data.labelled_texts import LabelledText
 
 # Arguments that decide no byte of the output, or that the provenance has by content (hashes, dictionary).
 RUN_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type", "overwrite")
@@ -104,16 +102,10 @@ def write(file: BinaryIO, args: argparse.Namespace, encoder: "Encoder") -> dict[
     from japanese_bert.finetuning_data.encoding import render_examples
     from japanese_bert.finetuning_data.labelled_texts import Columns, read_labelled_texts
 
-    columns = Columns(args.text_fields, args.label_field, args.labels)
-    found: list[int | float] = []
-
-    def examples() -> Iterator["LabelledText"]:
-        for example in read_labelled_texts(args.input_file, columns):
-            found.append(example.label)
-            yield example
-
-    for piece in render_examples(examples(), encoder, args.gzip_compress):
+    examples = read_labelled_texts(args.input_file, Columns(args.text_fields, args.label_field, args.labels))
+    for piece in render_examples(examples, encoder, args.gzip_compress):
         file.write(piece)
+    found = encoder.labels
     if not found:
         raise ValueError(f"{args.input_file}: no example. Expected one per line")
     if args.regression:

@@ -31,10 +31,7 @@ def _kernels_hash() -> str:
 
 
 def _set_cache_directory() -> bool:
-    """Choose the cache directory and return True, or return False if it is not writable.
-
-    Without a cache every process compiles again.
-    """
+    """Set the cache directory. Return False if it is not writable, and every process has to compile again."""
     root = os.environ.get("NUMBA_CACHE_DIR") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "bert-japanese"
     )

@@ -100,7 +100,9 @@ class DocumentReader:
             if number == 0:
                 block, marks = drop_byte_order_mark(block)
                 self.counters[[ReadCount.CHARACTERS_IN, ReadCount.BYTE_ORDER_MARKS]] += marks
-            self._add(block)
+            self._make_room(len(block))
+            lines = np.frombuffer(block, np.uint8)
+            fold_lines(lines, self._lengths, self._text, self._documents, self._state, self.counters)
             if self._state[State.TEXT_END] >= HELD_BYTES:
                 yield from self.take()
         self._make_room(0)
@@ -118,11 +120,6 @@ class DocumentReader:
             unfinished = self._text[state[State.START] : state[State.TEXT_END]].copy()
             self._text[: len(unfinished)] = unfinished
             state[[State.NUM_DOCUMENTS, State.TEXT_END, State.START]] = 0, len(unfinished), 0
-
-    def _add(self, block: bytes) -> None:
-        self._make_room(len(block))
-        lines = np.frombuffer(block, np.uint8)
-        fold_lines(lines, self._lengths, self._text, self._documents, self._state, self.counters)
 
     def _make_room(self, num_bytes: int) -> None:
         """Make room for a block and a blank line after the last document. Folding never lengthens text."""

@@ -30,7 +30,10 @@ class DuplicateFilter:
         self._make_room(len(documents))
         insert(self._table, hash_documents(batch), is_new)
         self._num_hashes += int(is_new.sum())
-        self._count(documents[~is_new])
+        repeated = documents[~is_new]
+        self.dropped["documents"] += len(repeated)
+        self.dropped["lines"] += int(repeated["num_lines"].sum())
+        self.dropped["characters"] += int(repeated["num_characters"].sum())
         return DocumentBatch(batch.text, documents[is_new])
 
     def _make_room(self, num_hashes: int) -> None:
@@ -39,11 +42,6 @@ class DuplicateFilter:
             hashes = self._table[self._table != FREE]
             self._table = np.zeros(2 * len(self._table), np.uint64)
             insert(self._table, hashes, np.zeros(len(hashes), np.bool_))
-
-    def _count(self, documents: np.ndarray) -> None:
-        self.dropped["documents"] += len(documents)
-        self.dropped["lines"] += int(documents["num_lines"].sum())
-        self.dropped["characters"] += int(documents["num_characters"].sum())
 
 
 def hash_documents(batch: DocumentBatch) -> np.ndarray:

@@ -40,13 +40,17 @@ def truncate_longest_first(first: list[int], second: list[int], room: int) -> tu
 
 @dataclass(slots=True)
 class Encoder:
-    """The way from an example to its ids and the length of its first segment. `counts` are of all examples."""
+    """The way from an example to its ids and the length of its first segment.
+
+    `counts` and `labels` are those of all examples so far.
+    """
 
     splitter: WordSplitter
     encode_word: Callable[[str], list[int]]
     vocab: Vocab
     max_seq_length: int
-    counts: Counter = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    labels: list[int | float] = field(default_factory=list)
 
     def __call__(self, example: LabelledText) -> tuple[list[int], int]:
         texts = [self.tokenize(text) for text in example.texts]
@@ -54,6 +58,7 @@ class Encoder:
         first, second = truncate_longest_first(texts[0], texts[1] if len(texts) == 2 else [], room)
         cls, sep, unknown = (self.vocab.ids[token] for token in (CLS, SEP, UNK))
         ids = [cls, *first, sep, *([*second, sep] if len(texts) == 2 else [])]
+        self.labels.append(example.label)
         self.counts["instances"] += 1
         self.counts["tokens"] += len(ids)
         self.counts["unknown_tokens"] += ids.count(unknown)

@@ -46,7 +46,6 @@ class CorpusCounts:
     sentences_without_tokens: int = 0
 
     def add(self, other: "CorpusCounts") -> None:
-        """Add the counts of another block."""
         for name in self.__slots__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
@@ -141,7 +140,6 @@ class _Pieces:
 
 @kernel
 def count_pieces(rows, piece_ends):
-    """Return the number of pieces of all words in `rows`."""
     count = 0
     for row in rows:
         count += piece_ends[row + 1] - piece_ends[row]
@@ -178,7 +176,6 @@ class TokenStoreWriter:
         append_array(self._documents, np.zeros(1, np.int64))
 
     def append(self, block: TokenBlock) -> None:
-        """Write the next block."""
         append_array(self._tokens, block.tokens)
         append_array(self._sentences, self.counts.tokens + np.cumsum(block.sentence_lengths))
         self._end_documents(self.counts.sentences + block.document_ends)

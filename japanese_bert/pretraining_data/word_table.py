@@ -106,7 +106,6 @@ def find_row(word, value, slots, hashes, ends, characters, num_words):
 
 @kernel
 def is_same(word, characters, start, end):
-    """Return True if the word is characters[start:end]."""
     if end - start != len(word):
         return False
     index = 0

@@ -42,13 +42,6 @@ class Header(NamedTuple):
     charset: str
 
 
-class DoubleArray(NamedTuple):
-    """The units of a double array: int32 and uint32, shape [number of units]."""
-
-    base: np.ndarray
-    check: np.ndarray
-
-
 def iter_surfaces(path: Path) -> Iterator[str]:
     """Yield the surfaces of a dictionary, in no particular order.
 
@@ -58,15 +51,15 @@ def iter_surfaces(path: Path) -> Iterator[str]:
     with open(path, "rb") as file:
         header = _read_header(file, path)
         units = np.fromfile(file, UNIT, count=header.double_array_size // UNIT.itemsize)
-    array = DoubleArray(np.ascontiguousarray(units["base"]), np.ascontiguousarray(units["check"]))
-    ends = np.flatnonzero((array.base < 0) & (array.check == np.arange(len(array.check))))
-    found = int(((-1 - array.base[ends].astype(np.int64)) & 0xFF).sum())
+    base, check = np.ascontiguousarray(units["base"]), np.ascontiguousarray(units["check"])
+    ends = np.flatnonzero((base < 0) & (check == np.arange(len(check))))
+    found = int(((-1 - base[ends].astype(np.int64)) & 0xFF).sum())
     if found != header.num_tokens:
         raise ValueError(
             f"{path}: has {found:,} tokens. Its header says {header.num_tokens:,}. Install the dictionary again"
         )
     try:
-        for surface in _iter_keys(array, ends):
+        for surface in _iter_keys(base, check, ends):
             yield surface.decode(header.charset)
     except (LookupError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: a surface is not in the character set of its header ({error})") from None
@@ -92,17 +85,17 @@ def _read_header(file: BinaryIO, path: Path) -> Header:
     return Header(num_tokens, double_array_size, tokens_size, CHARSET_NAMES.get(name, name))
 
 
-def _iter_keys(array: DoubleArray, ends: np.ndarray) -> Iterator[bytes]:
+def _iter_keys(base: np.ndarray, check: np.ndarray, ends: np.ndarray) -> Iterator[bytes]:
     """Yield the bytes on the way from the root to each unit of `ends`. It climbs from many of them at once.
 
     The 570,018 surfaces of unidic-lite take 0.8 s. Walking down byte by byte in Python takes 50 s.
     """
-    unit_of_state = np.zeros(len(array.base), dtype=np.int64)
-    inner = np.flatnonzero(array.base > 0)
-    unit_of_state[array.base[inner]] = inner
+    unit_of_state = np.zeros(len(base), dtype=np.int64)
+    inner = np.flatnonzero(base > 0)
+    unit_of_state[base[inner]] = inner
     for start in range(0, len(ends), SURFACES_AT_ONCE):
-        parents = unit_of_state[array.check[ends[start : start + SURFACES_AT_ONCE]]]
-        yield from _climb(array.check, unit_of_state, parents)
+        parents = unit_of_state[check[ends[start : start + SURFACES_AT_ONCE]]]
+        yield from _climb(check, unit_of_state, parents)
 
 
 def _climb(check: np.ndarray, unit_of_state: np.ndarray, units: np.ndarray) -> list[bytes]:

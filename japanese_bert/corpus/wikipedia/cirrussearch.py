@@ -86,17 +86,13 @@ def _parse_object(line: bytes) -> dict:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:
-        row = _parse_with_json(line)
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"not JSON ({error})") from error
     if not isinstance(row, dict):
         raise ValueError(f"is JSON of type {type(row).__name__}. Expected an object")
     return row
-
-
-def _parse_with_json(line: bytes) -> object:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"not JSON ({error})") from error
 
 
 def _files_of_dump(directory: Path) -> list[str]:

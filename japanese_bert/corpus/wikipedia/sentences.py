@@ -47,7 +47,6 @@ _MARKS = frozenset("。.!?")
 _BRACKETS = dict(zip("」』)]}】〉》〕”", "「『([{【〈《〔“", strict=True))
 _BRACKET = re.compile("[" + re.escape("".join([*_BRACKETS, *_BRACKETS.values()])) + "]")
 _BRACE = re.compile(r"\\.|[{}]")  # \{ and \} are no braces
-_CLOSING = re.compile("[" + re.escape("".join(_BRACKETS)) + "]*")
 
 
 def normalize(text: str) -> str:
@@ -158,7 +157,7 @@ def split_sentences(text: str, full_stops: list[int], max_length: int) -> Iterat
     ['「行く。」と言った。', '円周率は3.14である。']
     """
     stops = [stop for stop in full_stops if _ends_sentence(text, stop)]
-    ends = [_skip_closing(text, stop) if text[stop : stop + 1] in _BRACKETS else stop for stop in stops]
+    ends = [_skip_closing(text, stop) for stop in stops]
     formulas = _formulas(text)
     ends = [end for end in ends if not any(start < end < stop for start, stop in formulas)] if formulas else ends
     outer_ends = _outside_brackets(text, ends, _bracket_pairs(text, max_length))
@@ -171,8 +170,9 @@ def split_sentences(text: str, full_stops: list[int], max_length: int) -> Iterat
 
 def _skip_closing(text: str, position: int) -> int:
     """Return the end of the closing brackets from `position` on."""
-    match = _CLOSING.match(text, position)
-    return match.end() if match else position
+    while text[position : position + 1] in _BRACKETS:
+        position += 1
+    return position
 
 
 def select_sentences(sentences: Iterable[str], min_length: int, max_length: int, dropped: Counter) -> Iterator[str]:
