@@ -11,11 +11,17 @@ that the same command makes under xargs. Run the same again after any interrupti
 import argparse
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from japanese_bert.cluster.records import Shard, command_log_dir, is_finished, make_shards, read_names
+from japanese_bert.cluster.shards import Shard, command_log_dir, is_finished, make_shards, read_names
 from japanese_bert.common.command_line import HelpFormatter, check_positive, run_stage
+from japanese_bert.common.process import TerminatedError
 from japanese_bert.common.report import print_summary
+
+if TYPE_CHECKING:
+    from japanese_bert.cluster.workers import ClusterSettings
 
 SCHEDULERS = ("local", "slurm", "pbs", "sge")
 
@@ -72,19 +78,31 @@ def scheduler(value: str) -> str:
 
 
 def main(args: argparse.Namespace) -> None:
+    from japanese_bert.cluster.workers import ClusterSettings, read_options
+
     check_arguments(args)
     template = args.command[1:] if args.command[:1] == ["--"] else args.command
     log_dir = command_log_dir(args.log_dir, template)
     shards = make_shards(read_names(args.shards or read_lines()), template, log_dir)
     waiting = [shard for shard in shards if args.rerun or not is_finished(shard, Path.cwd())]
-    settings = cluster_settings(args, log_dir, len(waiting))
+    settings = ClusterSettings(
+        scheduler=args.scheduler,
+        workers=max(1, min(args.workers, len(waiting))),
+        workers_per_job=min(args.workers_per_job, args.workers),
+        cores=args.cores,
+        memory=args.memory,
+        walltime=args.walltime,
+        dashboard_address=args.dashboard_address,
+        options=read_options(args.scheduler_options),
+        log_dir=log_dir,
+    )
     if args.dry_run:
-        show(settings, shards, waiting)
+        show(settings, len(shards) - len(waiting), waiting)
         return
     for shard in waiting:
-        shard.record.unlink(missing_ok=True)
+        shard.status.unlink(missing_ok=True)
     if not waiting:
-        print(f"complete already: {len(shards)} shards; see {log_dir}")
+        print(f"skipped: all {len(shards)} shards are finished, see {log_dir}")
         return
     log_dir.mkdir(parents=True, exist_ok=True)
     sys.exit(run_all(settings, waiting, len(shards) - len(waiting), args.retries))
@@ -99,70 +117,44 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def read_lines() -> list[str]:
-    if sys.stdin is None or sys.stdin.isatty():
-        return []
-    return sys.stdin.read().split("\n")
+    return [] if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read().split("\n")
 
 
-def cluster_settings(args: argparse.Namespace, log_dir: Path, num_shards: int):
-    from japanese_bert.cluster.workers import ClusterSettings, read_options
-
-    return ClusterSettings(
-        scheduler=args.scheduler,
-        workers=max(1, min(args.workers, num_shards)),
-        workers_per_job=min(args.workers_per_job, args.workers),
-        cores=args.cores,
-        memory=args.memory,
-        walltime=args.walltime,
-        dashboard_address=args.dashboard_address,
-        options=read_options(args.scheduler_options),
-        log_dir=log_dir,
-    )
-
-
-def show(settings, shards: list[Shard], waiting: list[Shard]) -> None:
-    """What a run would do."""
+def show(settings: "ClusterSettings", num_skipped: int, waiting: Sequence[Shard]) -> None:
+    """Print what a run would do."""
     from japanese_bert.cluster.workers import JOB_SCHEDULERS, job_script
 
-    print(f"{len(shards) - len(waiting)} shards are finished, {len(waiting)} would run:")
+    print(f"{num_skipped} shards are finished, {len(waiting)} would run:")
     for shard in waiting:
         print(f"  {shard.name}: {' '.join(shard.command)}")
     if settings.scheduler in JOB_SCHEDULERS:
         print(f"as jobs of {settings.scheduler}, {settings.workers} shards at a time:\n{job_script(settings)}")
 
 
-def run_all(settings, waiting: list[Shard], num_skipped: int, retries: int) -> int:
-    """Exit code: 0 if all shards are finished, 1 if any failed, 128 and the signal if it was interrupted."""
-    from japanese_bert.cluster.progress import describe_totals, make_progress, print_failures
-    from japanese_bert.cluster.runs import ShardRuns, make_runs
+def run_all(settings: "ClusterSettings", waiting: Sequence[Shard], num_skipped: int, retries: int) -> int:
+    """Return the exit code: 0 if all shards are finished, 1 if any failed, 128 and the signal after an interrupt."""
+    from japanese_bert.cluster.progress import ProgressLines, ProgressTable, print_failures
+    from japanese_bert.cluster.runs import ShardRun, ShardRuns
     from japanese_bert.cluster.workers import open_workers
 
-    interrupts: list[int] = []
-    for kind in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(kind) != signal.SIG_IGN:
-            signal.signal(kind, lambda number, _: interrupt(interrupts, number))
-    runs = make_runs(waiting)
-    progress = make_progress(runs, num_skipped)
+    interrupted = 0
+    runs = {shard.name: ShardRun(shard) for shard in waiting}
+    progress = (ProgressTable if sys.stderr.isatty() else ProgressLines)(runs, num_skipped)
     try:
         with open_workers(settings) as workers:
             print(f"dashboard: {workers.client.dashboard_link}\nlogs: {settings.log_dir}", flush=True)
             ShardRuns(workers, runs, retries, progress).run()
     except KeyboardInterrupt:
-        interrupts.append(signal.SIGINT)
+        interrupted = 128 + signal.SIGINT
+    except TerminatedError as terminated:  # SIGTERM, or SIGHUP of a terminal that closes
+        interrupted = terminated.exit_code
     finally:
         progress.close()
     print_failures(runs)
-    print_summary("ran shards", {"shards": describe_totals(runs, num_skipped), "logs": str(settings.log_dir)})
-    if interrupts:
-        print("interrupted; run the same command again for the rest", file=sys.stderr)
-        return 128 + interrupts[0]
-    return int(any(run.state == "failed" for run in runs.values()))
-
-
-def interrupt(interrupts: list[int], number: int) -> None:
-    """SIGTERM, and SIGHUP of a terminal that closes, end a run as Ctrl-C does."""
-    interrupts.append(number)
-    raise KeyboardInterrupt
+    print_summary("ran shards", {"shards": progress.totals(), "logs": str(settings.log_dir)})
+    if interrupted:
+        print("interrupted. Run the same command again for the rest", file=sys.stderr)
+    return interrupted or int(any(run.state == "failed" for run in runs.values()))
 
 
 if __name__ == "__main__":

@@ -1,81 +1,89 @@
-"""One attempt at one shard: a process of its own, which a Dask worker starts and outlives.
+"""One attempt at one shard, as a process of its own, which a Dask worker starts.
 
-    python -m japanese_bert.cluster.attempt     with the attempt as one line of JSON on standard input
+The process does this:
 
-It holds the shard's log locked, so that no shard runs twice at once whatever becomes of a worker or of its network,
-runs the command in a process group of its own, and writes the record when the command has ended well. It ends the
-group at once if standard input closes, for then the worker was killed, and politely (SIGTERM first) on SIGTERM. How
-the attempt ended is one line of JSON on standard output. The standard library only: it starts in 50 ms.
+- It locks the shard's log, so that no shard runs twice at once, whatever happens to a worker or its network.
+- It runs the command in a process group of its own and writes the shard's status when the command succeeds.
+- It kills the group when standard input closes, because the worker is dead then. On SIGTERM it sends SIGTERM first.
+- It prints how the attempt ended: `ran`, `finished` (by another attempt, before), `stopped`, or why it failed.
+
+It imports the standard library only, so that it starts in 50 ms.
 """
 
 import ctypes
 import fcntl
-import json
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from japanese_bert.cluster.records import Shard, is_finished, last_lines, write_record
+from japanese_bert.cluster.shards import OWN_LINE, Shard, is_finished, write_status
 
+PROJECT = Path(__file__).resolve().parents[2]
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 GRACE_SECONDS = 10.0
-LOCK_RETRY_SECONDS = 0.2
-# Of the machine that the command runs on; all other variables are the caller's.
-OWN_VARIABLES = ("SLURM", "PBS_", "SGE_", "JOB_", "TMPDIR", "HOSTNAME", "XDG_RUNTIME_DIR", "CUDA_VISIBLE_DEVICES")
+POLL_SECONDS = 0.1
+
+stop_requests: list[int] = []  # one item for each SIGTERM
 
 
 class Stopped(Exception):
-    """The attempt is to end: the worker is gone (`at_once`), or asks for it."""
+    """The end of an attempt before its command was done, `at_once` or politely."""
 
     def __init__(self, at_once: bool) -> None:
         self.at_once = at_once
 
 
+def arguments_for(shard: Shard, number: int) -> list[str]:
+    """Return the command line of an attempt in this directory. The worker adds its name and the shard's command."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(PROJECT)!r}); from japanese_bert.cluster import attempt; attempt.main()"
+    )
+    return [sys.executable, "-S", "-c", code, shard.name, str(shard.log), os.getcwd(), str(number)]
+
+
 def main() -> None:
-    wakeups = _wake_up_on_signals()
-    attempt = json.loads(sys.stdin.buffer.raw.readline())
-    shard = Shard(attempt["name"], tuple(attempt["command"]), Path(attempt["log"]))
-    directory = Path(attempt["directory"])
+    name, log_path, directory, number, worker, *command = sys.argv[1:]
+    shard = Shard(name, tuple(command), Path(log_path))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a worker of `--scheduler local` ignores it
+    signal.signal(signal.SIGTERM, lambda number, _: stop_requests.append(number))
     try:
         with open(shard.log, "ab", buffering=0) as log:
-            _lock(log, wakeups)
-            if is_finished(shard, directory):
-                report = {"outcome": "finished", "ran": False}
-            else:
-                report = run(shard, directory, attempt, log, wakeups)
+            lock(log)
+            finished = is_finished(shard, Path(directory))
+            outcome = "finished" if finished else run(shard, Path(directory), int(number), worker, log)
     except Stopped:
-        report = {"outcome": "stopped"}
-    with suppress(BrokenPipeError):  # of a worker that is gone
-        os.write(sys.stdout.fileno(), json.dumps(report).encode())
+        outcome = "stopped"
+    with suppress(BrokenPipeError):  # the worker is dead
+        os.write(sys.stdout.fileno(), outcome.encode())
 
 
-def run(shard: Shard, directory: Path, attempt: dict, log: BinaryIO, wakeups: int) -> dict[str, object]:
-    """Run the command to its end; returns what the worker reports of it."""
-    place = {"attempt": attempt["attempt"], "worker": attempt["worker"], "started": _now()}
-    _write_line(log, f"shard {shard.name}, attempt {place['attempt']} on {place['worker']}: {' '.join(shard.command)}")
-    start = time.monotonic()
+def run(shard: Shard, directory: Path, number: int, worker: str, log: BinaryIO) -> str:
+    """Run the command to its end and return how it ended."""
+    title, started, start = f"shard {shard.name}, attempt {number}", now(), time.monotonic()
+    write_line(log, f"{title} on {worker}: {' '.join(shard.command)}")
     try:
-        code = _wait(_start(shard, directory, attempt["environment"], log), wakeups)
+        code = wait(start_command(shard.command, log))
     except Stopped:
-        _write_line(log, "stopped: the worker is going away, or nobody waits for this shard any more")
+        write_line(log, "stopped: the worker is going away, or nobody waits for this shard any more")
         raise
     except OSError as error:
         code = 127
-        os.write(log.fileno(), f"{error.filename or directory}: {error.strerror}\n".encode())
+        os.write(log.fileno(), f"{error.filename}: {error.strerror}\n".encode())
     seconds = round(time.monotonic() - start, 2)
-    _write_line(log, f"shard {shard.name}, attempt {place['attempt']}: {describe_exit(code)} after {seconds} s")
+    write_line(log, f"{title}: {describe_exit(code)} after {seconds} s")
     if code:
-        lines = [line for line in last_lines(shard.log, 8) if not line.startswith("=== ")]
-        return {"outcome": "failed", "code": code, "seconds": seconds, "lines": lines[-5:]}
-    write_record(shard, directory, {**place, "seconds": seconds})
-    return {"outcome": "finished", "ran": True, "seconds": seconds}
+        return describe_exit(code)
+    report = {"attempt": number, "worker": worker, "started": started, "seconds": seconds}
+    write_status(shard, directory, report)
+    return "ran"
 
 
 def describe_exit(code: int) -> str:
@@ -85,106 +93,74 @@ def describe_exit(code: int) -> str:
     """
     if code >= 0:
         return f"exit code {code}"
-    name = signal.Signals(-code).name
-    return f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+    return f"killed by {signal.Signals(-code).name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")
 
 
-def _start(shard: Shard, directory: Path, environment: dict[str, str], log: BinaryIO) -> subprocess.Popen:
-    """The command in a group of its own; killed by the kernel if this process is. Its output holds the lock, too."""
-    own = {name: value for name, value in os.environ.items() if name.startswith(OWN_VARIABLES)}
+def start_command(command: Sequence[str], log: BinaryIO) -> subprocess.Popen[bytes]:
+    """Start the command in a process group of its own. The kernel kills it if this process is killed."""
     library = ctypes.CDLL(None)
-
-    def die_with_parent() -> None:
-        library.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
     return subprocess.Popen(
-        shard.command,
-        cwd=directory,
-        env={name: value for name, value in environment.items() if not name.startswith(OWN_VARIABLES)} | own,
+        command,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=die_with_parent,
+        preexec_fn=lambda: library.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
     )
 
 
-def _wait(process: subprocess.Popen, wakeups: int) -> int:
-    """Exit code of the command; nothing that it started goes on after this.
+def wait(process: subprocess.Popen[bytes]) -> int:
+    """Return the exit code of the command, and leave none of its processes behind.
 
     Raises:
-        Stopped: it was ended before it was done.
+        Stopped: the command had to end before it was done.
     """
     try:
         while process.poll() is None:
-            _sleep(wakeups)
-        return process.returncode
+            sleep()
     except Stopped as stopped:
         if not stopped.at_once:
-            _end_politely(process)
-        if process.poll() == 0:  # it was done already
-            return 0
-        raise
+            os.killpg(process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_SECONDS)
+        if process.poll() != 0:
+            raise
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    return process.returncode
 
 
-def _end_politely(process: subprocess.Popen) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(GRACE_SECONDS)
-
-
-def _lock(log: BinaryIO, wakeups: int) -> None:
-    """Wait until no other process runs this shard: one whose worker was taken for dead, or that of another caller."""
-    told = False
+def lock(log: BinaryIO) -> None:
+    """Wait until no other process runs this shard, for a worker that was taken for dead or for another caller."""
+    first = True
     while True:
         try:
-            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+            return fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if not told:
-                _write_line(log, "waiting: another process is running this shard")
-            told = True
-            _sleep(wakeups, LOCK_RETRY_SECONDS)
+            if first:
+                write_line(log, "waiting: another process is running this shard")
+            first = False
+            sleep()
         except OSError:
             return  # a file system without locks
 
 
-def _wake_up_on_signals() -> int:
-    """A descriptor that can be read whenever a child has ended or SIGTERM has come."""
-    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    signal.set_wakeup_fd(writer)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in (signal.SIGCHLD, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
-    return reader
-
-
-def _sleep(wakeups: int, seconds: float | None = None) -> None:
-    """Until a child ends, or for some seconds.
+def sleep() -> None:
+    """Sleep for a moment.
 
     Raises:
-        Stopped: the worker is gone, or asks to stop.
+        Stopped: the worker is dead, or it asks to stop.
     """
-    ready, _, _ = select.select([wakeups, sys.stdin], [], [], seconds)
-    if sys.stdin in ready:
-        raise Stopped(at_once=True)
-    if wakeups in ready and signal.SIGTERM in os.read(wakeups, 1024):
-        raise Stopped(at_once=False)
+    worker_is_dead, _, _ = select.select([sys.stdin], [], [], POLL_SECONDS)
+    if worker_is_dead or stop_requests:
+        raise Stopped(at_once=bool(worker_is_dead))
 
 
-def _now() -> str:
+def now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
-def _write_line(log: BinaryIO, text: str) -> None:
-    os.write(log.fileno(), f"=== {_now()} {text}\n".encode())
-
-
-if __name__ == "__main__":
-    main()
+def write_line(log: BinaryIO, text: str) -> None:
+    os.write(log.fileno(), f"{OWN_LINE}{now()} {text}\n".encode())

@@ -1,228 +1,185 @@
-"""Shards on Dask workers: each is a task; a failed one is tried again on another worker, one of a lost worker anywhere.
+"""Shards as tasks of Dask, from the first submission to the last result.
 
-Dask reruns a task whose worker died. That it reruns no shard that was finished, when only its result was lost, is the
-part of the shard's own process (japanese_bert/cluster/attempt.py), which looks at the shard's record first.
+Dask runs a task again if its worker dies. Two rules are added to that:
+
+- A shard that fails is tried again on another worker, which Dask's `retries` does not promise.
+- A shard that loses four workers fails. Dask's `allowed-failures` also counts shards that only waited for a worker.
 """
 
 import os
 import queue
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from japanese_bert.cluster.attempt import describe_exit
-from japanese_bert.cluster.records import Shard
+from japanese_bert.cluster.attempt import arguments_for
+from japanese_bert.cluster.shards import Shard
 from japanese_bert.cluster.workers import Workers
 
-MAX_LOST_RUNS = 3
+if TYPE_CHECKING:
+    from distributed import Future
+
+    from japanese_bert.cluster.progress import ProgressLines
+
+MAX_LOST_WORKERS = 3
 STOP_SECONDS = 15.0
 TICK_SECONDS = 0.5
-PROJECT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
-class Run:
-    """What became of a shard so far. `started`: runs that began; `failures`: those that ended badly."""
+class ShardRun:
+    """One shard and what became of it so far. `state` is waiting, running, finished or failed."""
 
     shard: Shard
     state: str = "waiting"
-    worker: str = ""
+    future: "Future[str] | None" = None
+    worker: str = ""  # host:process
     address: str = ""
     since: float = 0.0
-    started: int = 0
-    failures: list[dict] = field(default_factory=list)
-    tried: set[str] = field(default_factory=set)
+    starts: int = 0
+    failures: int = 0
+    failed_on: set[str] = field(default_factory=set)  # addresses of workers
     ran: bool = False
     reason: str = ""
 
     @property
     def lost(self) -> int:
-        """Runs that ended without a word, with their worker."""
-        return max(0, self.started - len(self.failures) - (self.state in ("running", "finished")))
+        """Count the attempts that ended with their worker."""
+        return max(0, self.starts - self.failures - (self.state in ("running", "finished")))
 
 
-class Progress(Protocol):
-    """Told of every change, and now and then without one."""
-
-    def changed(self, run: Run) -> None: ...
-
-    def tick(self) -> None: ...
-
-
+@dataclass
 class ShardRuns:
-    """All shards of a command on some workers, from the first submission to the last result."""
+    """All shards of a command on some workers."""
 
-    def __init__(self, workers: Workers, runs: Mapping[str, Run], retries: int, progress: Progress) -> None:
-        self.workers = workers
-        self.runs = runs
-        self.retries = retries
-        self.progress = progress
-        self.futures: dict[str, object] = {}
-        self.messages: queue.SimpleQueue = queue.SimpleQueue()
-        self.topic = f"run_shards-{os.getpid()}-{time.time_ns()}"
+    workers: Workers
+    runs: Mapping[str, ShardRun]
+    retries: int
+    progress: "ProgressLines"
+    messages: queue.SimpleQueue[Mapping[str, str]] = field(default_factory=queue.SimpleQueue)
+    topic: str = field(default_factory=lambda: f"run_shards-{os.getpid()}-{time.time_ns()}")
 
     def run(self) -> None:
-        """Run all shards to their end, be it a bad one.
+        """Run each shard until it is finished or failed.
 
         Raises:
             ConnectionError: the Dask scheduler is gone, or jobs do not start.
         """
         self.workers.client.subscribe_topic(self.topic, lambda event: self.messages.put(event[1]))
-        self.workers.keep(len(self.unfinished()))
-        for run in self.runs.values():
-            self.submit(run)
         try:
-            while self.unfinished():
-                self.receive(TICK_SECONDS)
+            while unfinished := [run for run in self.runs.values() if run.state in ("waiting", "running")]:
+                if self.workers.client.status not in ("running", "connecting"):
+                    raise ConnectionError("the Dask scheduler is gone. Run the same command again for the rest.")
+                self.workers.keep(len(unfinished))
+                for run in unfinished:
+                    if run.future is None and self.workers.client.status == "running":
+                        self.submit(run)
+                self.receive()
                 self.progress.tick()
-                self.check_connection()
-                self.workers.keep(len(self.unfinished()))
         except BaseException:
             self.stop()
             raise
 
-    def unfinished(self) -> list[Run]:
-        return [run for run in self.runs.values() if run.state in ("waiting", "running")]
-
-    def submit(self, run: Run) -> None:
-        """Hand a shard to Dask; after a failure to workers that it did not fail on, if there are others."""
-        attempt = make_attempt(run.shard, len(run.failures) + 1, self.topic)
-        others = [address for address in self.workers.addresses() if address not in run.tried] if run.tried else []
-        future = self.workers.client.submit(
+    def submit(self, run: ShardRun) -> None:
+        """Hand a shard to Dask. A worker that it failed on gets it only if there is no other."""
+        key = f"shard-{run.shard.name}-{time.time_ns()}"
+        others = set(self.workers.client.nthreads()) - run.failed_on if run.failed_on else set()
+        run.future = self.workers.client.submit(
             by_value(run_attempt),
-            attempt,
-            key=f"shard-{run.shard.name}-{time.time_ns()}",
-            workers=others or None,
+            run.shard.name,
+            self.topic,
+            arguments_for(run.shard, run.failures + 1),
+            list(run.shard.command),
+            os.getcwd(),
+            caller_environment(),
+            key=key,
+            workers=list(others) or None,
             allow_other_workers=bool(others),
-            pure=False,
         )
-        run.state = "waiting"
-        self.futures[run.shard.name] = future
-        ended = {"event": "ended", "shard": run.shard.name, "key": future.key}
-        future.add_done_callback(lambda _: self.messages.put(ended))
+        ended = {"event": "ended", "shard": run.shard.name, "key": key}
+        run.future.add_done_callback(lambda _: self.messages.put(ended))
 
-    def receive(self, seconds: float) -> None:
-        """Handle what has happened, waiting some seconds for the first message."""
-        try:
-            self.handle(self.messages.get(timeout=seconds))
-            while True:
-                self.handle(self.messages.get_nowait())
-        except queue.Empty:
-            return
+    def receive(self) -> None:
+        """Handle one message, if one comes soon."""
+        with suppress(queue.Empty):
+            message = self.messages.get(timeout=TICK_SECONDS)
+            run = self.runs[message["shard"]]
+            if message["event"] == "over" or run.future is None or run.future.key != message["key"]:
+                return  # only `stop` waits for "over", and nobody waits for an attempt that was given up
+            if message["event"] == "started":
+                self.on_start(run, run.future, message)
+            else:
+                self.on_end(run, outcome_of(run.future))
+            self.progress.changed(run)
 
-    def handle(self, message: Mapping[str, str]) -> None:
-        run, future = self.runs[message["shard"]], self.futures.get(message["shard"])
-        if future is None or future.key != message["key"]:
-            return  # of a run that was given up
-        if message["event"] == "started":
-            self.on_start(run, message)
-        elif message["event"] == "ended":
-            self.on_end(run, future)
-
-    def on_start(self, run: Run, message: Mapping[str, str]) -> None:
-        run.started += 1
+    def on_start(self, run: ShardRun, future: "Future[str]", message: Mapping[str, str]) -> None:
+        run.starts += 1
         run.state, run.since = "running", time.monotonic()
-        run.worker, run.address = message["place"], message["address"]
-        if run.lost > MAX_LOST_RUNS:
-            self.give_up(run, f"its worker went away {run.lost} times: killed, out of memory, or --walltime too short?")
-        self.progress.changed(run)
+        run.worker, run.address = message["worker_name"], message["address"]
+        if run.lost > MAX_LOST_WORKERS:
+            future.cancel()
+            run.reason = f"its worker went away {run.lost} times: killed, out of memory, or --walltime too short?"
+            run.state, run.future = "failed", None
 
-    def on_end(self, run: Run, future) -> None:
-        report = result_of(future)
-        del self.futures[run.shard.name]
-        if report["outcome"] == "finished":
-            run.state, run.ran = "finished", report["ran"]
-        elif report["outcome"] == "failed":
-            self.on_failure(run, report)
-        elif self.workers.client.status == "running":  # stopped with its worker: as if the worker had been killed
+    def on_end(self, run: ShardRun, outcome: str) -> None:
+        run.future = None
+        if outcome in ("ran", "finished"):
+            run.state, run.ran = "finished", outcome == "ran"
+        elif outcome == "stopped":
             run.state = "waiting"
-            self.submit(run)
-        self.progress.changed(run)
-
-    def on_failure(self, run: Run, report: dict) -> None:
-        run.failures.append(report)
-        run.tried.add(report.get("address", run.address))
-        if len(run.failures) > self.retries:
-            run.state, run.reason = "failed", report.get("reason") or describe_exit(report["code"])
         else:
-            self.submit(run)
-
-    def give_up(self, run: Run, reason: str) -> None:
-        self.futures.pop(run.shard.name).cancel()
-        run.state, run.reason = "failed", reason
-
-    def check_connection(self) -> None:
-        if self.workers.client.status not in ("running", "connecting"):
-            raise ConnectionError("the Dask scheduler is gone; run the same command again for the rest")
+            run.failures += 1
+            run.failed_on.add(run.address)
+            run.state, run.reason = "failed" if run.failures > self.retries else "waiting", outcome
 
     def stop(self) -> None:
-        """Cancel what is not finished and wait until the commands on the workers have ended."""
+        """Cancel what is not finished, and wait until the commands on the workers have ended."""
+        client, deadline = self.workers.client, time.monotonic() + STOP_SECONDS
         running = {run.shard.name for run in self.runs.values() if run.state == "running"}
         for name in running:
             self.runs[name].state = "waiting"
-        futures, self.futures = list(self.futures.values()), {}
-        if self.workers.client.status == "running":
-            self.workers.client.cancel(futures, force=True)
-        deadline = time.monotonic() + STOP_SECONDS
-        while running and time.monotonic() < deadline and self.workers.client.status == "running":
-            try:
+        if client.status == "running":
+            client.cancel([run.future for run in self.runs.values() if run.future is not None], force=True)
+        while running and time.monotonic() < deadline and client.status == "running":
+            with suppress(queue.Empty):
                 message = self.messages.get(timeout=0.2)
-            except queue.Empty:
-                continue
-            if message["event"] == "over":
-                running.discard(message["shard"])
+                if message["event"] == "over":
+                    running.discard(message["shard"])
 
 
-def result_of(future) -> dict[str, object]:
-    """The report of an attempt, or what stands for one where Dask has none."""
+def outcome_of(future: "Future[str]") -> str:
+    """Return how an attempt ended, in its own words or in those of Dask's error."""
     try:
         return future.result()
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            raise
+    except CancelledError:
+        return "stopped"
+    except Exception as error:
         kind = type(error).__name__
-        if "Cancelled" in kind:
-            return {"outcome": "stopped"}
-        reason = "its workers died" if kind == "KilledWorker" else f"{kind}: {' '.join(str(error).split())}"
-        return {"outcome": "failed", "code": -1, "reason": reason, "lines": []}
+        return "its workers died" if kind == "KilledWorker" else f"{kind}: {' '.join(str(error).split())}"
 
 
-def make_attempt(shard: Shard, number: int, topic: str) -> dict[str, object]:
-    """All that a worker needs, which may share nothing with us but files."""
-    environment = dict(os.environ)
-    path = environment.get("PATH", os.defpath)
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{path}"
-    return {
-        "name": shard.name,
-        "command": list(shard.command),
-        "log": str(shard.log),
-        "directory": os.getcwd(),
-        "environment": environment,
-        "attempt": number,
-        "topic": topic,
-        "python": sys.executable,
-        "project": str(PROJECT),
-    }
+def caller_environment() -> dict[str, str]:
+    """Return this environment, with this Python first in PATH."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
 
 
-def by_value(function):
-    """A copy that is pickled with its code, for workers that cannot import this module."""
+def by_value(function: Callable[..., str]) -> Callable[..., str]:
+    """Return a copy of a function that is pickled with its code, for workers that cannot import this module."""
     import cloudpickle
 
-    module = sys.modules[function.__module__]
-    cloudpickle.register_pickle_by_value(module)
-    try:
-        return cloudpickle.loads(cloudpickle.dumps(function))
-    finally:
-        cloudpickle.unregister_pickle_by_value(module)
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    return cloudpickle.loads(cloudpickle.dumps(function))
 
 
-def run_attempt(attempt: dict) -> dict:
-    """Runs on a Dask worker: one attempt in a process of its own, ended if the worker goes or nobody waits any more."""
-    import json
+def run_attempt(
+    shard: str, topic: str, arguments: list[str], command: list[str], directory: str, environment: dict[str, str]
+) -> str:
+    """Run one attempt on a Dask worker. End it if the worker closes or if nobody waits for the shard any more."""
     import os
     import socket
     import subprocess
@@ -232,46 +189,38 @@ def run_attempt(attempt: dict) -> dict:
 
     worker = get_worker()
     key = worker.get_current_task()
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    # The command gets these variables from the job that it runs in, and all others from the caller.
+    own = ("SLURM", "PBS_", "SGE_", "JOB_", "TMPDIR", "HOSTNAME", "XDG_RUNTIME_DIR", "CUDA_VISIBLE_DEVICES")
+    variables = {variable: value for variable, value in environment.items() if not variable.startswith(own)}
+    variables |= {variable: value for variable, value in os.environ.items() if variable.startswith(own)}
 
     def is_wanted() -> bool:
         task = worker.state.tasks.get(key)
         return worker.status.name in ("running", "paused") and task is not None and task.state != "cancelled"
 
-    def tell(event: str) -> None:
-        message = {"event": event, "shard": attempt["name"], "key": key, "place": name, "address": worker.address}
-        worker.log_event(attempt["topic"], message)
+    def send(event: str) -> None:
+        message = {"event": event, "shard": shard, "key": key, "worker_name": name, "address": worker.address}
+        worker.log_event(topic, message)
 
-    name = f"{socket.gethostname()}:{os.getpid()}"
-    process = subprocess.Popen(
-        [attempt["python"], "-S", "-m", "japanese_bert.cluster.attempt"],
+    with subprocess.Popen(
+        [*arguments, name, *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": attempt["project"]},
+        cwd=directory,
+        env=variables,
         start_new_session=True,
-    )
-    with process:
-        tell("started")
-        process.stdin.write(json.dumps({**attempt, "worker": name}).encode() + b"\n")
-        process.stdin.flush()
-        while True:
-            try:
-                process.wait(0.5)
-                break
-            except subprocess.TimeoutExpired:
-                if not is_wanted():
-                    process.terminate()
-        line = process.stdout.read()
-        process.stdin.close()
-    tell("over")
-    report = json.loads(line) if line else {"outcome": "failed", "code": process.returncode, "lines": []}
-    terminated = report["outcome"] == "stopped" or report.get("code") in (-15, 143)
+    ) as process:
+        send("started")
+        while process.poll() is None:
+            time.sleep(0.1)
+            if not is_wanted():
+                process.terminate()
+        outcome = process.communicate()[0].decode() or f"exit code {process.returncode}"
+    send("over")
+    terminated = outcome in ("stopped", "killed by SIGTERM", "exit code 143", "exit code -15")
     deadline = time.monotonic() + 5
+    # All processes of a cancelled job get SIGTERM at once, but its worker closes after the command has ended.
     while terminated and is_wanted() and time.monotonic() < deadline:
-        time.sleep(0.1)  # a cancelled job's processes get SIGTERM all at once; the worker goes down after the command
-    if terminated and not is_wanted():
-        report = {"outcome": "stopped"}
-    return {**report, "worker": name, "address": worker.address}
-
-
-def make_runs(shards: Sequence[Shard]) -> dict[str, Run]:
-    return {shard.name: Run(shard) for shard in shards}
+        time.sleep(0.1)
+    return "stopped" if terminated and not is_wanted() else outcome

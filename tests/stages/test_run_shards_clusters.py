@@ -177,7 +177,7 @@ def test_no_scheduler_at_the_address(place):
     run = Run(place, "nobody", "--scheduler", "tcp://127.0.0.1:1")
     assert run.finish() == 1
     assert run.said().count("\n") == 1
-    assert "tcp://127.0.0.1:1: no Dask scheduler answers there; start one with 'dask scheduler'" in run.said()
+    assert "tcp://127.0.0.1:1: no Dask scheduler answers. Start one with 'dask scheduler'" in run.said()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -189,7 +189,7 @@ def test_interrupted_and_continued(place, number):
     run.wait_for(r"shard 0\d: finished")
     run.process.send_signal(number)
     assert run.finish() == 128 + number
-    assert run.said().endswith("interrupted; run the same command again for the rest\n")
+    assert run.said().endswith("interrupted. Run the same command again for the rest\n")
     assert subprocess.run(["pgrep", "-f", f"{name}/data_"], capture_output=True).stdout == b""
     finished = sorted(path.name for path in run.directory.glob("*.gz"))
     assert finished and len(finished) < len(NAMES)

@@ -1,0 +1,293 @@
+"""Shards as tasks of Dask, without Dask: retries, lost workers, interrupts, and the task itself."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import CancelledError
+from pathlib import Path
+from types import SimpleNamespace
+
+import cloudpickle
+import pytest
+
+from japanese_bert.cluster.attempt import arguments_for
+from japanese_bert.cluster.progress import describe
+from japanese_bert.cluster.runs import MAX_LOST_WORKERS, ShardRun, ShardRuns, by_value, caller_environment, run_attempt
+from japanese_bert.cluster.shards import make_shards
+
+
+class KilledWorker(Exception):
+    """Stands for the exception of Dask."""
+
+
+class FakeFuture:
+    def __init__(self, key: str, outcome: str | Exception) -> None:
+        self.key = key
+        self.outcome = outcome
+        self.cancelled = False
+
+    def result(self) -> str:
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class FakeWorkers:
+    """Two workers and their client. Each shard has a list of outcomes; "" is an attempt that never ends.
+
+    `starts` says how often Dask starts the first attempt.
+    """
+
+    def __init__(self, outcomes: dict[str, list[str | Exception]], starts: int = 1) -> None:
+        self.client = self
+        self.status = "running"
+        self.outcomes = {name: list(given) for name, given in outcomes.items()}
+        self.starts = starts
+        self.submitted: list[tuple[str, list[str] | None]] = []
+        self.futures: list[FakeFuture] = []
+        self.cancelled: list[FakeFuture] = []
+
+    def subscribe_topic(self, topic, handler) -> None:
+        self.handler = handler
+
+    def nthreads(self) -> dict[str, int]:
+        return {"tcp://a": 1, "tcp://b": 1}
+
+    def keep(self, unfinished: int) -> None:
+        pass
+
+    def cancel(self, futures, force: bool) -> None:
+        self.cancelled = futures
+
+    def submit(self, function, shard, *arguments, key, workers, allow_other_workers) -> FakeFuture:
+        assert allow_other_workers == bool(workers)
+        self.submitted.append((shard, workers))
+        future = FakeFuture(key, self.outcomes[shard].pop(0))
+        address = (workers or ["tcp://a"])[0]
+        message = {"event": "started", "shard": shard, "key": key, "worker_name": "node:1", "address": address}
+        starts, self.starts = self.starts, 1
+
+        def play(function) -> None:
+            for _ in range(starts):
+                self.handler((0.0, message))
+            self.handler((0.0, {**message, "event": "over"}))
+            if future.outcome:
+                function(future)
+
+        future.add_done_callback = play
+        self.futures.append(future)
+        return future
+
+
+class NoProgress:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def changed(self, run: ShardRun) -> None:
+        self.lines.append(describe(run))
+
+    def tick(self) -> None:
+        pass
+
+
+def make_runs(tmp_path: Path, *names: str) -> dict[str, ShardRun]:
+    return {shard.name: ShardRun(shard) for shard in make_shards(names, ["stage", "{}"], tmp_path)}
+
+
+def play(tmp_path: Path, outcomes: dict[str, list], retries: int = 2, starts: int = 1):
+    runs, workers, progress = make_runs(tmp_path, *outcomes), FakeWorkers(outcomes, starts), NoProgress()
+    ShardRuns(workers, runs, retries, progress).run()
+    return runs, workers, progress.lines
+
+
+class TestRuns:
+    def test_each_shard_runs_once(self, tmp_path):
+        runs, workers, lines = play(tmp_path, {"01": ["ran"], "02": ["finished"]})
+        assert [(run.state, run.ran) for run in runs.values()] == [("finished", True), ("finished", False)]
+        assert workers.submitted == [("01", None), ("02", None)]
+        assert sorted(lines) == [
+            "shard 01: finished",
+            "shard 01: runs on node:1",
+            "shard 02: finished before",
+            "shard 02: runs on node:1",
+        ]
+
+    def test_a_failed_shard_goes_to_another_worker(self, tmp_path):
+        runs, workers, _ = play(tmp_path, {"01": ["exit code 1", "ran"]})
+        assert (runs["01"].state, runs["01"].failures) == ("finished", 1)
+        assert workers.submitted == [("01", None), ("01", ["tcp://b"])]
+
+    def test_a_shard_that_failed_everywhere_goes_anywhere(self, tmp_path):
+        runs, workers, _ = play(tmp_path, {"01": ["exit code 1", "exit code 1", "ran"]})
+        assert (runs["01"].state, runs["01"].failures) == ("finished", 2)
+        assert workers.submitted[2] == ("01", None)
+
+    @pytest.mark.parametrize("retries", [0, 2])
+    def test_a_shard_fails_after_the_retries(self, tmp_path, retries):
+        runs, workers, _ = play(tmp_path, {"01": ["exit code 1"] * 9, "02": ["ran"]}, retries)
+        assert (runs["01"].state, runs["01"].reason) == ("failed", "exit code 1")
+        assert runs["02"].state == "finished"
+        assert len(workers.submitted) == retries + 2
+
+    def test_a_lost_worker_is_no_failure(self, tmp_path):
+        """Dask runs the task again, which is seen to start twice."""
+        runs, _, lines = play(tmp_path, {"01": ["ran"]}, retries=0, starts=2)
+        assert (runs["01"].state, runs["01"].lost, runs["01"].failures) == ("finished", 1, 0)
+        assert lines[1] == "shard 01: runs on node:1, its worker was lost (1)"
+
+    @pytest.mark.parametrize("outcome", ["stopped", CancelledError("client disconnected")])
+    def test_a_stopped_or_cancelled_attempt_is_no_failure(self, tmp_path, outcome):
+        runs, workers, _ = play(tmp_path, {"01": [outcome, "ran"]}, retries=0)
+        assert (runs["01"].state, runs["01"].lost) == ("finished", 1)
+        assert len(workers.submitted) == 2
+
+    def test_a_shard_that_loses_all_its_workers_fails(self, tmp_path):
+        runs, workers, _ = play(tmp_path, {"01": [""]}, starts=MAX_LOST_WORKERS + 2)
+        assert runs["01"].state == "failed"
+        assert runs["01"].reason.startswith("its worker went away 4 times: killed")
+        assert workers.futures[0].cancelled
+
+    @pytest.mark.parametrize(
+        ("error", "reason"),
+        [(KilledWorker("..."), "its workers died"), (RuntimeError("a\nb"), "RuntimeError: a b")],
+    )
+    def test_an_error_of_dask_is_a_failure(self, tmp_path, error, reason):
+        runs, _, _ = play(tmp_path, {"01": [error]}, retries=0)
+        assert (runs["01"].state, runs["01"].reason) == ("failed", reason)
+
+    def test_a_lost_scheduler_ends_the_run(self, tmp_path):
+        workers = FakeWorkers({"01": [""]})
+        workers.keep = lambda unfinished: setattr(workers, "status", "closed")
+        with pytest.raises(ConnectionError, match="Run the same command again"):
+            ShardRuns(workers, make_runs(tmp_path, "01"), 0, NoProgress()).run()
+
+    def test_an_interrupt_cancels_and_waits_for_running_commands(self, tmp_path):
+        runs, workers = make_runs(tmp_path, "01", "02"), FakeWorkers({"01": [""], "02": ["ran"]})
+        shard_runs = ShardRuns(workers, runs, 0, NoProgress())
+
+        def interrupt() -> None:
+            if (runs["01"].state, runs["02"].state) == ("running", "finished"):
+                over = {"event": "over", "shard": "01"}
+                threading.Timer(0.5, lambda: shard_runs.messages.put(over)).start()
+                raise KeyboardInterrupt
+
+        shard_runs.progress.tick = interrupt
+        start = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            shard_runs.run()
+        assert 0.5 <= time.monotonic() - start < 5
+        assert (runs["01"].state, runs["02"].state) == ("waiting", "finished")
+        assert [future.key for future in workers.cancelled] == [workers.futures[0].key]
+
+
+class FakeDaskWorker:
+    """The worker that a task runs on, as `distributed.get_worker` returns it."""
+
+    address = "tcp://a"
+
+    def __init__(self) -> None:
+        self.status = SimpleNamespace(name="running")
+        self.task = SimpleNamespace(state="executing")
+        self.state = SimpleNamespace(tasks={"key": self.task})
+        self.events: list[tuple[str, str, str]] = []
+
+    def get_current_task(self) -> str:
+        return "key"
+
+    def log_event(self, topic: str, message: dict) -> None:
+        assert message["address"] == self.address and message["worker_name"].endswith(f":{os.getpid()}")
+        self.events.append((topic, message["event"], message["shard"]))
+
+
+class TestTask:
+    @pytest.fixture
+    def worker(self, tmp_path, monkeypatch) -> FakeDaskWorker:
+        worker = FakeDaskWorker()
+        monkeypatch.setattr("distributed.get_worker", lambda: worker)
+        monkeypatch.chdir(tmp_path)
+        return worker
+
+    def run(self, *command: str, environment: dict[str, str] | None = None) -> tuple[str, list[str]]:
+        """Run a shard. Return how it ended and what it printed."""
+        (shard,) = make_shards(["01"], [*command, "{}"], Path.cwd())
+        arguments, environment = arguments_for(shard, 1), environment or caller_environment()
+        outcome = run_attempt("01", "topic", arguments, list(shard.command), str(Path.cwd()), environment)
+        return outcome, [line for line in shard.log.read_text().split("\n") if line and not line.startswith("=== ")]
+
+    def test_it_says_when_the_command_starts_and_ends(self, worker):
+        assert self.run("echo") == ("ran", ["01"])
+        assert worker.events == [("topic", "started", "01"), ("topic", "over", "01")]
+
+    def test_the_command_has_the_callers_environment_python_and_directory(self, worker, monkeypatch):
+        monkeypatch.setenv("SLURM_JOB_ID", "of the caller")
+        monkeypatch.setenv("SLURM_NODELIST", "of the caller's job")
+        monkeypatch.setenv("OF_THE_CALLER", "yes")
+        environment = caller_environment()
+        monkeypatch.setenv("SLURM_JOB_ID", "of the worker")
+        monkeypatch.delenv("SLURM_NODELIST")
+        monkeypatch.delenv("OF_THE_CALLER")
+        script = 'echo $OF_THE_CALLER "$SLURM_JOB_ID$SLURM_NODELIST" $PWD; python -c "import sys; print(sys.prefix)"'
+        _, lines = self.run("sh", "-c", script, environment=environment)
+        assert lines == [f"yes of the worker {Path.cwd()}", sys.prefix]
+
+    @pytest.mark.parametrize("how", ["closing", "cancelled"])
+    def test_it_ends_with_its_worker_or_when_nobody_waits(self, worker, how):
+        def end() -> None:
+            if how == "closing":
+                worker.status.name = "closing"
+            else:
+                worker.task.state = "cancelled"
+
+        threading.Timer(0.3, end).start()
+        assert self.run("sh", "-c", "echo started; sleep 60") == ("stopped", ["started"])
+        assert worker.events[-1] == ("topic", "over", "01")
+
+    def test_sigterm_to_all_processes_of_a_job_is_no_failure(self, worker):
+        """The command of a cancelled job ends before its worker closes."""
+        threading.Timer(1.5, lambda: setattr(worker.status, "name", "closing")).start()
+        assert self.run("sh", "-c", "kill $$; sleep 1")[0] == "stopped"
+
+    def test_sigterm_to_the_command_alone_is_a_failure(self, worker):
+        start = time.monotonic()
+        assert self.run("sh", "-c", f"kill -{signal.SIGTERM} $$; sleep 1")[0] == "killed by SIGTERM"
+        assert time.monotonic() - start < 20
+
+    def test_an_attempt_that_dies_is_a_failure(self, worker):
+        arguments = ["sh", "-c", "exit 7"]
+        assert run_attempt("01", "topic", arguments, [], str(Path.cwd()), caller_environment()) == "exit code 7"
+
+
+def test_a_function_by_value_needs_no_module():
+    code = "import pickle, sys; print(pickle.loads(sys.stdin.buffer.read()).__name__, 'japanese_bert' in sys.modules)"
+    data = cloudpickle.dumps(by_value(run_attempt))
+    process = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True, cwd="/")
+    assert process.stdout == b"run_attempt False\n"
+
+
+def test_a_shard_that_runs_is_not_submitted_again(tmp_path):
+    runs, workers, progress = make_runs(tmp_path, "01"), FakeWorkers({"01": [""]}), NoProgress()
+    shard_runs = ShardRuns(workers, runs, 0, progress)
+
+    def tick() -> None:
+        workers.futures[0].outcome = "ran"
+        shard_runs.messages.put({"event": "ended", "shard": "01", "key": workers.futures[0].key})
+
+    progress.tick = tick
+    shard_runs.run()
+    assert (runs["01"].state, len(workers.submitted)) == ("finished", 1)
+
+
+def test_messages_of_an_earlier_attempt_are_ignored(tmp_path):
+    runs = make_runs(tmp_path, "01")
+    shard_runs = ShardRuns(FakeWorkers({}), runs, 0, NoProgress(), messages=queue.SimpleQueue())
+    runs["01"].future = FakeFuture("new", "ran")
+    shard_runs.messages.put({"event": "ended", "shard": "01", "key": "old"})
+    shard_runs.receive()
+    assert runs["01"].state == "waiting"
