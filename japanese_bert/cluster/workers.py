@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from dask_jobqueue.core import Job, JobQueueCluster
-    from distributed import Client, LocalCluster, Scheduler
+    from distributed import Client, Scheduler
 
 Made = TypeVar("Made")
 JOB_SCHEDULERS = {  # the commands that list this user's jobs
@@ -163,27 +163,39 @@ def open_workers(settings: ClusterSettings) -> Iterator[Workers]:
         ImportError: Dask is not installed.
         ConnectionError: no scheduler answers at a `tcp://` address.
     """
-    dask, distributed = load("dask"), load("distributed")
+    dask = load("dask")
+    load("distributed")  # it sets up the logs of Dask
     log = log_to_file(settings.log_dir / "dask.log")
     with dask.config.set(DASK_SETTINGS), ExitStack() as stack:
-        workers: Workers
-        if settings.scheduler == "local":
-            cluster = stack.enter_context(local_cluster(settings))
-            workers = Workers(stack.enter_context(distributed.Client(cluster)))
-        elif settings.scheduler in JOB_SCHEDULERS:
-            cluster = stack.enter_context(construct(load("dask_jobqueue.core").JobQueueCluster, job_options(settings)))
-            client = stack.enter_context(distributed.Client(cluster))
-            workers = jobs = JobWorkers(client, cluster, cluster.scheduler, settings)
-            stack.callback(lambda: jobs.cancel(list(jobs.jobs)))
-        else:
-            workers = Workers(stack.enter_context(running_cluster(settings)))
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit this: only the caller handles Ctrl-C
+        try:
+            workers = start_workers(settings, stack)
+        finally:
+            signal.signal(signal.SIGINT, handler)  # the import of dask_jobqueue sets another one
         log.setLevel(logging.NOTSET)  # silence_logs is for the workers, which share the terminal
         yield workers
 
 
-def local_cluster(settings: ClusterSettings) -> "LocalCluster":
-    """Start one worker process with a thread for each shard at a time. Dask starts it again if it is killed."""
-    options = {
+def start_workers(settings: ClusterSettings, stack: ExitStack) -> Workers:
+    distributed = load("distributed")
+    if settings.scheduler in JOB_SCHEDULERS:
+        cluster = construct(load("dask_jobqueue.core").JobQueueCluster, job_options(settings))
+    elif settings.scheduler == "local":
+        cluster = construct(distributed.LocalCluster, local_options(settings))
+    else:
+        return Workers(stack.enter_context(running_cluster(settings)))
+    stack.enter_context(cluster)
+    client = stack.enter_context(distributed.Client(cluster))
+    if settings.scheduler == "local":
+        return Workers(client)
+    jobs = JobWorkers(client, cluster, cluster.scheduler, settings)
+    stack.callback(lambda: jobs.cancel(list(jobs.jobs)))
+    return jobs
+
+
+def local_options(settings: ClusterSettings) -> dict[str, Any]:
+    """Return the arguments for a cluster of one process with a thread for each shard at a time."""
+    return {
         "n_workers": 1,
         "threads_per_worker": settings.workers,
         "memory_limit": None,
@@ -192,11 +204,6 @@ def local_cluster(settings: ClusterSettings) -> "LocalCluster":
         **settings.options,
         "security": settings.options.get("security", True) or None,
     }
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit this: only the caller handles Ctrl-C
-    try:
-        return construct(load("distributed").LocalCluster, options)
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 def running_cluster(settings: ClusterSettings) -> "Client":

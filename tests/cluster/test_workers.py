@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -230,6 +231,20 @@ def test_a_missing_program(tmp_path, monkeypatch):
         workers.open_workers(settings(tmp_path, options=options)) as opened,
     ):
         opened.keep(9)
+
+
+def test_ctrl_c_is_still_the_callers(tmp_path):
+    """The import of dask_jobqueue sets a handler that ends the process with exit code 0."""
+    code = (
+        "import signal, sys\n"
+        "from pathlib import Path\n"
+        "from japanese_bert.cluster.workers import ClusterSettings, open_workers\n"
+        "options = {'scheduler_options': {'host': '127.0.0.1'}}\n"
+        "settings = ClusterSettings('slurm', 1, 1, 1, '1GB', '1:00', ':0', options, Path(sys.argv[1]))\n"
+        "with open_workers(settings): print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)\n"
+    )
+    process = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, check=True)
+    assert process.stdout == b"True\n"
 
 
 def directives(script: str, prefix: str) -> list[str]:
