@@ -1,8 +1,8 @@
-"""run_shards.py against xargs: what the cluster costs, at 16 shards of 20 seconds each.
+"""Compare run_shards.py with xargs: the time that the cluster costs, with 16 shards of 20 seconds each.
 
-A shard is a process that waits, so that all have their time however few cores there are; ideal is rounds times seconds,
-and xargs -P is measured beside it. With --input_file shards of real text go through create_pretraining_data.py first,
-by xargs and by run_shards.py, and their bytes must be equal before any number is printed.
+A shard is a process that sleeps, so that few cores suffice. The ideal time is the number of rounds times the seconds.
+With --input_file, xargs and run_shards.py first run create_pretraining_data.py on shards of real text. Their outputs
+must be equal before any time is printed.
 
     python benchmarks/bench_run_shards.py --input_file ja.txt.xz --vocab_file tokenizers/wordpiece_unidic_lite/vocab.txt
 """
@@ -29,13 +29,13 @@ DATA_COMMAND = [
 
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--input_file", type=Path, help="a large corpus, e.g. CC-100, for the comparison of bytes")
+    parser.add_argument("--input_file", type=Path, help="a large corpus, such as CC-100, to compare outputs")
     parser.add_argument("--vocab_file", type=Path, help="a WordPiece vocabulary")
     parser.add_argument("--shards", type=int, default=16)
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each shard")
+    parser.add_argument("--seconds", type=float, default=20.0, help="duration of each shard")
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--scheduler", default="local")
-    parser.add_argument("--scheduler_options", type=Path, help="as of run_shards.py")
+    parser.add_argument("--scheduler_options", type=Path, help="as for run_shards.py")
     return parser
 
 
@@ -70,7 +70,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def compare_bytes(args: argparse.Namespace, place: Path) -> None:
-    """Raises ValueError if run_shards.py and xargs make different files of the same shards."""
+    """Raise ValueError if run_shards.py and xargs write different files for the same shards."""
     names = [f"{number:02}" for number in range(1, DATA_SHARDS + 1)]
     for number, name in enumerate(names):
         cut_corpus(args.input_file, MEGABYTE, place / f"corpus_{name}.txt", skip=(number + 1) * 2 * MEGABYTE)
@@ -80,8 +80,8 @@ def compare_bytes(args: argparse.Namespace, place: Path) -> None:
     for name in names:
         files = [(place / f"{kind}_{name}.tfrecord.gz").read_bytes() for kind in ("xargs", "ours")]
         if not files[0] or files[0] != files[1]:
-            raise ValueError(f"shard {name}: run_shards.py and xargs made different files")
-    print(f"{DATA_SHARDS} shards through create_pretraining_data.py: the same bytes as by xargs", flush=True)
+            raise ValueError(f"shard {name}: run_shards.py and xargs wrote different files")
+    print(f"{DATA_SHARDS} shards through create_pretraining_data.py: the same bytes as with xargs", flush=True)
 
 
 def run_xargs(names: list[str], command: list[str], workers: int, place: Path) -> float:

@@ -1,11 +1,11 @@
-"""Run one command for each of many shards on a Dask cluster: xargs for clusters.
+"""Run one command for each of many shards on a Dask cluster, as xargs does on one machine.
 
     seq -f %02g 1 64 | python -m tools.run_shards --scheduler slurm --workers 16 --memory 1GB --walltime 02:00:00 -- \
         python create_pretraining_data.py --input_file corpus_{}.txt --output_file data_{}.tfrecord.gz ...
 
-Names of shards come from standard input, one a line; {} in the command stands for them. The command runs in this
-directory, with this environment and this Python, on machines that share the file system. Files and bytes are those
-that the same command makes under xargs. Run the same again after any interruption: finished shards are skipped.
+The names of the shards come from standard input, one a line. They replace {} in the command. The command runs in this
+directory, with this environment and this Python, on machines that share the file system. It writes the same files and
+bytes as under xargs. Run the same command again after any interruption: finished shards are skipped.
 """
 
 import argparse
@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from japanese_bert.cluster.shards import Shard, command_log_dir, is_finished, make_shards, read_names
+from japanese_bert.cluster.shards import Shard, ShardRun, command_log_dir, is_finished, make_shards, read_names
 from japanese_bert.common.command_line import HelpFormatter, check_positive, run_stage
 from japanese_bert.common.process import TerminatedError
 from japanese_bert.common.report import print_summary
 
 if TYPE_CHECKING:
-    from japanese_bert.cluster.workers import ClusterSettings
+    from japanese_bert.cluster.settings import ClusterSettings
 
 SCHEDULERS = ("local", "slurm", "pbs", "sge")
 
@@ -29,44 +29,49 @@ SCHEDULERS = ("local", "slurm", "pbs", "sge")
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__.split("\n")[0],
-        usage="... | %(prog)s [options] -- command with {} for the shard",
-        epilog="--workers 16 --cores 4 asks for 16 jobs of 4 cores, which work on 16 shards at a time; give the "
-        "command its --num_workers 4 yourself.",
+        usage="... | %(prog)s [options] -- command with {} in place of the shard's name",
+        epilog="--workers 16 --cores 4 asks for 16 jobs of 4 cores, which work on 16 shards at a time. The command "
+        "needs its own --num_workers 4.",
         formatter_class=HelpFormatter,
     )
     what = parser.add_argument_group("shards")
-    what.add_argument("command", nargs=argparse.REMAINDER, help="command after --, {} for the shard's name")
-    what.add_argument("--shards", nargs="+", help="names of shards; else lines of standard input")
+    what.add_argument("command", nargs=argparse.REMAINDER, help="command after --, with {} for the shard's name")
+    what.add_argument("--shards", nargs="+", help="names of shards, instead of lines on standard input")
     where = parser.add_argument_group("cluster")
     where.add_argument(
         "--scheduler",
         type=scheduler,
         default="local",
-        help="local, slurm, pbs, sge or tcp://HOST:PORT of a running one",
+        help="local, slurm, pbs, sge, or tcp://HOST:PORT of a running Dask scheduler",
     )
-    where.add_argument("--workers", type=int, default=1, help="shards at a time (tcp:// has the workers it has)")
+    where.add_argument("--workers", type=int, default=1, help="shards at a time (tcp:// uses all of its workers)")
     where.add_argument("--cores", type=int, default=1, help="cores that a job asks for, for each of its workers")
     where.add_argument(
         "--memory",
         default="1GB",
-        help="memory that a job asks for, for each of its workers; the job's limit is the scheduler's to enforce, "
-        "with local and tcp:// there is none",
+        help="memory that a job asks for, for each of its workers. The queue enforces the limit. "
+        "local and tcp:// have no limit",
     )
-    where.add_argument("--walltime", default="02:00:00", help="time limit of a job; give it that of many shards")
-    where.add_argument("--workers_per_job", type=int, default=1, help="for schedulers that give whole nodes")
-    where.add_argument("--scheduler_options", type=Path, help="YAML file of arguments for Dask's cluster class")
-    where.add_argument("--dashboard_address", default=":8787", help="port of Dask's dashboard; another if it is taken")
+    where.add_argument("--walltime", default="02:00:00", help="time limit of a job, which runs many shards")
+    where.add_argument("--workers_per_job", type=int, default=1, help="more than one for queues that give whole nodes")
+    where.add_argument("--scheduler_options", type=Path, help="YAML file with arguments for Dask's cluster class")
+    where.add_argument(
+        "--dashboard_address", default=":8787", help="of Dask's dashboard. Dask takes another if it is in use"
+    )
     run = parser.add_argument_group("run")
-    run.add_argument("--retries", type=int, default=2, help="more attempts for a shard that fails, on another worker")
-    run.add_argument("--log_dir", type=Path, default=Path("shard_logs"), help="a directory below it for each command")
+    run.add_argument("--retries", type=int, default=2, help="more attempts for a failed shard, on another worker")
     run.add_argument(
-        "--rerun", action=argparse.BooleanOptionalAction, default=False, help="forget what is recorded as finished"
+        "--log_dir",
+        type=Path,
+        default=Path("shard_logs"),
+        help="has one directory for each command",
     )
+    run.add_argument("--rerun", action=argparse.BooleanOptionalAction, default=False, help="run finished shards, too")
     run.add_argument(
         "--dry_run",
         action=argparse.BooleanOptionalAction,
         default=False,
-        help="show what would run, and the job script, and end",
+        help="print what would run, and the job script, without a run",
     )
     return parser
 
@@ -78,7 +83,7 @@ def scheduler(value: str) -> str:
 
 
 def main(args: argparse.Namespace) -> None:
-    from japanese_bert.cluster.workers import ClusterSettings, read_options
+    from japanese_bert.cluster.settings import ClusterSettings, read_options
 
     check_arguments(args)
     template = args.command[1:] if args.command[:1] == ["--"] else args.command
@@ -122,7 +127,7 @@ def read_lines() -> list[str]:
 
 def show(settings: "ClusterSettings", num_skipped: int, waiting: Sequence[Shard]) -> None:
     """Print what a run would do."""
-    from japanese_bert.cluster.workers import JOB_SCHEDULERS, job_script
+    from japanese_bert.cluster.jobs import JOB_SCHEDULERS, job_script
 
     print(f"{num_skipped} shards are finished, {len(waiting)} would run:")
     for shard in waiting:
@@ -134,7 +139,7 @@ def show(settings: "ClusterSettings", num_skipped: int, waiting: Sequence[Shard]
 def run_all(settings: "ClusterSettings", waiting: Sequence[Shard], num_skipped: int, retries: int) -> int:
     """Return the exit code: 0 if all shards are finished, 1 if any failed, 128 and the signal after an interrupt."""
     from japanese_bert.cluster.progress import ProgressLines, ProgressTable, print_failures
-    from japanese_bert.cluster.runs import ShardRun, ShardRuns
+    from japanese_bert.cluster.runs import ShardRuns
     from japanese_bert.cluster.workers import open_workers
 
     interrupted = 0

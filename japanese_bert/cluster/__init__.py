@@ -1,1 +1,1 @@
-"""Shards of one command on the machines of a cluster."""
+"""One command over many shards, on the machines of a cluster."""

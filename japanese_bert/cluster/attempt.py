@@ -1,13 +1,11 @@
-"""One attempt at one shard, as a process of its own, which a Dask worker starts.
+"""One attempt at one shard, as a process that a Dask worker starts.
 
-The process does this:
-
-- It locks the shard's log, so that no shard runs twice at once, whatever happens to a worker or its network.
-- It runs the command in a process group of its own and writes the shard's status when the command succeeds.
+- It locks the shard's log. No shard runs twice at once, even if a worker is lost or its network breaks.
+- It runs the command in a new process group. If the command succeeds, it writes the shard's status.
 - It kills the group when standard input closes, because the worker is dead then. On SIGTERM it sends SIGTERM first.
-- It prints how the attempt ended: `ran`, `finished` (by another attempt, before), `stopped`, or why it failed.
+- It prints how the attempt ended: `ran`, `finished` (by an earlier attempt), `stopped`, or the reason of the failure.
 
-It imports the standard library only, so that it starts in 50 ms.
+It imports only the standard library, so that it starts in 50 ms.
 """
 
 import ctypes
@@ -35,14 +33,14 @@ stop_requests: list[int] = []  # one item for each SIGTERM
 
 
 class Stopped(Exception):
-    """The end of an attempt before its command was done, `at_once` or politely."""
+    """The attempt must end now. `at_once` means without SIGTERM."""
 
     def __init__(self, at_once: bool) -> None:
         self.at_once = at_once
 
 
 def arguments_for(shard: Shard, number: int) -> list[str]:
-    """Return the command line of an attempt in this directory. The worker adds its name and the shard's command."""
+    """Return the command line of an attempt in this directory. The worker appends its name and the shard's command."""
     code = (
         f"import sys; sys.path.insert(0, {str(PROJECT)!r}); from japanese_bert.cluster import attempt; attempt.main()"
     )
@@ -72,7 +70,7 @@ def run(shard: Shard, directory: Path, number: int, worker: str, log: BinaryIO) 
     try:
         code = wait(start_command(shard.command, log))
     except Stopped:
-        write_line(log, "stopped: the worker is going away, or nobody waits for this shard any more")
+        write_line(log, "stopped: the worker closes, or the shard was cancelled")
         raise
     except OSError as error:
         code = 127
@@ -97,7 +95,7 @@ def describe_exit(code: int) -> str:
 
 
 def start_command(command: Sequence[str], log: BinaryIO) -> subprocess.Popen[bytes]:
-    """Start the command in a process group of its own. The kernel kills it if this process is killed."""
+    """Start the command in a new process group. The kernel kills it if this process is killed."""
     library = ctypes.CDLL(None)
     return subprocess.Popen(
         command,
@@ -110,10 +108,10 @@ def start_command(command: Sequence[str], log: BinaryIO) -> subprocess.Popen[byt
 
 
 def wait(process: subprocess.Popen[bytes]) -> int:
-    """Return the exit code of the command, and leave none of its processes behind.
+    """Return the exit code of the command. Kill all processes that it leaves.
 
     Raises:
-        Stopped: the command had to end before it was done.
+        Stopped: the command was stopped before it succeeded.
     """
     try:
         while process.poll() is None:
@@ -133,7 +131,7 @@ def wait(process: subprocess.Popen[bytes]) -> int:
 
 
 def lock(log: BinaryIO) -> None:
-    """Wait until no other process runs this shard, for a worker that was taken for dead or for another caller."""
+    """Wait until no other process runs this shard. It can belong to a lost worker or to another caller."""
     first = True
     while True:
         try:
@@ -148,10 +146,10 @@ def lock(log: BinaryIO) -> None:
 
 
 def sleep() -> None:
-    """Sleep for a moment.
+    """Sleep for POLL_SECONDS.
 
     Raises:
-        Stopped: the worker is dead, or it asks to stop.
+        Stopped: the worker is dead, or it sent SIGTERM.
     """
     worker_is_dead, _, _ = select.select([sys.stdin], [], [], POLL_SECONDS)
     if worker_is_dead or stop_requests:

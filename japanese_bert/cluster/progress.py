@@ -1,4 +1,4 @@
-"""What becomes of the shards, as it happens: a table on a terminal, and elsewhere a line for every change."""
+"""The display of a run: a table on a terminal, and otherwise a line for every change."""
 
 import sys
 import time
@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from shutil import get_terminal_size
 
-from japanese_bert.cluster.runs import ShardRun
-from japanese_bert.cluster.shards import OWN_LINE, last_lines, last_output
+from japanese_bert.cluster.shards import OWN_LINE, ShardRun, last_lines, last_output
 
 DRAW_SECONDS = 1.0
 QUIET_SECONDS = 300.0
@@ -23,10 +22,10 @@ class ProgressLines:
         self.start = self.printed = time.monotonic()
 
     def changed(self, run: ShardRun) -> None:
-        self.print(f"{describe(run)} ({self.totals()})")
+        self.print(f"{describe_run(run)} ({self.totals()})")
 
     def tick(self) -> None:
-        """Show that the run is alive where nothing happens for long, such as while jobs wait in a queue."""
+        """Print the totals if nothing else was printed for long, for example while jobs wait in a queue."""
         if time.monotonic() - self.printed > QUIET_SECONDS:
             self.print(self.totals())
 
@@ -44,11 +43,11 @@ class ProgressLines:
         return ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Remove the table from the terminal. Lines stay."""
 
 
 class ProgressTable(ProgressLines):
-    """One table of the shards that run, with the last line of each log, as high as the terminal."""
+    """A table of the running shards with the last line of each log, up to the height of the terminal."""
 
     height = 0
     drawn = 0.0
@@ -83,10 +82,10 @@ class ProgressTable(ProgressLines):
         self.height = 0
 
 
-def describe(run: ShardRun) -> str:
+def describe_run(run: ShardRun) -> str:
     """
     >>> from japanese_bert.cluster.shards import Shard
-    >>> describe(ShardRun(Shard("07", (), None), state="running", worker="node1:3"))
+    >>> describe_run(ShardRun(Shard("07", (), None), state="running", worker="node1:3"))
     'shard 07: runs on node1:3'
     """
     attempt = f", attempt {run.failures + 1}" if run.failures else ""
@@ -102,7 +101,7 @@ def describe(run: ShardRun) -> str:
 
 
 def print_failures(runs: Mapping[str, ShardRun]) -> None:
-    """Print the failed shards with the last lines of their logs on stderr."""
+    """Print each failed shard on stderr, with the last lines of its log."""
     for run in runs.values():
         if run.state == "failed":
             attempts = f"{run.failures} attempt{'s' if run.failures != 1 else ''}"

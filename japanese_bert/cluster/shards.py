@@ -1,9 +1,9 @@
-"""The shards of a command and their files: `NN.log`, what every attempt printed, and `NN.json`, the status.
+"""The shards of a command and their two files: the log `NN.log` and the status `NN.json`.
 
-The status is written when a shard is finished. It holds the command, and the size and modification time of every file
-that the command names. A shard counts as finished as long as all of that is unchanged. Otherwise its command runs
-again. A stage of this project then finds by its own provenance file whether its output is complete. The mere existence
-of a file never counts, so that any command can be continued.
+The log holds what every attempt printed. The status is written when the shard is finished. It holds the command, and
+the size and modification time of every file that the command names. While all of these are unchanged, the shard is
+skipped. Otherwise its command runs again. A stage of this project then skips an output that is complete. A file alone
+never counts as finished, so any command can be continued.
 """
 
 import glob
@@ -12,8 +12,12 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distributed import Future
 
 PLACEHOLDER = "{}"
 OWN_LINE = "=== "  # begins the lines of a log that the command did not print
@@ -30,6 +34,28 @@ class Shard:
     @property
     def status(self) -> Path:
         return self.log.with_suffix(".json")
+
+
+@dataclass
+class ShardRun:
+    """The state of one shard in this run: waiting, running, finished or failed."""
+
+    shard: Shard
+    state: str = "waiting"
+    future: "Future[str] | None" = None
+    worker: str = ""  # host:process
+    address: str = ""
+    since: float = 0.0
+    starts: int = 0
+    failures: int = 0
+    failed_on: set[str] = field(default_factory=set)  # addresses of workers
+    ran: bool = False
+    reason: str = ""
+
+    @property
+    def lost(self) -> int:
+        """Return how many attempts ended because their worker was lost."""
+        return max(0, self.starts - self.failures - (self.state in ("running", "finished")))
 
 
 def read_names(lines: Sequence[str]) -> list[str]:
@@ -74,7 +100,7 @@ def command_log_dir(log_dir: Path, template: Sequence[str]) -> Path:
 
 
 def file_name(shard: str) -> str:
-    """Return the shard's name if a file can have it. Otherwise a hash makes the name unique."""
+    """Return the shard's name if it can be a file name. Otherwise return one with a hash, which makes it unique."""
     if re.fullmatch(r"\w[\w.-]{0,99}", shard):
         return shard
     readable = re.sub(r"[^\w-]+", "_", shard)[:80]
@@ -84,8 +110,8 @@ def file_name(shard: str) -> str:
 def named_files(command: Sequence[str], directory: Path, own: str) -> dict[str, list[int] | None]:
     """Return the size and modification time of every file that an argument names, and of its provenance file.
 
-    `--flag=name`, comma-separated lists and globs count. A directory counts with all files below it if its argument
-    has the shard's name (`own`) in it. Of any other directory only the existence counts.
+    An argument can be `--flag=name`, a comma-separated list or a glob. A directory counts with all files below it if
+    the argument contains the shard's name (`own`). Any other directory only has to exist.
     """
     values = [value for argument in command for value in (argument, argument.partition("=")[2])]
     found: dict[str, list[int] | None] = {}
@@ -101,7 +127,7 @@ def named_files(command: Sequence[str], directory: Path, own: str) -> dict[str, 
 
 
 def write_status(shard: Shard, directory: Path, report: Mapping[str, object]) -> None:
-    """Write that a shard is finished. Readers never see half a file."""
+    """Write the status of a finished shard. Readers never see half of the file."""
     status = {
         "shard": shard.name,
         "command": list(shard.command),
@@ -115,7 +141,7 @@ def write_status(shard: Shard, directory: Path, report: Mapping[str, object]) ->
 
 
 def is_finished(shard: Shard, directory: Path) -> bool:
-    """Return True if this command succeeded in this directory, and all files that it names are unchanged since."""
+    """Return True if this command succeeded in this directory and the files that it names are unchanged since."""
     try:
         status = json.loads(shard.status.read_text(encoding="utf-8"))
         same = status["command"] == list(shard.command) and status["directory"] == str(directory)
@@ -125,7 +151,7 @@ def is_finished(shard: Shard, directory: Path) -> bool:
 
 
 def last_lines(log: Path, count: int) -> list[str]:
-    """Return the last lines of a log that are not empty. A progress bar counts as the line that it shows last."""
+    """Return the last non-empty lines of a log. Of a progress bar, return what it showed last."""
     try:
         with open(log, "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 20_000))

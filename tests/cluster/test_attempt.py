@@ -106,7 +106,7 @@ def test_a_stopped_command_can_clean_up():
     process.terminate()
     assert outcome_of(process) == "stopped"
     assert Path("cleaned").is_file()
-    assert "stopped: the worker is going away" in shard.log.read_text(encoding="utf-8")
+    assert "stopped: the worker closes" in shard.log.read_text(encoding="utf-8")
 
 
 def test_a_command_that_succeeds_on_sigterm_is_finished():

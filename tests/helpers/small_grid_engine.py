@@ -1,7 +1,7 @@
-"""A Grid Engine of one host on this machine, from Debian's packages gridengine-master, -exec and -client.
+"""A Grid Engine of one host on this machine, with the test's own configuration, job database and ports.
 
-apt-get install gridengine-master gridengine-exec gridengine-client. Its configuration, job database and ports are of
-the test's own; /var/lib/gridengine is only read.
+It needs Debian's packages: apt-get install gridengine-master gridengine-exec gridengine-client. It only reads
+/var/lib/gridengine.
 """
 
 import os
@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -62,7 +62,7 @@ LIMITS = ("rt", "cpu", "fsize", "data", "stack", "core", "rss", "vmem")
 
 @contextmanager
 def small_grid_engine(directory: Path) -> Iterator[dict[str, str]]:
-    """The environment in which qsub and the others speak to it; skips the test where it cannot be had."""
+    """Start Grid Engine and yield the environment for qsub. Skip the test if Grid Engine is not installed."""
     if not all(map(shutil.which, ("qsub", "qconf", "/usr/sbin/sge_qmaster", "/usr/sbin/sge_execd"))):
         pytest.skip("no Grid Engine here: apt-get install gridengine-master gridengine-exec gridengine-client")
     if os.getuid() != 0:
@@ -70,8 +70,8 @@ def small_grid_engine(directory: Path) -> Iterator[dict[str, str]]:
     environment = os.environ | {
         "SGE_ROOT": str(directory),
         "SGE_CELL": "default",
-        "SGE_QMASTER_PORT": str(_free_port()),
-        "SGE_EXECD_PORT": str(_free_port()),
+        "SGE_QMASTER_PORT": str(free_port()),
+        "SGE_EXECD_PORT": str(free_port()),
     }
 
     def call(*command: str | Path) -> str:
@@ -89,12 +89,12 @@ def small_grid_engine(directory: Path) -> Iterator[dict[str, str]]:
         call(TOOLS / "spooldefaults", kind, value)
     try:
         call("/usr/sbin/sge_qmaster")
-        _until(lambda: "localhost" in call("qconf", "-sh"))
+        _wait_until(lambda: "localhost" in call("qconf", "-sh"))
         call("qconf", "-as", "localhost")
         call("qconf", "-Ae", directory / "host")
         call("/usr/sbin/sge_execd")
         call("qconf", "-Aq", directory / "queue")
-        _until(lambda: "lx-amd64" in call("qhost").partition("localhost")[2] and "-NA-" not in call("qstat", "-f"))
+        _wait_until(lambda: "lx-amd64" in call("qhost").partition("localhost")[2] and "-NA-" not in call("qstat", "-f"))
         yield environment
     finally:
         subprocess.run(["qdel", "-u", "root"], env=environment, capture_output=True)
@@ -104,7 +104,7 @@ def small_grid_engine(directory: Path) -> Iterator[dict[str, str]]:
 
 
 def stop_daemon(pid_file: Path) -> None:
-    """SIGTERM, and after ten seconds SIGKILL, for the process that a file names."""
+    """Send SIGTERM, and SIGKILL after ten seconds, to the process whose number is in a file."""
     with suppress(OSError, ValueError):
         pid = int(pid_file.read_text(encoding="utf-8"))
         os.kill(pid, signal.SIGTERM)
@@ -135,16 +135,16 @@ def _write_files(directory: Path) -> None:
         (directory / name).write_text("".join(f"{k} {v}\n" for k, v in settings.items()), encoding="utf-8")
 
 
-def _until(is_so) -> None:
+def _wait_until(condition: Callable[[], bool]) -> None:
     for _ in range(120):
         with suppress(subprocess.CalledProcessError):
-            if is_so():
+            if condition():
                 return
         time.sleep(0.5)
-    raise TimeoutError("Grid Engine does not come up")
+    raise TimeoutError("Grid Engine does not start")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""A Slurm of one node on this machine, from Debian's packages: apt-get install slurm-wlm munge."""
+"""A Slurm of one node on this machine. It needs Debian's packages: apt-get install slurm-wlm munge."""
 
 import os
 import shutil
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.small_grid_engine import stop_daemon
+from tests.helpers.small_grid_engine import free_port, stop_daemon
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo")
-# Four cores are claimed whatever the machine has: the shards of the tests are small.
+# Slurm believes in four cores on any machine. The shards of the tests are small.
 CONFIGURATION = """
 ClusterName=test
 SlurmctldHost=localhost(127.0.0.1)
@@ -49,7 +49,7 @@ PartitionName=debug Nodes=localhost Default=YES MaxTime=INFINITE State=UP
 
 @contextmanager
 def small_slurm(directory: Path) -> Iterator[dict[str, str]]:
-    """The environment in which Slurm's commands speak to it; skips the test where Slurm cannot be had."""
+    """Start Slurm and yield the environment for its commands. Skip the test if Slurm is not installed."""
     if missing := [program for program in PROGRAMS if shutil.which(program, path=_path()) is None]:
         pytest.skip(f"no {missing[0]} here: apt-get install slurm-wlm munge")
     if os.getuid() != 0:
@@ -59,7 +59,7 @@ def small_slurm(directory: Path) -> Iterator[dict[str, str]]:
         (directory / name).mkdir(mode=0o711)
     (directory / "munge" / "key").write_bytes(os.urandom(64))
     (directory / "munge" / "key").chmod(0o400)
-    ports = {"ctld_port": _free_port(), "slurmd_port": _free_port()}
+    ports = {"ctld_port": free_port(), "slurmd_port": free_port()}
     text = CONFIGURATION.format(directory=directory, hostname=socket.gethostname(), **ports)
     (directory / "slurm.conf").write_text(text, encoding="utf-8")
     environment = os.environ | {"SLURM_CONF": str(directory / "slurm.conf"), "PATH": _path()}
@@ -73,7 +73,7 @@ def small_slurm(directory: Path) -> Iterator[dict[str, str]]:
         yield environment
     finally:
         subprocess.run(["scancel", "--user=root"], env=environment, capture_output=True)
-        for _ in range(60):  # processes that ignore SIGTERM are killed a little later
+        for _ in range(60):  # Slurm kills processes that ignore SIGTERM a little later
             if not subprocess.run(["squeue", "--noheader"], env=environment, capture_output=True).stdout.strip():
                 break
             time.sleep(0.5)
@@ -87,14 +87,8 @@ def _wait_until_idle(environment: dict[str, str]) -> None:
         if process.stdout.strip() == "idle":
             return
         time.sleep(0.5)
-    raise TimeoutError(f"Slurm's node does not come up: {process.stdout}{process.stderr}")
+    raise TimeoutError(f"Slurm's node is not idle: {process.stdout}{process.stderr}")
 
 
 def _path() -> str:
     return f"{os.environ['PATH']}:/usr/sbin:/sbin"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

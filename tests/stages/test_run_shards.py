@@ -38,7 +38,7 @@ class TestMessages:
 
 
 def test_local_run_retries_skips_and_fails(tmp_path):
-    """With Dask, from names on standard input to the exit code; the second run does only what is left."""
+    """From names on standard input to the exit code. The second run does only the rest."""
     script = (
         'echo ran >> runs_$0; [ $0 != 02 ] || [ -e allowed ] || { echo "error: not yet" >&2; exit 4; }; echo > out_$0'
     )

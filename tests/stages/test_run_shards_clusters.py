@@ -1,7 +1,7 @@
-"""run_shards.py on real clusters, each with a worker killed in the middle: bytes of the serial run, no shard twice.
+"""run_shards.py on real clusters that lose a worker: the bytes are those of a serial run, and no shard runs twice.
 
-Shards are real text, the command is create_pretraining_data.py. Slurm and Grid Engine are started by the test, where
-Debian's packages are installed; the test is skipped where they are not.
+The shards are real text and the command is create_pretraining_data.py. The tests start Slurm and Grid Engine, and are
+skipped if Debian's packages of these are not installed.
 """
 
 import os
@@ -24,7 +24,7 @@ from tests.helpers.small_slurm import small_slurm
 pytestmark = pytest.mark.slow
 NAMES = [f"{number:02}" for number in range(1, 9)]
 SHARD_BYTES = 600_000
-# The first three wait until the worker of the first was killed and that one has found another, which must be a new one.
+# The first three shards wait for the file `killed`. So all old workers are busy, and the first shard needs a new one.
 COMMAND = (
     'while [ "$0" -le 3 ] && [ ! -e "$2"/killed ]; do sleep 0.1; done; '
     'exec python "$1"/create_pretraining_data.py --input_file corpus_"$0".txt '
@@ -35,7 +35,7 @@ COMMAND = (
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, aozora_bytes) -> Path:
-    """Eight shards, a vocabulary and `serial/`, what one process after another makes of them."""
+    """Make eight shards, a vocabulary, and `serial/` with the outputs of one process after another."""
     from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, unused_tokens, vocab_bytes
 
     place = tmp_path_factory.mktemp("place")
@@ -64,8 +64,8 @@ def environment_of(environment) -> dict[str, str]:
     return dict(environment) | {"PATH": f"{Path(sys.executable).parent}:{environment['PATH']}"}
 
 
-class Run:
-    """run_shards.py on the shards of `place`, and what it has said on stderr so far."""
+class Caller:
+    """One run_shards.py on the shards of `place`."""
 
     def __init__(self, place: Path, name: str, *arguments: str, environment: dict[str, str] | None = None) -> None:
         self.directory = place / name
@@ -86,7 +86,7 @@ class Run:
         return (self.directory / "stderr").read_text(encoding="utf-8")
 
     def wait_for(self, pattern: str) -> re.Match:
-        """The first match in what it says."""
+        """Return the first match in its stderr, as soon as there is one."""
         for _ in range(1200):
             if found := re.search(pattern, self.said()):
                 return found
@@ -102,9 +102,9 @@ class Run:
         return {name: (logs / f"{name}.log").read_text(encoding="utf-8") for name in NAMES}
 
     def check(self, made_before: int = 0) -> None:
-        """The bytes of the serial run, each shard completed by one attempt, and made by it.
+        """Check the bytes, and that one attempt finished each shard.
 
-        `made_before`: shards at most that were interrupted between the last byte and the end of the process.
+        `made_before`: at most so many shards were interrupted between their last byte and the end of their process.
         """
         assert sorted(path.name for path in self.directory.glob("data_*")) == sorted(
             path.name for path in (self.place / "serial").glob("data_*")
@@ -122,7 +122,7 @@ def attempts(log: str) -> int:
 
 @contextmanager
 def dask_cluster(directory: Path) -> Iterator[str]:
-    """A scheduler and three workers, started elsewhere by hand; its address."""
+    """Start a Dask scheduler and three workers, as by hand. Yield the address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
@@ -142,16 +142,16 @@ def dask_cluster(directory: Path) -> Iterator[str]:
         yield address
 
 
-def worker_of_first_shard(run: Run) -> int:
-    """Process number of the Dask worker that the first shard runs on, once its command does."""
+def worker_of_first_shard(run: Caller) -> int:
+    """Return the process number of the first shard's Dask worker, once the command runs."""
     pid = int(run.wait_for(r"shard 01: runs on \S+:(\d+)")[1])
     while not any(attempts(path.read_text(encoding="utf-8")) for path in run.directory.glob("logs/*/01.log")):
         time.sleep(0.1)
     return pid
 
 
-def finish_after_kill(run: Run) -> None:
-    """Let the first shard go on once it runs again, and check what came of it."""
+def finish_after_kill(run: Caller) -> None:
+    """Let the shards continue once the first one runs again. Check the result."""
     run.wait_for(r"shard 01: runs on .* its worker was lost \(1\)")
     (run.directory / "killed").touch()
     assert run.finish() == 0, run.said()
@@ -160,21 +160,21 @@ def finish_after_kill(run: Run) -> None:
 
 
 def test_local_with_a_worker_killed(place):
-    run = Run(place, "local", "--scheduler", "local")
+    run = Caller(place, "local", "--scheduler", "local")
     os.kill(worker_of_first_shard(run), signal.SIGKILL)
     finish_after_kill(run)
 
 
 def test_running_cluster_with_a_worker_killed(place, tmp_path):
     with dask_cluster(tmp_path) as address:
-        run = Run(place, "tcp", "--scheduler", address)
+        run = Caller(place, "tcp", "--scheduler", address)
         os.kill(worker_of_first_shard(run), signal.SIGKILL)
         finish_after_kill(run)
         assert sorted(map(attempts, run.logs().values())) == [1] * 7 + [2]
 
 
 def test_no_scheduler_at_the_address(place):
-    run = Run(place, "nobody", "--scheduler", "tcp://127.0.0.1:1")
+    run = Caller(place, "nobody", "--scheduler", "tcp://127.0.0.1:1")
     assert run.finish() == 1
     assert run.said().count("\n") == 1
     assert "tcp://127.0.0.1:1: no Dask scheduler answers. Start one with 'dask scheduler'" in run.said()
@@ -185,7 +185,7 @@ def test_interrupted_and_continued(place, number):
     name = f"interrupted_{number}"
     (place / name).mkdir()
     (place / name / "killed").touch()
-    run = Run(place, name)
+    run = Caller(place, name)
     run.wait_for(r"shard 0\d: finished")
     run.process.send_signal(number)
     assert run.finish() == 128 + number
@@ -195,16 +195,16 @@ def test_interrupted_and_continued(place, number):
     assert finished and len(finished) < len(NAMES)
     for data in finished:
         assert (run.directory / data).read_bytes() == (place / "serial" / data).read_bytes()
-    rerun = Run(place, name)
+    rerun = Caller(place, name)
     assert rerun.finish() == 0, rerun.said()
     rerun.check(made_before=3)
 
 
-def run_with_job_cancelled(place: Path, scheduler: str, options: str, environment: dict, cancel: str) -> Run:
-    """A run to its end, with the job cancelled that has the first shard."""
+def run_with_job_cancelled(place: Path, scheduler: str, options: str, environment: dict, cancel: str) -> Caller:
+    """Cancel the job of the first shard, and wait for the end of the run."""
     (place / f"{scheduler}.yaml").write_text(options, encoding="utf-8")
     arguments = ["--scheduler", scheduler, "--scheduler_options", f"{scheduler}.yaml", "--memory", "500MB"]
-    run = Run(place, scheduler, *arguments, environment=environment)
+    run = Caller(place, scheduler, *arguments, environment=environment)
     variables = Path(f"/proc/{worker_of_first_shard(run)}/environ").read_text(encoding="utf-8")
     job = re.search(r"\b(?:SLURM_JOB_ID|JOB_ID)=(\d+)", variables)[1]
     subprocess.run([cancel, job], env=environment, check=True, capture_output=True)
@@ -218,13 +218,15 @@ def test_slurm_with_a_job_cancelled(place, tmp_path_factory):
         run = run_with_job_cancelled(place, "slurm", options, environment, "scancel")
         assert sum(map(attempts, run.logs().values())) == len(NAMES) + 1
         (log_dir,) = (run.directory / "logs").iterdir()
-        jobs = list(log_dir.glob("jobs/*.err"))  # three workers, and one for the cancelled one if work was left for it
+        jobs = list(
+            log_dir.glob("jobs/*.err")
+        )  # three, and one in place of the cancelled one if shards were left for it
         assert len(jobs) in (3, 4)
         assert wait_until_empty(["squeue", "--noheader"], environment)
 
 
 def wait_until_empty(command: list[str], environment: dict[str, str]) -> bool:
-    """True once the queue lists no job any more."""
+    """Return True as soon as the queue lists no job."""
     for _ in range(100):
         if not subprocess.run(command, env=environment, capture_output=True, check=True).stdout.strip():
             return True
@@ -232,11 +234,27 @@ def wait_until_empty(command: list[str], environment: dict[str, str]) -> bool:
     return False
 
 
+def test_slurm_interrupted(place, tmp_path_factory):
+    """Ctrl-C ends the commands, and cancels the jobs that run or wait."""
+    with small_slurm(tmp_path_factory.mktemp("slurm")) as environment:
+        (place / "interrupted.yaml").write_text(
+            "queue: debug\nscheduler_options: {host: 127.0.0.1}\n", encoding="utf-8"
+        )
+        arguments = ["--scheduler", "slurm", "--scheduler_options", "interrupted.yaml", "--memory", "1500MB"]
+        run = Caller(place, "interrupted_jobs", *arguments, environment=environment)
+        run.wait_for(r"shard 02: runs on")  # two of the three jobs have memory
+        run.process.send_signal(signal.SIGINT)
+        assert run.finish() == 128 + signal.SIGINT
+        assert run.said().endswith("interrupted. Run the same command again for the rest\n")
+        assert wait_until_empty(["squeue", "--noheader"], environment)
+        assert subprocess.run(["pgrep", "-f", "interrupted_jobs"], capture_output=True).stdout == b""
+
+
 def test_slurm_refuses(place, tmp_path_factory):
     with small_slurm(tmp_path_factory.mktemp("slurm")) as environment:
         (place / "wrong.yaml").write_text("queue: nowhere\nscheduler_options: {host: 127.0.0.1}\n", encoding="utf-8")
         arguments = ["--scheduler", "slurm", "--scheduler_options", "wrong.yaml", "--memory", "500MB"]
-        run = Run(place, "refused", *arguments, environment=environment)
+        run = Caller(place, "refused", *arguments, environment=environment)
         assert run.finish() == 1
         assert run.said().count("\n") == 1
         assert "no job could be submitted: sbatch: error: invalid partition specified: nowhere" in run.said()

@@ -1,0 +1,38 @@
+"""Options from a file, and missing packages."""
+
+import sys
+
+import pytest
+
+from japanese_bert.cluster.settings import construct, load_package, read_options
+
+
+@pytest.mark.parametrize("package", ["dask", "distributed", "dask_jobqueue", "yaml"])
+def test_a_missing_package(monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=f"{package} is not installed. Run `pip install -r requirements/cluster.txt"):
+        load_package(package)
+
+
+def test_no_options():
+    assert read_options(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("- queue", "options.yaml: expected lines such as 'queue: gpu'"), ("queue: [", "options.yaml: while parsing")],
+)
+def test_options_that_are_no_mapping(tmp_path, text, message):
+    (tmp_path / "options.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=message) as caught:
+        read_options(tmp_path / "options.yaml")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_option():
+    def make(workers: int) -> int:
+        return workers
+
+    assert construct(make, {"workers": 3}) == 3
+    with pytest.raises(ValueError, match=r"--scheduler_options: .*unexpected keyword argument 'wrokers'"):
+        construct(make, {"wrokers": 3})
