@@ -31,7 +31,7 @@ def get_parser() -> argparse.ArgumentParser:
         description=__doc__.split("\n")[0],
         usage="... | %(prog)s [options] -- command with {} in place of the shard's name",
         epilog="--workers 16 --cores 4 asks for 16 jobs of 4 cores, which work on 16 shards at a time. The command "
-        "needs its own --num_workers 4.",
+        "needs its own --num_workers 4. With local and tcp://, nothing limits cores and memory.",
         formatter_class=HelpFormatter,
     )
     what = parser.add_argument_group("shards")
@@ -39,19 +39,11 @@ def get_parser() -> argparse.ArgumentParser:
     what.add_argument("--shards", nargs="+", help="names of shards, instead of lines on standard input")
     where = parser.add_argument_group("cluster")
     where.add_argument(
-        "--scheduler",
-        type=scheduler,
-        default="local",
-        help="local, slurm, pbs, sge, or tcp://HOST:PORT of a running Dask scheduler",
+        "--scheduler", type=scheduler, default="local", help="local, slurm, pbs, sge, or tcp://HOST:PORT of Dask"
     )
     where.add_argument("--workers", type=int, default=1, help="shards at a time (tcp:// uses all of its workers)")
     where.add_argument("--cores", type=int, default=1, help="cores that a job asks for, for each of its workers")
-    where.add_argument(
-        "--memory",
-        default="1GB",
-        help="memory that a job asks for, for each of its workers. The queue enforces the limit. "
-        "local and tcp:// have no limit",
-    )
+    where.add_argument("--memory", default="1GB", help="memory that a job asks for, for each of its workers")
     where.add_argument("--walltime", default="02:00:00", help="time limit of a job, which runs many shards")
     where.add_argument("--workers_per_job", type=int, default=1, help="more than one for queues that give whole nodes")
     where.add_argument("--scheduler_options", type=Path, help="YAML file with arguments for Dask's cluster class")
@@ -60,12 +52,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     run = parser.add_argument_group("run")
     run.add_argument("--retries", type=int, default=2, help="more attempts for a failed shard, on another worker")
-    run.add_argument(
-        "--log_dir",
-        type=Path,
-        default=Path("shard_logs"),
-        help="has one directory for each command",
-    )
+    run.add_argument("--log_dir", type=Path, default=Path("shard_logs"), help="has a directory for each command")
     run.add_argument("--rerun", action=argparse.BooleanOptionalAction, default=False, help="run finished shards, too")
     run.add_argument(
         "--dry_run",

@@ -22,7 +22,7 @@ class ProgressLines:
         self.start = self.printed = time.monotonic()
 
     def changed(self, run: ShardRun) -> None:
-        self.print(f"{describe_run(run)} ({self.totals()})")
+        self.print(f"{describe_shard(run)} ({self.totals()})")
 
     def tick(self) -> None:
         """Print the totals if nothing else was printed for long, for example while jobs wait in a queue."""
@@ -82,10 +82,10 @@ class ProgressTable(ProgressLines):
         self.height = 0
 
 
-def describe_run(run: ShardRun) -> str:
+def describe_shard(run: ShardRun) -> str:
     """
     >>> from japanese_bert.cluster.shards import Shard
-    >>> describe_run(ShardRun(Shard("07", (), None), state="running", worker="node1:3"))
+    >>> describe_shard(ShardRun(Shard("07", (), None), state="running", worker="node1:3"))
     'shard 07: runs on node1:3'
     """
     attempt = f", attempt {run.failures + 1}" if run.failures else ""

@@ -257,9 +257,9 @@ class TestJobScripts:
         assert [line for line in directives(script, "#$") if line[:2] not in ("-N", "-e", "-o")] == expected
         assert script.startswith("# qsub -g tga-group\n")
 
-    def test_options_of_the_readme(self, tmp_path):
-        readme = (ROOT / "README.md").read_text(encoding="utf-8")
-        blocks = re.findall(r"^```yaml\n# (slurm|pbs|sge)\.yaml(.*?)^```", readme, re.DOTALL | re.MULTILINE)
+    def test_options_of_the_page(self, tmp_path):
+        page = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
+        blocks = re.findall(r"^```yaml\n# (slurm|pbs|sge)\.yaml(.*?)^```", page, re.DOTALL | re.MULTILINE)
         scripts = {}
         for scheduler, text in blocks:
             (tmp_path / "options.yaml").write_text(f"# {text}", encoding="utf-8")

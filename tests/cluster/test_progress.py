@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from japanese_bert.cluster.progress import QUIET_SECONDS, ProgressLines, ProgressTable, describe_run, print_failures
+from japanese_bert.cluster.progress import QUIET_SECONDS, ProgressLines, ProgressTable, describe_shard, print_failures
 from japanese_bert.cluster.runs import ShardRun
 from japanese_bert.cluster.shards import make_shards
 
@@ -70,7 +70,7 @@ def test_each_state_in_words(tmp_path, state, more, text):
     (shard,) = make_shards(["01"], ["stage", "{}"], tmp_path)
     shard.log.write_text("error: bad\n=== end\n", encoding="utf-8")
     run = ShardRun(shard, state=state, worker="node:1", **more)
-    assert describe_run(run) == f"shard 01: {text.replace('LOG', str(shard.log))}"
+    assert describe_shard(run) == f"shard 01: {text.replace('LOG', str(shard.log))}"
 
 
 def test_failures_are_printed_with_log_and_last_lines(tmp_path: Path, capsys):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from japanese_bert.cluster.progress import describe_run
+from japanese_bert.cluster.progress import describe_shard
 from japanese_bert.cluster.runs import MAX_LOST_WORKERS, ShardRuns
 from japanese_bert.cluster.shards import ShardRun, make_shards
 
@@ -84,7 +84,7 @@ class NoProgress:
         self.lines: list[str] = []
 
     def changed(self, run: ShardRun) -> None:
-        self.lines.append(describe_run(run))
+        self.lines.append(describe_shard(run))
 
     def tick(self) -> None:
         pass
