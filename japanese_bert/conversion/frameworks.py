@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from japanese_bert.common.workers import call_in_child
-from japanese_bert.models.architectures import ARCHITECTURES, MASKED, REPLACED
+from japanese_bert.models.config import ARCHITECTURES, MASKED, REPLACED
 
 ONNX_FILE = "model.onnx"
 Logits = Mapping[str, np.ndarray]  # by the names of architectures.py

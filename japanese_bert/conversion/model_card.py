@@ -15,8 +15,7 @@ from typing import Any
 from japanese_bert.common.provenance import Provenance, read_provenance
 from japanese_bert.conversion.frameworks import GENERATOR, ONNX_FILE
 from japanese_bert.conversion.onnx_export import output_names
-from japanese_bert.models.architectures import ARCHITECTURES
-from japanese_bert.models.config import BertConfig
+from japanese_bert.models.config import ARCHITECTURES, BertConfig
 from japanese_bert.models.training_history import Corpus, TrainingStage
 from japanese_bert.models.weight_names import weights_of
 from japanese_bert.tokenization.tokenizer_directory import FAST_TOKENIZER_FILE, TokenizerSettings, describe_dictionary

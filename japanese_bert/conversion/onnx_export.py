@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from japanese_bert.conversion.frameworks import GENERATOR, architecture_of, load_class, use_trained_activation
-from japanese_bert.models.architectures import ARCHITECTURES
+from japanese_bert.models.config import ARCHITECTURES
 
 OPSET = 18  # the lowest version that the exporter writes without converting its graph down
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")

@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from japanese_bert.conversion import verification
-from japanese_bert.models.architectures import ARCHITECTURES
 from japanese_bert.models.checkpoint_reading import read_weights
-from japanese_bert.models.config import BertConfig
+from japanese_bert.models.config import ARCHITECTURES, BertConfig
 from japanese_bert.models.model_garden import ENCODER_INPUTS, MODEL_INPUTS, encoder_params, restore_model
 from japanese_bert.tokenization.vocab import Vocab
 

@@ -19,8 +19,7 @@ import numpy as np
 from japanese_bert.common.workers import call_in_child
 from japanese_bert.conversion import frameworks
 from japanese_bert.conversion.frameworks import Case, Differences
-from japanese_bert.models.architectures import MASKED, NEXT_SENTENCE, REPLACED
-from japanese_bert.models.config import BertConfig
+from japanese_bert.models.config import MASKED, NEXT_SENTENCE, REPLACED, BertConfig
 from japanese_bert.tokenization.vocab import CLS, MASK, SEP, SPECIAL_TOKENS, UNK, Vocab
 
 MAX_LOGIT_DIFFERENCE = 1e-4  # measured: below 1e-5 with the right activation, 2e-4 and more with the wrong one

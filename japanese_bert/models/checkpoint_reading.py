@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from japanese_bert.models.architectures import ARCHITECTURES, architectures_of
-from japanese_bert.models.config import BertConfig
+from japanese_bert.models.config import ARCHITECTURES, BertConfig, architectures_of
 from japanese_bert.models.weight_names import (
     BOOKKEEPING,
     PROJECTION,

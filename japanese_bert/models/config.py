@@ -1,25 +1,80 @@
-"""`config.json`: the architecture of a BERT, ALBERT or ELECTRA, as the converter reads it and Hugging Face wants it.
+"""`config.json`: the architecture of a BERT, ALBERT or ELECTRA, as the converter reads it and Hugging Face expects it.
 
-Field names are Hugging Face's. Model Garden's YAML says the same under other names; a test compares the two.
+Field names are Hugging Face's. Model Garden's YAML holds the same values under other names. A test compares the two.
+The module needs no package, because environments without TensorFlow read it too (see `conversion/frameworks.py`).
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-
-from japanese_bert.models.architectures import ARCHITECTURES, architectures_of
+from typing import get_type_hints
 
 # Model Garden computes "gelu" in the tanh form, which Hugging Face calls "gelu_new" ("gelu" is the exact form there;
-# with it logits differ by 2e-4 to 3e-3). "gelu" is accepted: it is what older configuration files say.
+# with it logits differ by 2e-4 to 3e-3). "gelu" is accepted, because older configuration files contain it.
 TANH_GELU_NAMES = ("gelu_new", "gelu")
 LAYER_NORM_EPS = 1e-12  # fixed in Model Garden's encoder and masked language model head
+
+# Logits that the converter compares: of masked tokens [instances, predictions, vocabulary], of the next sentence
+# [instances, 2], of "this token was replaced" [instances, tokens].
+MASKED, NEXT_SENTENCE, REPLACED = "masked", "next_sentence", "replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """One class of Transformers that a trained model can become. A run of ELECTRA becomes two of them.
+
+    `kind` is the model's name in text. `logits` are the attributes of the class's output, in their order there.
+    """
+
+    model_type: str
+    kind: str
+    logits: Mapping[str, str]
+
+    @property
+    def has_next_sentence(self) -> bool:
+        return NEXT_SENTENCE in self.logits
+
+    @property
+    def predicts_tokens(self) -> bool:
+        return MASKED in self.logits
+
+    @property
+    def is_factorized(self) -> bool:
+        """Return True if word embeddings may have a size of their own."""
+        return self.model_type != "bert"
+
+    def describe(self) -> str:
+        """Return the name in text, such as `BERT without next sentence head`."""
+        if self.model_type == "electra":
+            return self.kind
+        return f"{self.kind} {'with' if self.has_next_sentence else 'without'} next sentence head"
+
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "BertForPreTraining": Architecture(
+        "bert", "BERT", {MASKED: "prediction_logits", NEXT_SENTENCE: "seq_relationship_logits"}
+    ),
+    "BertForMaskedLM": Architecture("bert", "BERT", {MASKED: "logits"}),
+    "AlbertForPreTraining": Architecture(
+        "albert", "ALBERT", {MASKED: "prediction_logits", NEXT_SENTENCE: "sop_logits"}
+    ),
+    "AlbertForMaskedLM": Architecture("albert", "ALBERT", {MASKED: "logits"}),
+    "ElectraForPreTraining": Architecture("electra", "ELECTRA discriminator", {REPLACED: "logits"}),
+    "ElectraForMaskedLM": Architecture("electra", "ELECTRA generator", {MASKED: "logits"}),
+}
+
+
+def architectures_of(model_type: str) -> list[str]:
+    """Return the classes of a model type. The first one is the default (an ELECTRA has none)."""
+    return [name for name, item in ARCHITECTURES.items() if item.model_type == model_type]
 
 
 @dataclass(frozen=True, slots=True)
 class BertConfig:
-    """Sizes and rates; dropout and initializer change no logits but matter to whoever trains on.
+    """The sizes and rates of one model. Dropout and initializer matter only to further training.
 
-    `embedding_size` is None where it cannot differ from `hidden_size`.
+    `embedding_size` is None if the architecture fixes it to `hidden_size`.
     """
 
     vocab_size: int
@@ -49,11 +104,11 @@ class BertConfig:
 
     @property
     def has_projection(self) -> bool:
-        """From embedding to hidden size."""
+        """Return True if a projection leads from embedding to hidden size."""
         return self.embedding_width != self.hidden_size
 
     def to_json(self) -> str:
-        """The `config.json` of a Hugging Face directory."""
+        """Return the `config.json` of a Hugging Face directory."""
         values = {
             **{name: value for name, value in asdict(self).items() if value is not None},
             "architectures": [self.architecture],
@@ -67,17 +122,20 @@ class BertConfig:
         return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
 
-REQUIRED = {field.name: field.type for field in fields(BertConfig) if field.default is MISSING}
+_TYPES = get_type_hints(BertConfig)
+REQUIRED: Mapping[str, type] = {
+    field.name: _TYPES[field.name] for field in fields(BertConfig) if field.default is MISSING
+}
 
 
 def load_bert_config(path: Path) -> BertConfig:
-    """Read a `config.json`; fields that do not describe the architecture are ignored.
+    """Read a `config.json`. Fields that do not describe the architecture are ignored.
 
     Raises:
         ValueError: a field is missing or has a value that no model of Model Garden's trainer can have.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; expected e.g. model_configs/bert_base_wordpiece/config.json")
+        raise FileNotFoundError(f"{path}: no such file. Expected e.g. model_configs/bert_base_wordpiece/config.json")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -85,7 +143,7 @@ def load_bert_config(path: Path) -> BertConfig:
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected a JSON object with the fields of BERT's config.json")
     architecture = _architecture(path, values)
-    types = REQUIRED | ({"embedding_size": int} if ARCHITECTURES[architecture].is_factorized else {})
+    types = {**REQUIRED, **({"embedding_size": int} if ARCHITECTURES[architecture].is_factorized else {})}
     _check_fields(path, values, types)
     config = BertConfig(**{name: values[name] for name in types}, architecture=architecture)
     _check_sizes(path, config, values)
@@ -93,7 +151,7 @@ def load_bert_config(path: Path) -> BertConfig:
 
 
 def _architecture(path: Path, values: dict) -> str:
-    """The class that `architectures` names, by default the one with all heads that a BERT or ALBERT can have."""
+    """Return the class that `architectures` names. The default of a BERT or ALBERT is the class with all heads."""
     model_type, named = values.get("model_type", "bert"), values.get("architectures")
     known = architectures_of(model_type) if isinstance(model_type, str) else []
     if not known:
@@ -106,39 +164,39 @@ def _architecture(path: Path, values: dict) -> str:
     return named[0]
 
 
-def _check_fields(path: Path, values: dict, types: dict[str, type]) -> None:
+def _check_fields(path: Path, values: dict, types: Mapping[str, type]) -> None:
     for name, number_type in types.items():
-        value = values.get(name)
-        allowed = (int,) if number_type is int else (int, float)
-        is_number = isinstance(value, allowed) and not isinstance(value, bool)
-        if not is_number or value < 0 or (number_type is int and value == 0):
-            raise ValueError(f"{path}: {name} is {value!r}, expected a number that is {_expected(number_type)}")
+        if not _is_allowed(values.get(name), number_type):
+            expected = "a positive integer" if number_type is int else "a number of at least 0"
+            raise ValueError(f"{path}: {name} is {values.get(name)!r}, expected {expected}")
     activation, eps = values.get("hidden_act", "gelu_new"), values.get("layer_norm_eps", LAYER_NORM_EPS)
     if activation not in TANH_GELU_NAMES:
         raise ValueError(f"{path}: hidden_act is {activation!r}, expected {TANH_GELU_NAMES[0]!r}")
     if eps != LAYER_NORM_EPS:
-        raise ValueError(f"{path}: layer_norm_eps is {eps!r}, Model Garden's is always {LAYER_NORM_EPS}")
+        raise ValueError(f"{path}: layer_norm_eps is {eps!r}, expected {LAYER_NORM_EPS}, the value of Model Garden")
+
+
+def _is_allowed(value: object, number_type: type) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, int) and value > 0 if number_type is int else value >= 0
 
 
 def _check_sizes(path: Path, config: BertConfig, values: dict) -> None:
     if config.hidden_size % config.num_attention_heads:
         raise ValueError(
-            f"{path}: hidden_size {config.hidden_size} is no multiple of num_attention_heads "
+            f"{path}: hidden_size {config.hidden_size} is not a multiple of num_attention_heads "
             f"{config.num_attention_heads}"
         )
     if config.model_type == "albert":
         groups = [values.get(name, 1) for name in ("num_hidden_groups", "inner_group_num")]
         if groups != [1, 1]:
             raise ValueError(
-                f"{path}: num_hidden_groups and inner_group_num are {groups[0]!r} and {groups[1]!r}, but all layers "
-                "of Model Garden's ALBERT share one set of weights: 1 and 1"
+                f"{path}: num_hidden_groups and inner_group_num are {groups[0]!r} and {groups[1]!r}, expected 1 and 1: "
+                "all layers of Model Garden's ALBERT share one set of weights"
             )
         if not config.has_projection:
             raise ValueError(
-                f"{path}: embedding_size is hidden_size, {config.hidden_size}, but Hugging Face's ALBERT always has a "
-                "projection between two sizes"
+                f"{path}: embedding_size is hidden_size ({config.hidden_size}). Expected another size: Hugging Face's "
+                "ALBERT always has a projection between the two"
             )
-
-
-def _expected(number_type: type) -> str:
-    return "whole and positive" if number_type is int else "not negative"

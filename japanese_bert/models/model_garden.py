@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from japanese_bert.models.architectures import ARCHITECTURES, MASKED, NEXT_SENTENCE, REPLACED
-from japanese_bert.models.config import BertConfig
+from japanese_bert.models.config import ARCHITECTURES, MASKED, NEXT_SENTENCE, REPLACED, BertConfig
 from japanese_bert.models.training_history import PARAMS_FILE, TrainingStage
 
 ENCODER_INPUTS = ("input_word_ids", "input_mask", "input_type_ids")

@@ -8,7 +8,7 @@ import pytest
 
 from japanese_bert.conversion import frameworks
 from japanese_bert.conversion.frameworks import Case, Framework, exceed, load_and_compare
-from japanese_bert.models.architectures import MASKED, NEXT_SENTENCE, REPLACED
+from japanese_bert.models.config import MASKED, NEXT_SENTENCE, REPLACED
 
 INSTANCES = {
     "input_word_ids": np.array([[1, 2, 3, 4], [5, 6, 7, 0]]),

@@ -12,9 +12,8 @@ import pytest
 from japanese_bert.conversion import frameworks, verification
 from japanese_bert.conversion.frameworks import GENERATOR
 from japanese_bert.conversion.verification import MAX_LOGIT_DIFFERENCE
-from japanese_bert.models.architectures import ARCHITECTURES
 from japanese_bert.models.checkpoint_reading import left_out, read_weights
-from japanese_bert.models.config import BertConfig, load_bert_config
+from japanese_bert.models.config import ARCHITECTURES, BertConfig, load_bert_config
 from japanese_bert.models.model_garden import build_model, encoder_params, model_params
 from japanese_bert.models.weight_names import weights_of
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, vocab_bytes
@@ -232,32 +231,6 @@ def test_configuration_of_another_model_is_refused(checkpoint, config, message, 
 
 
 @pytest.mark.parametrize(
-    ("config", "values", "message"),
-    [
-        (
-            DISCRIMINATOR,
-            {"architectures": None},
-            'architectures is null, expected ["ElectraForPreTraining"] (ELECTRA '
-            'discriminator) or ["ElectraForMaskedLM"] (ELECTRA generator)',
-        ),
-        (
-            BERT,
-            {"architectures": ["BertModel"]},
-            'architectures is ["BertModel"], expected ["BertForPreTraining"] (BERT '
-            'with next sentence head) or ["BertForMaskedLM"]',
-        ),
-        (BERT, {"model_type": "roberta"}, "model_type is 'roberta', expected bert, albert or electra"),
-        (ALBERT, {"embedding_size": None}, "embedding_size is None, expected a number"),
-        (ALBERT, {"embedding_size": 12}, "embedding_size is hidden_size, 12"),
-        (ALBERT, {"num_hidden_groups": 3}, "num_hidden_groups and inner_group_num are 3 and 1"),
-    ],
-)
-def test_impossible_configuration_is_refused(config, values, message, trained, tmp_path, capsys):
-    path = write_config(tmp_path / "config.json", config, **values)
-    assert_refused(capsys, message, trained["bert"][0], tmp_path / "model", config=path)
-
-
-@pytest.mark.parametrize(
     ("name", "encoder", "message"),
     [
         (
@@ -279,12 +252,6 @@ def test_what_weights_do_not_tell(name, encoder, message, trained, tmp_path, cap
     (tmp_path / "params.yaml").write_text(json.dumps({"task": {"model": encoder}}), encoding="utf-8")
     config = write_config(tmp_path / "config.json", CONFIGS[name])
     assert_refused(capsys, message, tmp_path / "ckpt-5", tmp_path / "model", config=config)
-
-
-def test_class_is_the_one_with_all_heads_where_none_is_named(tmp_path):
-    for config, expected in ((BERT, "BertForPreTraining"), (ALBERT, "AlbertForPreTraining")):
-        path = write_config(tmp_path / "config.json", config, architectures=None)
-        assert load_bert_config(path).architecture == expected
 
 
 @pytest.mark.parametrize("name", ["albert", "generator"])
