@@ -1,8 +1,9 @@
 """Fine-tune an encoder with TF Model Garden on classification or regression: its flags and its training, after checks.
 
---experiment=bert/sentence_prediction; the encoder comes from task.init_checkpoint, a checkpoint of pretraining, with
---tf_config_file, or from task.hub_module_url, a SavedModel. The checks take seconds; each problem is one line, and
-nothing starts if there is any. The same command continues a run that was stopped from its last checkpoint.
+--experiment is bert/sentence_prediction. The encoder comes from task.init_checkpoint, a checkpoint of pretraining,
+with --tf_config_file, or from task.hub_module_url, a SavedModel. The checks take seconds. Each problem is one line, and
+nothing starts if there is one. To continue a run that was stopped, run the same command again. It starts from the last
+checkpoint.
 """
 
 import argparse
@@ -10,14 +11,13 @@ import os
 import tempfile
 from pathlib import Path
 
-import run_pretraining
-from japanese_bert.common import command_line
+from japanese_bert.common.command_line import run_stage
 from japanese_bert.common.report import Stopwatch
+from japanese_bert.training import command
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = run_pretraining.get_parser()
-    parser.description = __doc__
+    parser = command.get_parser(__doc__)
     parser.add_argument(
         "--tf_config_file",
         type=Path,
@@ -31,16 +31,15 @@ def main(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as directory:
         if args.tf_config_file:
             args.config_file = [write_encoder(args.tf_config_file, Path(directory)), *(args.config_file or [])]
-        del args.tf_config_file
-        check(args)
+        check_arguments(args)
         if not args.check_only:
-            from japanese_bert.training import finetuning
+            from japanese_bert.training.trainer import fine_tune
 
-            run_pretraining.run_trainer(finetuning.train, args)
+            command.run_trainer(fine_tune, args)
 
 
 def write_encoder(config_file: Path, directory: Path) -> str:
-    """`config.json` as the trainer's YAML."""
+    """Write `config.json` as the trainer's YAML. Return its path."""
     import yaml
 
     from japanese_bert.models.config import load_bert_config
@@ -52,18 +51,17 @@ def write_encoder(config_file: Path, directory: Path) -> str:
     return str(path)
 
 
-def check(args: argparse.Namespace) -> None:
-    """Print what was found, and exit if something is wrong."""
-    run_pretraining.import_model_garden()
-    from japanese_bert.training.checks.finetuning import EXPERIMENT, check_all
+def check_arguments(args: argparse.Namespace) -> None:
+    """Print what the checks find. Exit if there is a problem."""
+    command.import_model_garden()
+    from japanese_bert.training.checks.finetuning import EXPERIMENT, check_finetuning
 
     stopwatch = Stopwatch()
     if args.experiment != EXPERIMENT:
-        raise ValueError(f"--experiment {args.experiment}: expected {EXPERIMENT}")
-    params = run_pretraining.read_params(args)
-    found = check_all(params, args.mode, args.model_dir, args.check_records)
-    run_pretraining.report(found, stopwatch, "run_finetuning.py")
+        raise ValueError(f"--experiment is {args.experiment}, expected {EXPERIMENT}")
+    findings = check_finetuning(command.read_training(args))
+    command.report_findings(findings, stopwatch, "run_finetuning.py")
 
 
 if __name__ == "__main__":
-    command_line.run_stage(get_parser(), main)
+    run_stage(get_parser(), main)

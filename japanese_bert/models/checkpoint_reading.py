@@ -1,7 +1,7 @@
-"""TF2 checkpoints of Model Garden's trainer: found, compared with a configuration, read under Hugging Face's names.
+"""TF2 checkpoints of Model Garden's trainer: find one, compare it with a configuration, read it for Hugging Face.
 
-`weight_tables.py` has the rule. Every variable of a checkpoint is used exactly once or is of a kind that is left out
-on purpose; anything missing, unexpected or of another shape is an error naming it.
+The tables of `weight_names.py` decide. Every variable of a checkpoint is used exactly once, or is of a kind that is
+left out on purpose. A variable that is missing, unexpected or of another shape is an error that names it.
 """
 
 import os
@@ -25,41 +25,43 @@ from japanese_bert.models.weight_names import (
     word_embeddings_of,
 )
 
+Shape = tuple[int, ...]
+
 VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 LAYER = re.compile(r"encoder/layer_with_weights-(\d+)/_attention_layer/")
-# Part of a variable's name -> what has no class in Transformers.
+# Part of a variable's name -> what Transformers has no class for.
 WITHOUT_CLASS = {"/pre_softmax_weight": "talking heads", "/_gate_dense/": "gated GELU"}
 
 
 def find_checkpoint(path: Path) -> Path:
-    """The checkpoint prefix that `path` names: `.../ckpt-1000000` itself, or the latest of a `--model_dir`."""
+    """Return the checkpoint prefix that `path` names: `.../ckpt-1000000` itself, or the latest of a `--model_dir`."""
     if path.is_dir():
         return _latest_checkpoint(path)
     prefix = path.with_name(path.name.removesuffix(".index"))
     if not _with_suffix(prefix, ".index").is_file():
         raise FileNotFoundError(
-            f"{path}: no such checkpoint; expected the name of its .index file without .index, or the trainer's "
+            f"{path}: no such checkpoint. Expected the name of its .index file without .index, or the trainer's "
             "--model_dir"
         )
     return prefix
 
 
 def checkpoint_files(prefix: Path) -> list[Path]:
-    """The index and the data files of a checkpoint."""
+    """Return the index and the data files of a checkpoint."""
     data_name = re.compile(re.escape(prefix.name) + r"\.data-\d{5}-of-\d{5}")
     data = sorted(path for path in prefix.parent.iterdir() if data_name.fullmatch(path.name))
     if not data:
-        raise FileNotFoundError(f"{prefix}: only the index is there; copy {prefix.name}.data-* beside it")
+        raise FileNotFoundError(f"{prefix}: the index has no data files. Copy {prefix.name}.data-* beside it")
     return [_with_suffix(prefix, ".index"), *data]
 
 
 def read_weights(prefix: Path, config: BertConfig) -> dict[str, np.ndarray]:
-    """All weights of a checkpoint, float32, under the names of the class of Transformers that `config` names.
+    """Return all weights of a checkpoint, float32, by their names in the class of Transformers that `config` names.
 
     Raises:
         ValueError: variables are missing, unexpected or of another shape than `config` says, or cannot be read.
     """
-    with _readable(str(prefix)) as reader:
+    with reading_checkpoint(str(prefix)) as reader:
         shapes = reader.get_variable_to_shape_map()
         _check_family(prefix, _names(shapes, config), config)
         variables, rows = _variables(shapes, config), weights_of(config)
@@ -69,23 +71,29 @@ def read_weights(prefix: Path, config: BertConfig) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """Variables of a checkpoint that do not fit a configuration, with their shapes: found, expected."""
+    """The variables of one checkpoint that do not fit a model, with their shapes: found, expected."""
 
     missing: list[str]
-    unexpected: list[tuple[str, tuple[int, ...]]]
-    of_other_shape: list[tuple[str, tuple[int, ...], tuple[int, ...]]]
+    unexpected: list[tuple[str, Shape]]
+    of_other_shape: list[tuple[str, Shape, Shape]]
 
     def lines(self) -> list[str]:
+        """Return one line for each variable."""
         return (
             [f"no variable {name}" for name in self.missing]
             + [f"unexpected variable {name} {shape}" for name, shape in self.unexpected]
             + [f"{name} has shape {found}, expected {expected}" for name, found, expected in self.of_other_shape]
         )
 
+    def summary(self) -> str:
+        """Return the first line and the number of the others. It is empty if the checkpoint fits."""
+        first, *others = self.lines() or [""]
+        return first + (f" and {len(others)} more such" if others else "")
+
 
 def left_out(prefix: Path, config: BertConfig) -> Mapping[str, list[str]]:
-    """Variables of the model that are not used, by reason."""
-    with _readable(str(prefix)) as reader:
+    """Return the variables of the model that are not used, by reason."""
+    with reading_checkpoint(str(prefix)) as reader:
         names = _names(reader.get_variable_to_shape_map(), config)
     used = {row.tf_name for row in weights_of(config)}
     found: dict[str, list[str]] = {}
@@ -97,25 +105,25 @@ def left_out(prefix: Path, config: BertConfig) -> Mapping[str, list[str]]:
 
 
 def compare_with_config(prefix: str, config: BertConfig) -> Mismatch:
-    """What in a checkpoint does not fit `config`. `prefix` may be `gs://...`.
+    """Return what in a checkpoint does not fit `config`. `prefix` may be `gs://...`.
 
     Raises:
         ValueError: the checkpoint cannot be read.
     """
-    with _readable(prefix) as reader:
+    with reading_checkpoint(prefix) as reader:
         return _find_mismatch(weights_of(config), _variables(reader.get_variable_to_shape_map(), config), config)
 
 
-def read_whole(prefix: str, config: BertConfig) -> None:
-    """Read every weight once, so that TensorFlow checks its checksum; raises ValueError if one is damaged."""
-    with _readable(prefix) as reader:
+def check_checksums(prefix: str, config: BertConfig) -> None:
+    """Read every weight once, so that TensorFlow checks its checksum. Raise ValueError if one is damaged."""
+    with reading_checkpoint(prefix) as reader:
         for variable in _variables(reader.get_variable_to_shape_map(), config).values():
             reader.get_tensor(variable.key)
 
 
 def read_step(prefix: str) -> int | None:
-    """The trainer's `global_step` of a checkpoint."""
-    with _readable(prefix) as reader:
+    """Return the trainer's `global_step` of a checkpoint, None if it has none."""
+    with reading_checkpoint(prefix) as reader:
         key = f"global_step{VALUE_SUFFIX}"
         return int(reader.get_tensor(key)) if reader.has_tensor(key) else None
 
@@ -123,11 +131,11 @@ def read_step(prefix: str) -> int | None:
 @dataclass(frozen=True, slots=True)
 class _Variable:
     key: str
-    shape: tuple[int, ...]
+    shape: Shape
 
 
 def _names(keys: Iterable[str], config: BertConfig) -> dict[str, str]:
-    """Names as in `weight_tables.py` -> keys of a checkpoint."""
+    """Return the keys of a checkpoint by the names of `weight_names.py`."""
     names = {key.removesuffix(VALUE_SUFFIX): key for key in sorted(keys)}
     found = find_word_embeddings(names.keys(), config)
     if found in names:
@@ -136,7 +144,7 @@ def _names(keys: Iterable[str], config: BertConfig) -> dict[str, str]:
 
 
 def _variables(shapes: Mapping[str, list[int]], config: BertConfig) -> dict[str, _Variable]:
-    """The variables of a checkpoint that must be used, by the names of `weights_of`."""
+    """Return the variables of a checkpoint that must be used, by the names of `weights_of`."""
     used = {row.tf_name for row in weights_of(config)}
     return {
         name: _Variable(key, tuple(shapes[key]))
@@ -147,30 +155,27 @@ def _variables(shapes: Mapping[str, list[int]], config: BertConfig) -> dict[str,
 
 def _check_variables(prefix: Path, rows: list[Weight], variables: dict[str, _Variable], config: BertConfig) -> None:
     mismatch = _find_mismatch(rows, variables, config)
-    problems = mismatch.lines()
-    if problems:
-        more = f" and {len(problems) - 1} more such" if len(problems) > 1 else ""
-        raise ValueError(f"{prefix}: {problems[0]}{more}; {_advice(mismatch, config)}")
+    if mismatch.lines():
+        raise ValueError(f"{prefix}: {mismatch.summary()}. {_advice(mismatch, config)}")
 
 
 def _check_family(prefix: Path, names: Collection[str], config: BertConfig) -> None:
-    """Raise ValueError if a checkpoint is that of another kind of model, or of one that cannot be converted."""
+    """Raise ValueError if a checkpoint belongs to another kind of model, or to one that cannot be converted."""
     without_class = [kind for part, kind in WITHOUT_CLASS.items() if any(part in name for name in names)]
     if without_class:
         raise ValueError(
-            f"{prefix}: a BERT with {' and '.join(without_class)}, for which Transformers has no class; it cannot be "
-            "converted"
+            f"{prefix}: cannot be converted. Transformers has no class for a BERT with {' and '.join(without_class)}"
         )
     found = _family(names)
     if found not in (None, config.model_type):
         raise ValueError(
             f"{prefix}: looks like the checkpoint of a model of type {found}, but model_type is {config.model_type} in "
-            "--tf_config_file; give the configuration of the trained model"
+            "--tf_config_file. Give the configuration of the trained model"
         )
 
 
 def _family(names: Collection[str]) -> str | None:
-    """None if nothing can be told."""
+    """Return the type of the model, None if its variables do not show it."""
     if any(name.startswith("model/discriminator_") for name in names):
         return "electra"
     layers = {match[1] for name in names if (match := LAYER.match(name))}
@@ -180,27 +185,29 @@ def _family(names: Collection[str]) -> str | None:
 
 
 def _advice(mismatch: Mismatch, config: BertConfig) -> str:
-    """Where the next sentence head alone, all of it, is missing or too much, the class that fits."""
+    """Return what to change: the class, if the next sentence head and nothing else is missing or unexpected."""
     names = [*mismatch.missing, *(name for name, _ in mismatch.unexpected)]
     is_head = len(names) == len(mismatch.lines()) == 4 and all(map(is_next_sentence, names))
     if not is_head:
-        return "does --tf_config_file describe the model that was trained?"
+        return "Does --tf_config_file describe the model that was trained?"
     (other,) = (name for name in architectures_of(config.model_type) if name != config.architecture)
     return (
-        f'this is a checkpoint of {ARCHITECTURES[other].describe()}: write "architectures": ["{other}"] into '
+        f'This is a checkpoint of {ARCHITECTURES[other].describe()}: write "architectures": ["{other}"] into '
         "--tf_config_file"
     )
 
 
 def _find_mismatch(rows: list[Weight], variables: dict[str, _Variable], config: BertConfig) -> Mismatch:
     expected = {row.tf_name: row.tf_shape(config) for row in rows}
-    found = {name: variable.shape for name, variable in variables.items()}
+    return find_mismatch(expected, {name: variable.shape for name, variable in variables.items()})
+
+
+def find_mismatch(expected: Mapping[str, Shape], found: Mapping[str, Shape]) -> Mismatch:
+    """Compare the shapes of variables by their names."""
     return Mismatch(
         missing=[name for name in expected if name not in found],
         unexpected=[(name, shape) for name, shape in sorted(found.items()) if name not in expected],
-        of_other_shape=[
-            (name, found[name], shape) for name, shape in expected.items() if found.get(name, shape) != shape
-        ],
+        of_other_shape=[(n, found[n], shape) for n, shape in expected.items() if found.get(n, shape) != shape],
     )
 
 
@@ -212,21 +219,22 @@ def _read(reader, key: str, row: Weight, config: BertConfig) -> np.ndarray:
 
 
 def _latest_checkpoint(directory: Path) -> Path:
-    """The checkpoint that the trainer's state file `checkpoint` names."""
+    """Return the checkpoint that the trainer's state file `checkpoint` names."""
     latest = _tensorflow().train.latest_checkpoint(str(directory))
     if latest is None:
-        raise FileNotFoundError(f"{directory}: no checkpoint in this directory; expected the trainer's --model_dir")
+        raise FileNotFoundError(f"{directory}: no checkpoint in this directory. Expected the trainer's --model_dir")
     return Path(latest)
 
 
 @contextmanager
-def _readable(prefix: str) -> Iterator:
-    """TensorFlow's reader of a checkpoint; what goes wrong with it inside is one ValueError."""
+def reading_checkpoint(prefix: str) -> Iterator:
+    """Yield TensorFlow's reader of a checkpoint. Its errors in the block become one ValueError."""
     tensorflow = _tensorflow()
     try:
         yield tensorflow.train.load_checkpoint(prefix)
     except (tensorflow.errors.OpError, RuntimeError, IndexError) as error:  # IndexError: past the end of the data
-        raise ValueError(f"{prefix}: cannot be read, cut short or damaged? {_first_line(error)}") from None
+        first_line = str(error).split("\n")[0]
+        raise ValueError(f"{prefix}: cannot be read, cut short or damaged? {first_line}") from None
 
 
 def _tensorflow():
@@ -238,7 +246,3 @@ def _tensorflow():
 
 def _with_suffix(prefix: Path, suffix: str) -> Path:
     return prefix.with_name(prefix.name + suffix)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0]

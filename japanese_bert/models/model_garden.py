@@ -1,6 +1,6 @@
-"""Model Garden's models, built from our configuration, and what they compute on pretraining data.
+"""Model Garden's models: build them from our configuration, restore them, compute their logits on pretraining data.
 
-Imports of TensorFlow and Model Garden are inside the functions: they take seconds.
+Imports of TensorFlow and Model Garden are inside the functions, because they take seconds.
 """
 
 import os
@@ -13,10 +13,12 @@ import numpy as np
 
 from japanese_bert.models.config import ARCHITECTURES, MASKED, NEXT_SENTENCE, REPLACED, BertConfig
 from japanese_bert.models.training_history import PARAMS_FILE, TrainingStage
+from japanese_bert.tfrecord.reading import read_first_example
 
 ENCODER_INPUTS = ("input_word_ids", "input_mask", "input_type_ids")
 MODEL_INPUTS = (*ENCODER_INPUTS, "masked_lm_positions")
-# Sizes and rates by their names in Model Garden.
+NEXT_SENTENCE_HEAD = "next_sentence"  # its name in task.model.cls_heads
+# Sizes and rates: Model Garden's name -> Hugging Face's.
 ENCODER_FIELDS = {
     "vocab_size": "vocab_size",
     "hidden_size": "hidden_size",
@@ -34,7 +36,7 @@ EMBEDDING_SIZES = {"albert": {"embedding_width": "embedding_size"}, "electra": {
 
 
 def encoder_params(config: BertConfig) -> dict:
-    """An encoder of the trainer's YAML; those of an ELECTRA are of type bert."""
+    """Return an encoder of the trainer's YAML. An ELECTRA's encoders are of type bert."""
     names = ENCODER_FIELDS | EMBEDDING_SIZES.get(config.model_type, {})
     values = {name: getattr(config, field) for name, field in names.items()}
     kind = "albert" if config.model_type == "albert" else "bert"
@@ -42,11 +44,11 @@ def encoder_params(config: BertConfig) -> dict:
 
 
 def model_params(config: BertConfig) -> dict:
-    """`task.model` of the trainer's YAML, as far as `config` decides it; of an ELECTRA that is one of two networks."""
+    """Return `task.model` of the trainer's YAML, as far as `config` decides it: for an ELECTRA, one of two networks."""
     if config.model_type == "electra":
         return dict.fromkeys(NETWORKS.values(), encoder_params(config))
     next_sentence = {
-        "name": "next_sentence",
+        "name": NEXT_SENTENCE_HEAD,
         "inner_dim": config.hidden_size,
         "num_classes": 2,
         "activation": "tanh",
@@ -61,9 +63,9 @@ def model_params(config: BertConfig) -> dict:
 
 
 def check_params(stages: Sequence[TrainingStage], config: BertConfig) -> None:
-    """Raise ValueError if a training, as far as it is recorded, was of another model in what weights do not tell.
+    """Raise ValueError if `params.yaml` differs from `config` in a way that the weights do not show.
 
-    That is how often an ALBERT's layer is used, and the activation.
+    Weights do not show the activation, and how often an ALBERT uses its one layer.
     """
     if not stages:
         return
@@ -75,12 +77,12 @@ def check_params(stages: Sequence[TrainingStage], config: BertConfig) -> None:
         if found not in (None, encoder[kind][name]):
             raise ValueError(
                 f"{PARAMS_FILE} beside the checkpoint: {path} is {found}, but {encoder[kind][name]} in "
-                "--tf_config_file; give the configuration of the trained model"
+                "--tf_config_file. Give the configuration of the trained model"
             )
 
 
 def build_model(params: dict):
-    """The trainer's own model for `task.model`, with all its variables made."""
+    """Return the trainer's own model for `task.model`, with all its variables."""
     with _without_messages():
         from official.nlp.tasks import electra_task, masked_lm
 
@@ -97,9 +99,9 @@ def build_model(params: dict):
 
 
 def restore_model(prefix: Path, config: BertConfig):
-    """The model with all weights of a checkpoint; `init_checkpoint` would leave out the next sentence output layer.
+    """Return the model with all weights of a checkpoint. Of an ELECTRA, restore the network of `config` and its head.
 
-    Of an ELECTRA only the network that `config` describes is restored, with its head.
+    Model Garden's own `init_checkpoint` leaves out the next sentence output layer.
     """
     model = build_model(model_params(config))
     import tensorflow
@@ -119,10 +121,10 @@ def restore_model(prefix: Path, config: BertConfig):
 
 
 def read_instances(tfrecord: Path, config: BertConfig, count: int) -> dict[str, np.ndarray]:
-    """The first instances of a file of pretraining data, as the trainer's data loader reads them.
+    """Return the first instances of a file of pretraining data, as the trainer's data loader reads them.
 
     Raises:
-        ValueError: this is no such file, or it was made for another model.
+        ValueError: the file holds other data, or it was made for another model.
     """
     from official.nlp.data import pretrain_dataloader
     from tensorflow.errors import OpError
@@ -130,41 +132,36 @@ def read_instances(tfrecord: Path, config: BertConfig, count: int) -> dict[str, 
     try:
         data_config = pretrain_dataloader.BertPretrainDataConfig(**_data_params(tfrecord), global_batch_size=count)
         batch = next(iter(pretrain_dataloader.BertPretrainDataLoader(data_config).load()))
-    except (StopIteration, OpError):
-        raise ValueError(f"{tfrecord}: no pretraining data; make it with create_pretraining_data.py") from None
+    except (ValueError, KeyError, StopIteration, OpError):
+        raise ValueError(f"{tfrecord}: no pretraining data. Make it with create_pretraining_data.py") from None
     instances = {name: tensor.numpy() for name, tensor in batch.items()}
     seq_length, last_id = instances["input_mask"].shape[1], instances["input_word_ids"].max()
     if seq_length > config.max_position_embeddings or last_id >= config.vocab_size:
         raise ValueError(
             f"{tfrecord}: {seq_length} tokens long with ids up to {last_id}, but the model has "
-            f"{config.max_position_embeddings} positions and {config.vocab_size} tokens; give data made for this model"
+            f"{config.max_position_embeddings} positions and {config.vocab_size} tokens. Give data made for this model"
         )
     return instances
 
 
 def _data_params(tfrecord: Path) -> dict:
-    """What the trainer's data loader must know, found in the first instance."""
-    import tensorflow
-
-    with open(tfrecord, "rb") as file:
-        is_gzip = file.read(2) == b"\x1f\x8b"
-    records = tensorflow.data.TFRecordDataset(str(tfrecord), compression_type="GZIP" if is_gzip else "")
-    features = tensorflow.train.Example.FromString(next(iter(records)).numpy()).features.feature
+    """Return what the trainer's data loader must know of a file. The first instance shows it."""
+    example = read_first_example(str(tfrecord))
     return {
         "input_path": str(tfrecord),
         "is_training": False,
         "drop_remainder": False,
-        "seq_length": len(features["input_mask"].int64_list.value),
-        "max_predictions_per_seq": len(features["masked_lm_positions"].int64_list.value),
-        "use_v2_feature_names": "input_word_ids" in features,
-        "file_type": "tfrecord_compressed" if is_gzip else "tfrecord",
+        "seq_length": len(example.features["input_mask"]),
+        "max_predictions_per_seq": len(example.features["masked_lm_positions"]),
+        "use_v2_feature_names": "input_word_ids" in example.features,
+        "file_type": "tfrecord_compressed" if example.is_compressed else "tfrecord",
     }
 
 
 def logits_of_model_garden(model, config: BertConfig, instances: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The logits of `config.architecture`: see architectures.py.
+    """Return the logits of `config.architecture`, see `config.py`.
 
-    An ELECTRA's discriminator gets the instances as they are; in training it sees the generator's samples.
+    An ELECTRA's discriminator gets the instances as they are. In training it gets the generator's samples.
     """
     import tensorflow
 
@@ -185,7 +182,7 @@ def logits_of_model_garden(model, config: BertConfig, instances: Mapping[str, np
 
 @contextmanager
 def _without_messages() -> Iterator[None]:
-    """Hide TensorFlow's start-up messages, and warnings that say only how Model Garden calls its libraries."""
+    """Hide TensorFlow's start-up messages, and Model Garden's warnings about its libraries."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)

@@ -1,47 +1,49 @@
-"""TensorBoard event files of the trainer -> curves, one point for each step.
+"""TensorBoard event files of the trainer -> curves, one point for each step, and a picture of them.
 
-A stopped and continued run leaves several event files that overlap, and several workers write one each: what was
-written later counts, and takes the place of all that stood at its step and after it. Stages are joined: a stage's
-steps begin where the one before ended. Read without TensorFlow.
+A run that was stopped and continued leaves several event files that overlap. Several workers write one file each. A
+point that was written later replaces all earlier ones at its step and after it. Stages are joined: the steps of a stage
+begin where the stage before ended. TensorFlow is not needed.
 """
 
-import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-# Panel -> tags of training and validation, as Model Garden's tasks write them: masked LM, ELECTRA.
-PANELS = {
-    "loss": ("training_loss", "validation_loss"),
-    "masked LM loss": ("lm_example_loss", "lm_example_loss"),
-    "masked LM accuracy": ("masked_lm_accuracy", "masked_lm_accuracy"),
-    "next sentence accuracy": ("next_sentence_accuracy", "next_sentence_accuracy"),
-    "replaced token loss": ("discriminator_loss", "discriminator_loss"),
-    "replaced token accuracy": ("discriminator_accuracy", "discriminator_accuracy"),
-    "learning rate": ("learning_rate", None),
-}
+from japanese_bert.tfrecord.reading import read_records
+
 SPLITS = ("train", "validation")
+# Panel -> split -> tag, as Model Garden's tasks of masked LM and ELECTRA write them.
+PANELS: Mapping[str, Mapping[str, str]] = {
+    "loss": {"train": "training_loss", "validation": "validation_loss"},
+    "masked LM loss": dict.fromkeys(SPLITS, "lm_example_loss"),
+    "masked LM accuracy": dict.fromkeys(SPLITS, "masked_lm_accuracy"),
+    "next sentence accuracy": dict.fromkeys(SPLITS, "next_sentence_accuracy"),
+    "replaced token loss": dict.fromkeys(SPLITS, "discriminator_loss"),
+    "replaced token accuracy": dict.fromkeys(SPLITS, "discriminator_accuracy"),
+    "learning rate": {"train": "learning_rate"},
+}
 COLUMNS = 3
 
 Curve = list[tuple[int, float]]
+Curves = dict[tuple[str, str], Curve]  # by split and tag
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A value as it was written. `when` is in seconds since 1970."""
+    """One value as it was written. `when` is in seconds since 1970."""
 
     when: float
     step: int
     value: float
 
 
-def read_run(stages: list[Path]) -> dict[tuple[str, str], Curve]:
-    """Curves of a run by (train or validation, tag); `stages` are its directories in their order.
+def read_run(stages: list[Path]) -> Curves:
+    """Return the curves of a run by (train or validation, tag). `stages` are its directories in their order.
 
     Raises:
         FileNotFoundError: a directory has no event files.
     """
-    curves: dict[tuple[str, str], Curve] = {}
+    curves: Curves = {}
     offset = 0
     for directory in stages:
         found = _read_directory(directory)
@@ -58,12 +60,12 @@ def _read_directory(directory: Path) -> dict[tuple[str, str], list[Point]]:
             for tag, point in read_points(path):
                 written.setdefault((split, tag), []).append(point)
     if not written:
-        raise FileNotFoundError(f"{directory}: no train/events.out.tfevents.*; expected a --model_dir of the trainer")
+        raise FileNotFoundError(f"{directory}: no train/events.out.tfevents.*. Expected a --model_dir of the trainer")
     return {key: keep_last_written(points) for key, points in written.items()}
 
 
 def keep_last_written(points: list[Point]) -> list[Point]:
-    """Points in the order of their steps; one replaces those at its step and after it that were written before.
+    """Return points in the order of their steps. A point replaces earlier ones at its step and after it.
 
     >>> points = [Point(1, 10, 7.0), Point(2, 20, 6.0), Point(3, 30, 5.0), Point(9, 20, 6.5)]
     >>> [(point.step, point.value) for point in keep_last_written(points)]
@@ -78,33 +80,22 @@ def keep_last_written(points: list[Point]) -> list[Point]:
 
 
 def read_points(path: Path) -> Iterator[tuple[str, Point]]:
-    """All scalars of an event file by their tags, up to a record that a kill cut short."""
+    """Yield all scalars of an event file with their tags, up to a record that a kill cut short."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.util.tensor_util import make_ndarray
 
-    for record in _records(path):
-        event = Event.FromString(record)
-        for value in event.summary.value:
-            array = make_ndarray(value.tensor) if value.HasField("tensor") else None
-            if array is not None and array.ndim == 0 and array.dtype.kind == "f":
-                yield value.tag, Point(event.wall_time, event.step, float(array))
-            elif value.HasField("simple_value"):
-                yield value.tag, Point(event.wall_time, event.step, value.simple_value)
-
-
-def _records(path: Path) -> Iterator[bytes]:
-    """TFRecord framing: length (uint64), checksum, data, checksum."""
     with open(path, "rb") as file:
-        while len(head := file.read(12)) == 12:
-            (length,) = struct.unpack_from("<Q", head)
-            data = file.read(length)
-            if len(data) < length or len(file.read(4)) < 4:
-                return
-            yield data
+        for event in map(Event.FromString, read_records(file)):
+            for value in event.summary.value:
+                array = make_ndarray(value.tensor) if value.HasField("tensor") else None
+                if array is not None and array.ndim == 0 and array.dtype.kind == "f":
+                    yield value.tag, Point(event.wall_time, event.step, float(array))
+                elif value.HasField("simple_value"):
+                    yield value.tag, Point(event.wall_time, event.step, value.simple_value)
 
 
-def draw(runs: dict[str, dict[tuple[str, str], Curve]], output) -> None:
-    """A PNG with the panels for which there are curves: training as thin lines, validation as lines with points."""
+def draw(runs: dict[str, Curves], output) -> None:
+    """Draw a PNG with the panels that have curves: training as thin lines, validation as lines with points."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -126,18 +117,20 @@ def draw(runs: dict[str, dict[tuple[str, str], Curve]], output) -> None:
     pyplot.close(figure)
 
 
-def panels_of(runs: dict[str, dict[tuple[str, str], Curve]]) -> dict[str, tuple[str | None, ...]]:
-    """Those of `PANELS` for which a run has a curve."""
+def panels_of(runs: dict[str, Curves]) -> dict[str, Mapping[str, str]]:
+    """Return the panels for which a run has a curve."""
     found = {key for curves in runs.values() for key in curves}
-    return {title: tags for title, tags in PANELS.items() if found & set(zip(SPLITS, tags, strict=True))}
+    return {title: tags for title, tags in PANELS.items() if found & set(tags.items())}
 
 
-def _draw_panel(axis, curves: dict[tuple[str, str], Curve], tags: tuple[str | None, ...], color: str) -> None:
-    styles = ({"alpha": 0.6, "linewidth": 1}, {"marker": "o", "markersize": 3, "linewidth": 1.5})
-    for split, tag, style in zip(SPLITS, tags, styles, strict=True):
-        curve = curves.get((split, tag), [])
-        if curve:
-            axis.plot(*zip(*curve, strict=True), color=color, **style)
+def _draw_panel(axis, curves: Curves, tags: Mapping[str, str], color: str) -> None:
+    styles: dict[str, dict] = {
+        "train": {"alpha": 0.6, "linewidth": 1},
+        "validation": {"marker": "o", "markersize": 3, "linewidth": 1.5},
+    }
+    for split, tag in tags.items():
+        if curve := curves.get((split, tag)):
+            axis.plot(*zip(*curve, strict=True), color=color, **styles[split])
 
 
 def _draw_legend(figure, names: list[str], colors: list[str]) -> None:
@@ -150,11 +143,11 @@ def _draw_legend(figure, names: list[str], colors: list[str]) -> None:
     figure.legend(handles=lines, loc="outside lower center", ncols=4, frameon=False)
 
 
-def last_values(curves: dict[tuple[str, str], Curve]) -> dict[str, float]:
-    """The last point of each panel's curves, for people."""
-    values = {}
-    for title, tags in PANELS.items():
-        for split, tag in zip(SPLITS, tags, strict=True):
-            if (split, tag) in curves:
-                values[f"{title} ({split})"] = curves[split, tag][-1][1]
-    return values
+def last_values(curves: Curves) -> dict[str, float]:
+    """Return the last value of each curve in a panel, by a name for people."""
+    return {
+        f"{title} ({split})": curves[split, tag][-1][1]
+        for title, tags in PANELS.items()
+        for split, tag in tags.items()
+        if (split, tag) in curves
+    }

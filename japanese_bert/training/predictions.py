@@ -1,24 +1,25 @@
-"""What a fine-tuned model of Model Garden's `bert/sentence_prediction` says of a file of classification data.
+"""A fine-tuned model of `bert/sentence_prediction` and a file of classification data -> predictions.
 
-Imports are inside the functions: they take seconds.
+Imports are inside the functions, because they take seconds.
 """
 
 from pathlib import Path
 
-from japanese_bert.training.checks.finetuning_files import DataFile, read_file
+from japanese_bert.training.checks.data_files import CLASSIFICATION, DataFile, read_data_file
+from japanese_bert.training.checks.finetuning_files import IDS, has_class
 
 
 def predict(checkpoint: Path, params_file: Path, data_file: Path, batch_size: int) -> list[str | float]:
-    """Labels, or scores of a regression, in the order of the examples.
+    """Return labels, or the scores of a regression, in the order of the examples.
 
     Raises:
-        ValueError: the data was made for another model, or its labels are in another order than those of training.
+        ValueError: the data was made for another model, or with labels in another order than the training data.
     """
     import tensorflow as tf
     from official.nlp.tasks import sentence_prediction as model_garden
 
     task_config = _read_task_config(params_file)
-    data = read_file(str(data_file))
+    data = read_data_file(str(data_file), CLASSIFICATION)
     labels = _check_data(task_config, data)
     task = model_garden.SentencePredictionTask(task_config)
     model = task.build_model()
@@ -30,8 +31,8 @@ def predict(checkpoint: Path, params_file: Path, data_file: Path, batch_size: in
         is_training=False,
         drop_remainder=False,
         include_example_id=True,
-        label_type="int" if data.has_class else "float",
-        file_type="tfrecord_compressed" if data.is_compressed else "tfrecord",
+        label_type="int" if has_class(data) else "float",
+        file_type="tfrecord_compressed" if data.example.is_compressed else "tfrecord",
     )
     found = model_garden.predict(task, source, model)
     if labels is None:
@@ -40,7 +41,7 @@ def predict(checkpoint: Path, params_file: Path, data_file: Path, batch_size: in
 
 
 def _read_task_config(params_file: Path):
-    """`task` of the configuration that the training wrote."""
+    """Return `task` of the configuration that the training wrote."""
     from official.core import exp_factory
     from official.modeling import hyperparams
     from official.nlp.configs import finetuning_experiments  # noqa: F401
@@ -49,44 +50,41 @@ def _read_task_config(params_file: Path):
     try:
         return hyperparams.override_params_dict(experiment, str(params_file), is_strict=True).task
     except (KeyError, AttributeError, TypeError):
-        raise ValueError(f"{params_file}: is not of a fine-tuning; give the --model_dir of run_finetuning.py") from None
+        raise ValueError(f"{params_file}: not of a fine-tuning. Give the --model_dir of run_finetuning.py") from None
 
 
 def _check_data(task_config, data: DataFile) -> list[str] | None:
-    """The labels by their numbers, None of a regression."""
-    length, expected = data.lengths["input_ids"], task_config.train_data.seq_length
+    """Return the labels by their numbers, None for a regression."""
+    length, expected = data.length(IDS), task_config.train_data.seq_length
     if length != expected:
         raise ValueError(
             f"{data.path}: was made with --max_seq_length {length}, but the model was trained with {expected}"
         )
-    if task_config.model.num_classes == 1:
+    num_classes = task_config.model.num_classes
+    if num_classes == 1:
         return None
-    if data.record is None:
-        raise ValueError(
-            f"{data.path}: there is no record beside it, which tells the labels; copy {data.path}.json too"
-        )
-    labels = data.record["method"]["labels"]
-    if len(labels) != task_config.model.num_classes:
-        raise ValueError(
-            f"{data.path}: has {len(labels)} labels, but the model {task_config.model.num_classes} classes"
-        )
-    _check_same_as_training(task_config.train_data.input_path, data)
+    if data.provenance is None:
+        raise ValueError(f"{data.path}: has no .json beside it, which lists the labels. Copy {data.path}.json too")
+    labels = data.provenance["method"]["labels"]
+    if len(labels) != num_classes:
+        raise ValueError(f"{data.path}: has {len(labels)} labels, but the model has {num_classes} classes")
+    _check_same_as_training(task_config.train_data.input_path, data, labels)
     return labels
 
 
-def _check_same_as_training(pattern: str, data: DataFile) -> None:
-    """As far as the files of the training are still there."""
+def _check_same_as_training(pattern: str, data: DataFile, labels: list[str]) -> None:
+    """Compare with the first training file, if it is still there."""
     from official.core.input_reader import match_files
 
     try:
-        training = read_file(sorted(match_files(pattern))[0])
-    except (ValueError, IndexError):
+        training = read_data_file(sorted(match_files(pattern))[0], CLASSIFICATION)
+    except (ValueError, OSError, IndexError):
         return
-    if training.record is None:
+    if training.provenance is None:
         return
-    for name, here, there in (
-        ("--labels", data.record["method"]["labels"], training.record["method"]["labels"]),
+    for flag, found, expected in (
+        ("--labels", labels, training.provenance["method"]["labels"]),
         ("--vocab_file", data.vocab_hash, training.vocab_hash),
     ):
-        if here != there:
-            raise ValueError(f"{data.path}: made with another {name} than the training file {training.path}")
+        if found != expected:
+            raise ValueError(f"{data.path}: made with another {flag} than the training file {training.path}")

@@ -1,12 +1,19 @@
-"""Model Garden's own training, `official.nlp.train`, with what it leaves out when it starts or continues.
+"""Model Garden's training, `official.nlp.train`, with fixes of what it leaves out or gets wrong.
 
-Four things are done that it does not do (measured with tf-models-official 2.20.0). `task.init_checkpoint` restores
-all of a model: the next sentence output layer, and ELECTRA's generator and heads. ELECTRA can compute in bfloat16.
-Where several machines continue a run, all of them take the weights, optimizer and step of the last checkpoint: it lets
-only the first one do so, and stops with an error (Shape mismatch in the collective instance). Where several machines
-train, all of them deal the files in one order.
+Each fix was measured with tf-models-official 2.20.0:
 
-Imports are inside the functions: they take seconds.
+- `task.init_checkpoint` restores all of a model. Model Garden leaves out the next sentence output layer, and ELECTRA's
+  generator and heads.
+- ELECTRA can compute in bfloat16.
+- If several machines continue a run, all of them restore weights, optimizer and step from the last checkpoint. Model
+  Garden restores only the first one and stops with an error (Shape mismatch in the collective instance).
+- Several machines deal the data files in one order.
+- A regression (`num_classes: 1`) has the right loss. Model Garden subtracts labels [batch] from outputs [batch, 1],
+  which gives a table [batch, batch]: every output learns the mean of all labels, and perfect outputs have a loss above
+  zero.
+- The metric of a regression, `mean_squared_error`, is updated. In Model Garden it is always 0.
+
+Imports are inside the functions, because they take seconds.
 """
 
 import json
@@ -18,7 +25,7 @@ from collections.abc import Sequence
 TRAINER_CLASS = "official.core.train_utils.create_trainer.trainer_cls"
 
 
-def train(arguments: Sequence[str]) -> None:
+def pretrain(arguments: Sequence[str]) -> None:
     """Run `python -m official.nlp.train` with these flags in this process."""
     import gin
     from official.core import train_lib
@@ -29,7 +36,14 @@ def train(arguments: Sequence[str]) -> None:
     run_model_garden(arguments)
 
 
+def fine_tune(arguments: Sequence[str]) -> None:
+    """Run `python -m official.nlp.train` with these flags in this process, for `bert/sentence_prediction`."""
+    fix_regression()
+    run_model_garden(arguments)
+
+
 def run_model_garden(arguments: Sequence[str]) -> None:
+    """Define the trainer's flags, which a process can do only once, and run its `main`."""
     from absl import app, flags
     from official.common import flags as trainer_flags
     from official.nlp import train as model_garden
@@ -40,6 +54,7 @@ def run_model_garden(arguments: Sequence[str]) -> None:
 
 
 def make_trainer_class() -> type:
+    """Return a trainer that shares a seed among workers and restores every head."""
     from official.core import base_trainer
 
     class Trainer(base_trainer.Trainer):
@@ -47,18 +62,22 @@ def make_trainer_class() -> type:
             super().__init__(with_shared_seed(config, task.logging_dir), task, *args, **kwargs)
 
         def initialize(self) -> None:
-            """Called where --model_dir has no checkpoint."""
+            """Restore `task.init_checkpoint`. Called if --model_dir has no checkpoint."""
             initialize(self.model, self.config.task.init_checkpoint)
 
     return Trainer
 
 
 def make_runner_class() -> type:
+    """Return an experiment runner whose workers all find the last checkpoint."""
     from official.core import train_lib
 
     class Runner(train_lib.OrbitExperimentRunner):
         def _maybe_build_checkpoint_manager(self):
-            """Workers but the first keep checkpoints of no use in a temporary directory, which they also look into."""
+            """Return a manager that restores the last checkpoint, on the first worker and on the others.
+
+            The others must save too. They save into a temporary directory, and also look for a checkpoint there.
+            """
             import tensorflow as tf
 
             if self.strategy.extended.should_checkpoint:
@@ -78,7 +97,7 @@ def make_runner_class() -> type:
 
 
 def let_electra_compute_in_bfloat16() -> None:
-    """Its logits are float32 where tokens are sampled and losses computed, which must not mix the two types."""
+    """Make ELECTRA's logits float32 before it samples tokens and computes losses, which cannot mix two types."""
     import tensorflow as tf
     from official.nlp.modeling.models import electra_pretrainer
 
@@ -95,8 +114,36 @@ def let_electra_compute_in_bfloat16() -> None:
     electra_pretrainer.ElectraPretrainer.call = call_with_float32_outputs
 
 
+def fix_regression() -> None:
+    """Let the trainer make our task from a `SentencePredictionConfig`."""
+    from official.core import task_factory
+    from official.nlp.tasks.sentence_prediction import SentencePredictionConfig
+
+    task_factory._REGISTERED_TASK_CLS[SentencePredictionConfig] = make_task_class()
+
+
+def make_task_class() -> type:
+    """Return a task of fine-tuning whose regression has the right loss and metric."""
+    import tensorflow as tf
+    from official.nlp.tasks.sentence_prediction import SentencePredictionTask
+
+    class Task(SentencePredictionTask):
+        def build_losses(self, labels, model_outputs, aux_losses=None):
+            if self.task_config.model.num_classes == 1:
+                model_outputs = tf.squeeze(model_outputs, axis=-1)
+            return super().build_losses(labels, model_outputs, aux_losses)
+
+        def process_metrics(self, metrics, labels, model_outputs) -> None:
+            super().process_metrics(metrics, labels, model_outputs)
+            for metric in metrics:
+                if metric.name == "mean_squared_error":
+                    metric.update_state(tf.expand_dims(labels[self.label_field], axis=-1), model_outputs)
+
+    return Task
+
+
 def link_latest_checkpoint(model_dir: str, directory: str) -> None:
-    """Let `directory` have the latest checkpoint of `model_dir`, as links, which its manager may delete."""
+    """Put links to the latest checkpoint of `model_dir` into `directory`. A manager may delete them."""
     import tensorflow as tf
 
     latest = tf.train.latest_checkpoint(model_dir)
@@ -114,6 +161,7 @@ def link_latest_checkpoint(model_dir: str, directory: str) -> None:
 
 
 def initialize(model, init_checkpoint: str | None) -> None:
+    """Restore the weights that `task.init_checkpoint` names. Do nothing if it is not set."""
     import tensorflow as tf
     from absl import logging
 
@@ -125,7 +173,7 @@ def initialize(model, init_checkpoint: str | None) -> None:
 
 
 def restore_weights(model, prefix: str) -> None:
-    """All variables of a model from a checkpoint, those that are made only when the model is first called too."""
+    """Read all variables of a model from a checkpoint, including those that the first call of the model makes."""
     import tensorflow as tf
 
     items = getattr(model, "checkpoint_items", {})
@@ -134,9 +182,9 @@ def restore_weights(model, prefix: str) -> None:
 
 
 def with_shared_seed(config, model_dir: str):
-    """The configuration with one seed of the data's order for all workers, another one each time that a run continues.
+    """Return the configuration with one seed of the data's order for all workers. It changes when a run continues.
 
-    Without one each worker shuffles the files on its own before it takes its share: some are read twice, some never.
+    Without a seed each worker shuffles the files on its own before it takes its share. Some are read twice, some never.
     """
     if num_workers() < 2 or config.task.train_data.seed is not None:
         return config
@@ -148,5 +196,6 @@ def with_shared_seed(config, model_dir: str):
 
 
 def num_workers() -> int:
+    """Return the number of machines that TF_CONFIG lists."""
     cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
     return len(cluster.get("chief", [])) + len(cluster.get("worker", []))

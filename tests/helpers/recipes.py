@@ -101,11 +101,11 @@ def training_parameters(call: list[str]):
     from official.core import train_utils
     from official.nlp.configs import pretraining_experiments  # noqa: F401
 
-    import run_pretraining
+    from japanese_bert.training.command import parse_options
 
     args = parse_call(call)
     args.config_file = [str(ROOT / name) for name in args.config_file]
-    return train_utils.parse_configuration(run_pretraining.parse_options(args), print_return=False)
+    return train_utils.parse_configuration(parse_options(args), print_return=False)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,9 @@ import create_pretraining_data
 from japanese_bert.models.config import BertConfig
 from japanese_bert.models.model_garden import model_params
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, vocab_bytes
+from japanese_bert.training.checks.findings import Findings
+from japanese_bert.training.checks.pretraining import check_pretraining
+from japanese_bert.training.command import Training
 from tests.helpers.places import ROOT
 
 SUBJECTS = ["猫", "東京の天気", "新しい駅", "ラーメン", "図書館", "サッカー", "量子力学", "確定申告", "梅雨", "詩"]
@@ -164,3 +167,40 @@ def run(command: list[str]) -> str:
     process = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
     assert process.returncode == 0, process.stdout[-4000:]
     return process.stdout
+
+
+def parse(place: Path, more: str = "", tpu: str | None = None, runtime: str | None = "cpu", model: str = "model.yaml"):
+    """Return the trainer's configuration of `data.yaml` and a model's YAML below `place`."""
+    from official.core import train_utils
+    from official.nlp.configs import pretraining_experiments  # noqa: F401
+
+    files = [place / "data.yaml", place / model]
+    files += [ROOT / "configs" / "runtime" / f"{runtime}.yaml"] if runtime else []
+    options = train_utils.ParseConfigOptions(
+        experiment="bert/pretraining",
+        config_file=[str(path) for path in files],
+        params_override=overrides(place, more),
+        tpu=tpu,
+    )
+    return train_utils.parse_configuration(options, print_return=False)
+
+
+def check(
+    place: Path,
+    more: str = "",
+    mode: str = "train_and_eval",
+    model_dir: Path | None = None,
+    check_provenance: bool = True,
+    **names,
+) -> Findings:
+    """Return the findings of all checks."""
+    params = parse(place, more, **names)
+    return check_pretraining(Training(params, mode, str(model_dir or place / "new"), check_provenance))
+
+
+def assert_problem(findings: Findings, *messages: str) -> None:
+    """Assert that there is one problem, one line with all of this in it."""
+    assert len(findings.problems) == 1, findings.problems
+    assert "\n" not in findings.problems[0]
+    for message in messages:
+        assert message in findings.problems[0]

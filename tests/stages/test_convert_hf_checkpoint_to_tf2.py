@@ -171,7 +171,7 @@ def test_the_untrained_pooler_of_the_encoder_is_a_copy(converted):
 
 
 def test_the_trainer_accepts_it(place, converted):
-    from tests.training.checks.test_pretraining import check
+    from tests.helpers.small_pretraining import check
 
     shutil.copy(converted / "model.yaml", place / "converted.yaml")
     for path in (converted, converted / "ckpt-0"):

@@ -204,14 +204,14 @@ def test_networks_as_wide_as_their_embeddings_have_no_projection(tmp_path):
         (
             "bert",
             BERT,
-            "no variable next_sentence..pooler_dense/kernel and 3 more such; this is a checkpoint of BERT "
+            "no variable next_sentence..pooler_dense/kernel and 3 more such. This is a checkpoint of BERT "
             'without next sentence head: write "architectures": ["BertForMaskedLM"] into --tf_config_file',
         ),
         (
             "albert",
             CONFIGS["albert_masked_lm"],
             "unexpected variable model/classification_heads/0/out_proj/bias (2,) "
-            'and 3 more such; this is a checkpoint of ALBERT with next sentence head: write "architectures": '
+            'and 3 more such. This is a checkpoint of ALBERT with next sentence head: write "architectures": '
             '["AlbertForPreTraining"]',
         ),
         (
@@ -290,7 +290,7 @@ def test_models_without_class_are_refused(names, kind, tmp_path, capsys):
         setattr(node, last, tf.Variable([1.0]))
     model.write(str(tmp_path / "ckpt"))
     config = write_config(tmp_path / "config.json", BERT)
-    message = f"a BERT with {kind}, for which Transformers has no class; it cannot be converted"
+    message = f"cannot be converted. Transformers has no class for a BERT with {kind}"
     assert_refused(capsys, message, tmp_path / "ckpt", tmp_path / "model", config=config)
 
 

@@ -257,7 +257,7 @@ def test_verification_needs_data_for_this_model(trained, tfrecord):
     prefix = trained[0] / "ckpt-8"
     with pytest.raises(ValueError, match=r"16 tokens long .* but the model has 8 positions"):
         read_instances(tfrecord, dataclasses.replace(BERT, max_position_embeddings=8), 4)
-    with pytest.raises(ValueError, match="and 20 tokens; give data made for this model"):
+    with pytest.raises(ValueError, match="and 20 tokens. Give data made for this model"):
         read_instances(tfrecord, dataclasses.replace(BERT, vocab_size=20), 4)
     with pytest.raises(ValueError, match="no pretraining data"):
         read_instances(prefix.with_name("ckpt-8.index"), BERT, 4)
@@ -366,7 +366,7 @@ def test_damaged_checkpoint_is_refused(trained, tmp_path, capsys, suffix, damage
 def test_checkpoint_without_data_is_refused(trained, tmp_path, capsys):
     prefix = copy_checkpoint(trained[0], tmp_path / "cut")
     prefix.with_name("ckpt-8.data-00000-of-00001").unlink()
-    assert_refused(capsys, "copy ckpt-8.data-* beside it", prefix, tmp_path / "model")
+    assert_refused(capsys, "Copy ckpt-8.data-* beside it", prefix, tmp_path / "model")
 
 
 def test_missing_checkpoint_is_refused(trained, tmp_path, capsys):

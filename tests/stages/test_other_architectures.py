@@ -19,16 +19,17 @@ from japanese_bert.models.checkpoint_reading import VALUE_SUFFIX
 from japanese_bert.training import trainer
 from japanese_bert.training.checks import described_model
 from japanese_bert.training.checks.described_model import (
-    Gin,
     build_and_describe,
-    build_model,
-    describe_model,
+    build_trainer_model,
+    describe_trainer_model,
     variables_by_name,
 )
-from japanese_bert.training.checks.pretraining import check_all
+from japanese_bert.training.checks.pretraining import check_pretraining
+from japanese_bert.training.command import Gin, Training
 from japanese_bert.training.curves import read_run
 from tests.helpers import small_pretraining as small
 from tests.helpers.recipes import calls, make_workplace, parse_call, script_calls, training_parameters
+from tests.helpers.small_pretraining import assert_problem
 from tests.stages.test_run_pretraining import wait_for
 from tests.test_configs import RUNTIMES, STAGES, TRAINER, WARMUP_STEPS, with_tensorflow
 
@@ -249,7 +250,7 @@ def checkpoints(place) -> Path:
     rng = np.random.default_rng(0)
     for model in (ALBERT, SMALL, TALKING, LAMB):
         params = parse_small(place, model)
-        built = build_model(params.task, gin(model))
+        built = build_trainer_model(params.task, gin(model))
         gin_config.clear_config()
         for variable in built.variables:
             variable.assign(rng.normal(size=variable.shape).astype(np.float32))
@@ -280,18 +281,10 @@ def check(checkpoints, monkeypatch):
 
     def run(model: str, more: str = "", model_dir: Path | None = None, flags: Gin | None = None):
         params = parse_small(checkpoints, model, more)
-        return check_all(
-            params, "train_and_eval", str(model_dir or checkpoints / "new"), gin=gin(model) if flags is None else flags
-        )
+        flags = gin(model) if flags is None else flags
+        return check_pretraining(Training(params, "train_and_eval", str(model_dir or checkpoints / "new"), gin=flags))
 
     return run
-
-
-def assert_problem(found, *messages: str) -> None:
-    """One line, with all of this in it."""
-    assert len(found.problems) == 1, found.problems
-    for message in messages:
-        assert message in found.problems[0]
 
 
 class TestChecks:
@@ -310,7 +303,7 @@ class TestChecks:
     def test_a_process_of_its_own_builds_the_same(self, place):
         """One that sees neither the cluster nor the accelerators of this one."""
         params = parse_small(place, SMALL)
-        assert describe_model(params) == build_and_describe(params.task)
+        assert describe_trainer_model(params) == build_and_describe(params.task)
 
     @pytest.mark.parametrize("model", [ALBERT, SMALL, TALKING, LAMB])
     def test_checkpoints_that_fit(self, check, checkpoints, model):
@@ -388,7 +381,7 @@ class TestChecks:
             (
                 ALBERT,
                 "task.model.encoder.albert.num_attention_heads=5",
-                ["encoder.albert: hidden_size 24 is no multiple"],
+                ["encoder.albert: hidden_size 24 is not a multiple"],
             ),
             (ALBERT, "task.model.encoder.albert.hidden_activation=no", ["Model Garden cannot build the model"]),
             (LAMB, "task.train_data.use_next_sentence_label=true", ["use_next_sentence_label differs"]),
@@ -431,7 +424,7 @@ class TestChecks:
 
 
 class TestStart:
-    """What `training.py` adds to Model Garden."""
+    """What `trainer.py` adds to Model Garden."""
 
     pytestmark = with_tensorflow
 
@@ -444,7 +437,7 @@ class TestStart:
         gin_flags = gin(model)
         task_config = parse_small(checkpoints, model).task
         reader = tf.train.load_checkpoint(str(checkpoints / model / "ckpt-1"))
-        build_model(task_config, gin_flags)
+        build_trainer_model(task_config, gin_flags)
         built = task_factory.get_task(task_config).build_model()
         trainer.initialize(built, str(checkpoints / model))
         described_model.call_once(built, task_config)

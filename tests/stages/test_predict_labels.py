@@ -36,13 +36,13 @@ def place(tmp_path_factory) -> Path:
     ("model", "data", "message"),
     [
         ("nowhere", "valid.tfrecord.gz", "params.yaml: no such file. Make it with run_finetuning.py"),
-        ("pretraining", "valid.tfrecord.gz", "is not of a fine-tuning; give the --model_dir of run_finetuning.py"),
+        ("pretraining", "valid.tfrecord.gz", "not of a fine-tuning. Give the --model_dir of run_finetuning.py"),
         ("trained", "nothing", "nothing: no such file. Make it with create_classification_data.py"),
         ("trained", "vocab.txt", "vocab.txt: no classification data"),
         ("trained", "long", "was made with --max_seq_length 40, but the model was trained with 32"),
-        ("trained", "four", "has 4 labels, but the model 3 classes"),
+        ("trained", "four", "has 4 labels, but the model has 3 classes"),
         ("trained", "order", "made with another --labels than the training file"),
-        ("trained", "bare", "there is no record beside it"),
+        ("trained", "bare", "has no .json beside it"),
     ],
 )
 def test_what_does_not_fit_is_one_line(place, tmp_path, capsys, model, data, message):

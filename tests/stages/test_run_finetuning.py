@@ -1,4 +1,4 @@
-"""run_finetuning.py, with real training on the CPU, from a checkpoint and from a SavedModel; its mended regression."""
+"""run_finetuning.py, with real training on the CPU, from a checkpoint and from a SavedModel; its fixed regression."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import run_pretraining
+from japanese_bert.training import command
 from japanese_bert.training.curves import read_run
 from tests.helpers import small_finetuning as small
 from tests.helpers import small_pretraining
@@ -38,7 +38,7 @@ class TestStart:
     pytestmark = with_tensorflow
 
     def run(self, place: Path, model_dir: Path, more: str, *flags: str) -> None:
-        arguments = small.command(place, model_dir, more, *flags)[2:]
+        arguments = small.command(place, model_dir, more, *flags)[3:]
         run_finetuning.main(run_finetuning.get_parser().parse_args(arguments))
 
     def test_checks_alone(self, place, tmp_path, capsys):
@@ -60,7 +60,7 @@ class TestStart:
         assert not (tmp_path / "model").exists()
 
     def test_other_experiments_and_parameters_are_one_line(self, place, tmp_path):
-        with pytest.raises(ValueError, match="--experiment bert/squad: expected bert/sentence_prediction"):
+        with pytest.raises(ValueError, match="--experiment is bert/squad, expected bert/sentence_prediction"):
             self.run(place, tmp_path / "model", "", "--experiment=bert/squad")
         with pytest.raises(ValueError, match=r"--config_file or --params_override: .*train_stepz"):
             self.run(place, tmp_path / "model", "trainer.train_stepz=30")
@@ -82,7 +82,7 @@ class TestRecipe:
         if flags.tf_config_file:
             encoder = run_finetuning.write_encoder(small_pretraining.ROOT / flags.tf_config_file, tmp_path)
             flags.config_file.insert(0, encoder)
-        params = train_utils.parse_configuration(run_pretraining.parse_options(flags), print_return=False)
+        params = train_utils.parse_configuration(command.parse_options(flags), print_return=False)
         assert getattr(params.task, start)
         assert params.task.model.use_encoder_pooler == (start == "hub_module_url")
         assert params.task.model.encoder.bert.vocab_size == (32_768 if start == "init_checkpoint" else 30_522)
@@ -95,7 +95,7 @@ class TestRegression:
     def make_task(self, num_classes: int = 1):
         from official.nlp.tasks import sentence_prediction as model_garden
 
-        from japanese_bert.training.finetuning import make_task_class
+        from japanese_bert.training.trainer import make_task_class
 
         model = model_garden.ModelConfig(num_classes=num_classes)
         return make_task_class()(model_garden.SentencePredictionConfig(model=model))
@@ -132,12 +132,12 @@ class TestRegression:
         from official.core import task_factory
         from official.nlp.tasks import sentence_prediction as model_garden
 
-        from japanese_bert.training.finetuning import mend_regression
+        from japanese_bert.training.trainer import fix_regression
 
         registry = task_factory._REGISTERED_TASK_CLS
         before = registry[model_garden.SentencePredictionConfig]
         try:
-            mend_regression()
+            fix_regression()
             task = task_factory.get_task(model_garden.SentencePredictionConfig())
         finally:
             registry[model_garden.SentencePredictionConfig] = before

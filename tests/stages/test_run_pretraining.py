@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import run_pretraining
+from japanese_bert.training import command
 from japanese_bert.training.curves import read_run
 from tests.helpers import small_pretraining as small
 from tests.test_configs import with_tensorflow
@@ -49,7 +50,7 @@ def test_flags_are_passed_on_as_the_trainer_knows_them():
     flags += ["--params_override=task.init_checkpoint=c", "--tpu=local", "--enable_async_checkpointing=false"]
     own = ["--check_only", "--no-check_records"]
     args = run_pretraining.get_parser().parse_args([*own, *flags, "--noenable_async_checkpointing"])
-    assert run_pretraining.trainer_arguments(args) == [*flags, "--noenable_async_checkpointing"]
+    assert command.trainer_arguments(args) == [*flags, "--noenable_async_checkpointing"]
 
 
 def test_the_parser_needs_no_framework():
@@ -64,8 +65,8 @@ class TestStart:
     pytestmark = with_tensorflow
 
     def run(self, place: Path, model_dir: Path, *more: str) -> None:
-        command = small.train_command(place, model_dir)[2:]
-        run_pretraining.main(run_pretraining.get_parser().parse_args([*command, *more]))
+        arguments = small.train_command(place, model_dir)[2:]
+        run_pretraining.main(run_pretraining.get_parser().parse_args([*arguments, *more]))
 
     def test_checks_alone(self, place, tmp_path, capsys):
         self.run(place, tmp_path / "model", "--check_only")
@@ -109,16 +110,15 @@ class TestStart:
 
     def test_workers_share_a_seed_that_changes_when_a_run_continues(self, place, tmp_path, monkeypatch):
         from japanese_bert.training.trainer import with_shared_seed
-        from tests.training.checks.test_pretraining import parse
 
-        params = parse(place)
+        params = small.parse(place)
         assert with_shared_seed(params, str(tmp_path)).task.train_data.seed is None
         monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}}')
         assert with_shared_seed(params, str(tmp_path)).task.train_data.seed == 1
         (tmp_path / "checkpoint").write_text('model_checkpoint_path: "ckpt-40"\n', encoding="utf-8")
         (tmp_path / "ckpt-40.index").touch()
         assert with_shared_seed(params, str(tmp_path)).task.train_data.seed == 41
-        chosen = parse(place, "task.train_data.seed=7")
+        chosen = small.parse(place, "task.train_data.seed=7")
         assert with_shared_seed(chosen, str(tmp_path)).task.train_data.seed == 7
 
 
@@ -241,9 +241,9 @@ def train_with_two_workers(even: Path, tmp_path: Path, more: str) -> None:
     processes = []
     for index in range(2):
         config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-        command = small.train_command(even, tmp_path / "two", more, runtime="multi_worker")
+        worker = small.train_command(even, tmp_path / "two", more, runtime="multi_worker")
         with open(tmp_path / f"worker_{index}.log", "ab") as log:
             environment = os.environ | {"TF_CONFIG": json.dumps(config)}
-            processes.append(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
+            processes.append(subprocess.Popen(worker, stdout=log, stderr=log, env=environment))
     for index, process in enumerate(processes):
         assert process.wait() == 0, (tmp_path / f"worker_{index}.log").read_text(encoding="utf-8")[-3000:]

@@ -100,7 +100,7 @@ def test_panels_are_those_with_curves(tmp_path):
 @pytest.mark.parametrize(
     ("runs", "message"),
     [
-        (["{place}/a"], "a: no train/events.out.tfevents.*; expected a --model_dir"),
+        (["{place}/a"], "a: no train/events.out.tfevents.*. Expected a --model_dir"),
         (["={place}"], "expected NAME=DIR"),
         (["x={place}/b", "x={place}/b"], "expected a different name for each"),
     ],

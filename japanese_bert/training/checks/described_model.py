@@ -1,7 +1,7 @@
-"""The model that a trainer's configuration describes: its encoders, and its variables as its checkpoints name them.
+"""The model that a trainer's configuration describes: its encoders, and its variables by their names in a checkpoint.
 
-Those of BERT are known (`weight_tables.py`). Other models are built, by Model Garden itself and with its gin files, in
-a process of its own: where several machines train, nothing may use TensorFlow in the trainer's process before it does.
+The variables of BERT are known (`models/weight_names.py`). Model Garden itself builds other models, with its gin files,
+in a process of its own: if several machines train, nothing may use TensorFlow in the trainer's process before it does.
 """
 
 import os
@@ -10,38 +10,28 @@ import re
 import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from japanese_bert.common.workers import call_in_child
-from japanese_bert.models.checkpoint_reading import VALUE_SUFFIX, Mismatch
+from japanese_bert.models.checkpoint_reading import VALUE_SUFFIX, Mismatch, Shape, find_mismatch, reading_checkpoint
 from japanese_bert.models.config import BertConfig
-from japanese_bert.models.model_garden import ENCODER_FIELDS
+from japanese_bert.models.model_garden import ENCODER_FIELDS, ENCODER_INPUTS, NEXT_SENTENCE_HEAD
 from japanese_bert.models.weight_names import PROJECTION, is_next_sentence, weights_of
+from japanese_bert.training.checks.findings import Findings, check
+from japanese_bert.training.command import NO_GIN, Gin
 
-NEXT_SENTENCE = "next_sentence"
-ENCODER_INPUTS = ("input_word_ids", "input_mask", "input_type_ids")
 ENCODERS = ("encoder", "discriminator_encoder", "generator_encoder")  # fields of task.model
 POOLERS = ("pooler_transform", "cls_transform")  # the encoders' own, which pretraining never trains
-GENERATOR_HEAD = "generator_classification_head"  # ELECTRA's next sentence head, which is there without labels too
+GENERATOR_HEAD = "generator_classification_head"  # ELECTRA's next sentence head, which exists without labels too
 NO_WEIGHTS = re.compile(r"_CHECKPOINTABLE_OBJECT_GRAPH|global_step|save_counter|optimizer/.*|.*/\.OPTIMIZER_SLOT/.*")
 
-Shape = tuple[int, ...]
-
 
 @dataclass(frozen=True, slots=True)
-class Gin:
-    """The trainer's flags --gin_file and --gin_params."""
+class DescribedModel:
+    """One model. `variables` are all of its checkpoint by their names there, `untrained` those that never change.
 
-    files: Sequence[str] = ()
-    params: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """`variables` are all of a checkpoint by their names there, `untrained` those of them that training never changes.
-
-    `config` is there for BERT alone.
+    Only a BERT has a `config`.
     """
 
     kind: str
@@ -59,21 +49,23 @@ class Model:
 
 
 def encoders_of(params) -> dict[str, object]:
-    """The configurations of the encoders by their names, such as task.model.encoder.albert; ELECTRA has two."""
+    """Return the encoders by their names, such as task.model.encoder.albert. ELECTRA has two."""
     found = {name: getattr(params.task.model, name, None) for name in ENCODERS}
     return {f"task.model.{name}.{encoder.type}": encoder.get() for name, encoder in found.items() if encoder}
 
 
 def is_electra(params) -> bool:
+    """Return True if `task.model` has the two encoders of an ELECTRA."""
     return hasattr(params.task.model, "discriminator_encoder")
 
 
-def has_next_sentence(params) -> bool:
-    return any(head.name == NEXT_SENTENCE for head in params.task.model.cls_heads or [])
+def has_next_sentence_head(params) -> bool:
+    """Return True if `task.model` has the head that next sentence labels train."""
+    return any(head.name == NEXT_SENTENCE_HEAD for head in params.task.model.cls_heads or [])
 
 
 def bert_config_of(params) -> BertConfig | None:
-    """The architecture, if its variables are known: `type: bert` without factorized embeddings."""
+    """Return the architecture if its variables are known: `type: bert` without factorized embeddings."""
     encoder = getattr(params.task.model, "encoder", None)
     if encoder is None or encoder.type != "bert" or encoder.bert.embedding_size not in (None, encoder.bert.hidden_size):
         return None
@@ -81,7 +73,7 @@ def bert_config_of(params) -> BertConfig | None:
 
 
 def vocab_sizes(params) -> dict[str, int]:
-    """Of all encoders, by the names of the parameters."""
+    """Return the vocabulary sizes of all encoders by the names of the parameters."""
     names = ("vocab_size", "word_vocab_size")
     encoders = encoders_of(params).items()
     return {f"{path}.{n}": getattr(encoder, n) for path, encoder in encoders for n in names if hasattr(encoder, n)}
@@ -90,7 +82,9 @@ def vocab_sizes(params) -> dict[str, int]:
 # --- what cannot be trained
 
 
-def check_encoders(params, gin: Gin) -> None:
+@check
+def check_encoders(findings: Findings, params, gin: Gin) -> None:
+    """Check that the gin file of the model is given, and that the sizes of its encoders fit."""
     name = params.task.name or ""
     if name.endswith(".gin") and name not in {os.path.basename(path) for path in gin.files}:
         raise ValueError(
@@ -99,7 +93,7 @@ def check_encoders(params, gin: Gin) -> None:
     for path, encoder in encoders_of(params).items():
         size, heads = getattr(encoder, "hidden_size", 0), getattr(encoder, "num_attention_heads", 1)
         if size % heads:
-            raise ValueError(f"{path}: hidden_size {size} is no multiple of num_attention_heads {heads}")
+            raise ValueError(f"{path}: hidden_size {size} is not a multiple of num_attention_heads {heads}")
     if is_electra(params):
         _check_electra(params.task.model)
 
@@ -113,50 +107,54 @@ def _check_electra(model) -> None:
     if model.tie_embeddings and widths[0] != widths[1]:
         raise ValueError(
             f"embedding_size is {widths[0]} in task.model.generator_encoder and {widths[1]} in "
-            "task.model.discriminator_encoder, which share their word embeddings; set them equal"
+            "task.model.discriminator_encoder, but both share their word embeddings: set them equal"
         )
 
 
-def check_heads(params, remarks: list[str]) -> None:
+@check
+def check_heads(findings: Findings, params) -> None:
+    """Check that the next sentence head and its labels fit together."""
     uses_labels = params.task.train_data.use_next_sentence_label
     if params.task.validation_data.use_next_sentence_label != uses_labels:
         raise ValueError(
-            "use_next_sentence_label differs between task.train_data and task.validation_data, which fails at the "
-            "first validation; set them equal"
+            "use_next_sentence_label differs between task.train_data and task.validation_data, so that the first "
+            "validation fails: set them equal"
         )
     if is_electra(params):
         if uses_labels:
-            remarks.append(
+            findings.remarks.append(
                 "ELECTRA's loss of next sentences is a sum over the batch, where all others are means, and Hugging "
-                "Face has no place for that head; set use_next_sentence_label=false in train_data and validation_data"
+                "Face has no place for that head: set use_next_sentence_label=false in train_data and validation_data"
             )
         return
-    if uses_labels and not has_next_sentence(params):
+    if uses_labels and not has_next_sentence_head(params):
         raise ValueError(
-            f"task.model.cls_heads has no head named {NEXT_SENTENCE}, which use_next_sentence_label needs; add it, or "
-            "set use_next_sentence_label=false in train_data and validation_data"
+            f"task.model.cls_heads has no head named {NEXT_SENTENCE_HEAD}, which use_next_sentence_label needs: add "
+            "it, or set use_next_sentence_label=false in train_data and validation_data"
         )
     encoder = params.task.model.encoder
     size = encoder.get().hidden_size if encoder.type in ("bert", "albert") else None
-    inner = [head.inner_dim for head in params.task.model.cls_heads or [] if head.name == NEXT_SENTENCE]
+    inner = [head.inner_dim for head in params.task.model.cls_heads or [] if head.name == NEXT_SENTENCE_HEAD]
     if size and inner and inner[0] != size:
         raise ValueError(
-            f"task.model.cls_heads: inner_dim is {inner[0]}, but hidden_size is {size}; Hugging Face's "
-            "pooler is as wide as the model, set them equal"
+            f"task.model.cls_heads: inner_dim is {inner[0]}, but hidden_size is {size}. Hugging Face's "
+            "pooler is as wide as the model: set them equal"
         )
 
 
-def check_positions(params, remarks: list[str]) -> None:
+@check
+def check_positions(findings: Findings, params) -> None:
+    """Check that the sequences of the data fit the positions of every encoder."""
     for path, encoder in encoders_of(params).items():
         limit = getattr(encoder, "max_position_embeddings", getattr(encoder, "max_sequence_length", None))
         if limit is None:
-            remarks.append(f"{path} has no number of positions: whether sequences fit was not checked")
+            findings.remarks.append(f"{path} has no number of positions: whether sequences fit was not checked")
             continue
         for name in ("train_data", "validation_data"):
             length = getattr(params.task, name).seq_length
             if length > limit:
                 raise ValueError(
-                    f"task.{name}.seq_length is {length}, but {path} has {limit} positions; use shorter data, or a "
+                    f"task.{name}.seq_length is {length}, but {path} has {limit} positions. Use shorter data, or a "
                     "model with more positions"
                 )
 
@@ -164,48 +162,53 @@ def check_positions(params, remarks: list[str]) -> None:
 # --- variables
 
 
-def describe_model(params, gin: Gin = Gin()) -> Model:
-    """Raises ValueError if Model Garden cannot build it."""
+def describe_trainer_model(params, gin: Gin = NO_GIN) -> DescribedModel:
+    """Return the model of a configuration.
+
+    Raises:
+        ValueError: Model Garden cannot build it.
+    """
     config = None if gin.files or gin.params else bert_config_of(params)
     if config is None:
         return call_in_child(_build_and_describe_alone, pickle.dumps(params.task), gin)
     variables = {row.tf_name: row.tf_shape(config) for row in weights_of(config)}
-    if not has_next_sentence(params):
+    if not has_next_sentence_head(params):
         variables = {name: shape for name, shape in variables.items() if not is_next_sentence(name)}
     pooler = f"encoder/layer_with_weights-{PROJECTION + config.num_hidden_layers}"
     size = config.hidden_size
     poolers = {f"{pooler}/kernel": (size, size), f"{pooler}/bias": (size,)}
-    return Model("bert", {**variables, **poolers}, tuple(poolers), config)
+    return DescribedModel("bert", {**variables, **poolers}, tuple(poolers), config)
 
 
 # --- models that are built
 
 
-def _build_and_describe_alone(task_config: bytes, gin: Gin) -> Model:
-    """In a process that needs no accelerator and is no worker of a cluster."""
+def _build_and_describe_alone(task_config: bytes, gin: Gin) -> DescribedModel:
+    """Build in a process that needs no accelerator and is no worker of a cluster."""
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "TPU_LOAD_LIBRARY": "0"}
     os.environ.pop("TF_CONFIG", None)
-    warnings.simplefilter("ignore")  # of how Model Garden's dependencies call each other
+    warnings.simplefilter("ignore")  # Model Garden's dependencies warn about each other
     return build_and_describe(pickle.loads(task_config), gin)
 
 
-def build_and_describe(task_config, gin: Gin = Gin()) -> Model:
+def build_and_describe(task_config, gin: Gin = NO_GIN) -> DescribedModel:
+    """Build the model in this process. Raise ValueError if that fails."""
     import tensorflow as tf
 
     try:
-        model = build_model(task_config, gin)
-    except Exception as error:  # of any kind: what is wrong with the configuration, Model Garden finds out late
+        model = build_trainer_model(task_config, gin)
+    except Exception as error:  # of any kind: Model Garden does not check the configuration first
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ValueError(f"Model Garden cannot build the model of --config_file and --gin_file: {reason}") from None
     variables = variables_by_name(tf.train.Checkpoint(model=model, **model.checkpoint_items))
     parts = POOLERS if task_config.train_data.use_next_sentence_label else (*POOLERS, GENERATOR_HEAD)
     untrained = [name for name, variable in variables.items() if any(part in variable.name for part in parts)]
     shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-    return Model(_kind_of(task_config, model), shapes, untrained)
+    return DescribedModel(_kind_of(task_config, model), shapes, untrained)
 
 
-def build_model(task_config, gin: Gin = Gin()):
-    """The trainer's own model, with all its variables."""
+def build_trainer_model(task_config, gin: Gin = NO_GIN):
+    """Return the trainer's own model, with all its variables."""
     import gin as gin_config
     from official.common import registry_imports  # noqa: F401
     from official.core import task_factory
@@ -217,7 +220,7 @@ def build_model(task_config, gin: Gin = Gin()):
 
 
 def call_once(model, task_config) -> None:
-    """Let a model make the variables that it makes only when it is first called."""
+    """Let a model make the variables that only its first call makes."""
     import numpy as np
 
     data = task_config.train_data
@@ -234,7 +237,7 @@ def _kind_of(task_config, model) -> str:
 
 
 def variables_by_name(root) -> dict:
-    """All variables that an object holds, by their names in a checkpoint of it: the shortest way from it to each."""
+    """Return all variables of an object by their names in its checkpoint: the shortest way from it to each."""
     import tensorflow as tf
 
     ways, variables, waiting = {id(root): ""}, {}, deque([root])
@@ -251,25 +254,16 @@ def variables_by_name(root) -> dict:
     return variables
 
 
-def compare_with_model(prefix: str, model: Model) -> Mismatch:
-    """What in a checkpoint does not fit; each of its weights is read once, so that TensorFlow checks its checksum.
+def compare_with_model(prefix: str, model: DescribedModel) -> Mismatch:
+    """Return what in a checkpoint does not fit. Each weight is read once, so that TensorFlow checks its checksum.
 
     Raises:
         ValueError: the checkpoint cannot be read.
     """
-    import tensorflow as tf
-
-    try:
-        reader = tf.train.load_checkpoint(prefix)
+    with reading_checkpoint(prefix) as reader:
         shapes = {key.removesuffix(VALUE_SUFFIX): shape for key, shape in reader.get_variable_to_shape_map().items()}
         found = {name: tuple(shape) for name, shape in sorted(shapes.items()) if not NO_WEIGHTS.fullmatch(name)}
         for name in found:
             reader.get_tensor(name + VALUE_SUFFIX)
-    except (tf.errors.OpError, RuntimeError, IndexError) as error:  # IndexError: past the end of the data
-        raise ValueError(f"{prefix}: cannot be read, cut short or damaged? {str(error).split(chr(10))[0]}") from None
-    expected = model.variables
-    return Mismatch(
-        missing=[name for name in expected if name not in found and name not in model.untrained],
-        unexpected=[(name, shape) for name, shape in found.items() if name not in expected],
-        of_other_shape=[(n, found[n], shape) for n, shape in expected.items() if found.get(n, shape) != shape],
-    )
+    mismatch = find_mismatch(model.variables, found)
+    return replace(mismatch, missing=[name for name in mismatch.missing if name not in model.untrained])

@@ -1,35 +1,46 @@
 """Where a training starts: random weights, `task.init_checkpoint`, or the last checkpoint of its `--model_dir`.
 
-What the trainer would not find, not take, or take in part is found here, and said. Paths may be `gs://...`.
+The trainer itself would overlook a checkpoint, or load a part of it, without an error. Paths may be `gs://...`.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from japanese_bert.models.checkpoint_reading import Mismatch, compare_with_config, read_step, read_whole
+from japanese_bert.models.checkpoint_reading import Mismatch, check_checksums, compare_with_config, read_step
 from japanese_bert.models.weight_names import OUTPUT_LAYER, is_next_sentence
-from japanese_bert.training.checks.described_model import Model, compare_with_model, has_next_sentence
+from japanese_bert.training.checks.described_model import DescribedModel, compare_with_model, has_next_sentence_head
+from japanese_bert.training.checks.findings import Findings, check
+from japanese_bert.training.command import Training
 
 
-def check_start(params, model: Model, mode: str, model_dir: str, remarks: list[str]) -> str:
-    latest = latest_of_model_dir(model_dir)
-    initial = params.task.init_checkpoint
+@check
+def check_start(findings: Findings, training: Training, model: DescribedModel) -> None:
+    """Check that the checkpoint from which the trainer starts can be read and fits the model."""
+    params, model_dir = training.params, training.model_dir
+    latest, initial = latest_of_model_dir(model_dir), params.task.init_checkpoint
     if latest is None:
-        if not initial and "train" not in mode:
-            raise ValueError(f"{model_dir}: no checkpoint to evaluate; give its --model_dir or task.init_checkpoint")
-        return _check_initial(params, model, initial, remarks) if initial else "start: new, with random weights"
-    _check_fit(params, model, latest, remarks)
+        if not initial and not training.trains:
+            raise ValueError(f"{model_dir}: no checkpoint to evaluate. Give its --model_dir or task.init_checkpoint")
+        fact = _check_initial(findings, params, model, initial) if initial else "start: new, with random weights"
+        findings.facts.append(fact)
+        return
+    _check_fit(findings, params, model, latest)
     step = read_step(latest)
-    remarks += changes(params, model_dir)
+    findings.remarks += changes(params, model_dir)
     if initial:
-        remarks.append(f"task.init_checkpoint is not used: {model_dir} has checkpoints of its own")
-    if step is not None and step >= params.trainer.train_steps and "train" in mode:
-        remarks.append(f"{latest} is at step {step:,} of {params.trainer.train_steps:,}: nothing is left to train")
-    return f"start: continues from {latest}" + (f", step {step:,}" if step is not None else "")
+        findings.remarks.append(f"task.init_checkpoint is not used: {model_dir} has checkpoints of its own")
+    if step is not None and step >= params.trainer.train_steps and training.trains:
+        steps = f"step {step:,} of {params.trainer.train_steps:,}"
+        findings.remarks.append(f"{latest} is at {steps}: nothing is left to train")
+    findings.facts.append(f"start: continues from {latest}" + ("" if step is None else f", step {step:,}"))
 
 
 def latest_of_model_dir(model_dir: str) -> str | None:
-    """Raises ValueError where the trainer would overlook checkpoints and start from scratch, over them."""
+    """Return the checkpoint from which the trainer continues, None if there is none.
+
+    Raises:
+        ValueError: there are checkpoints, but the trainer would start from scratch and replace them.
+    """
     import tensorflow as tf
 
     latest = tf.train.latest_checkpoint(model_dir) if tf.io.gfile.isdir(model_dir) else None
@@ -37,22 +48,22 @@ def latest_of_model_dir(model_dir: str) -> str | None:
     if found:
         raise ValueError(
             f"{model_dir}: has {len(found)} checkpoint(s) but no file 'checkpoint' that names the latest, so that "
-            "training would start from scratch and replace them; write into that file: "
+            "training would start from scratch and replace them. Write into that file: "
             f'model_checkpoint_path: "{_newest(found)}"'
         )
     return latest
 
 
-def _check_initial(params, model: Model, path: str, remarks: list[str]) -> str:
+def _check_initial(findings: Findings, params, model: DescribedModel, path: str) -> str:
     prefix = find_initial(path)
-    _check_fit(params, model, prefix, remarks)
+    _check_fit(findings, params, model, prefix)
     if model.config is not None:
-        read_whole(prefix, model.config)
+        check_checksums(prefix, model.config)
     return f"start: from the weights of {prefix}, with a new optimizer"
 
 
 def find_initial(path: str) -> str:
-    """The checkpoint that `task.init_checkpoint` names; raises ValueError where the trainer would not find one."""
+    """Return the checkpoint that `task.init_checkpoint` names. Raise ValueError if the trainer would not find it."""
     import tensorflow as tf
 
     if tf.io.gfile.isdir(path):
@@ -61,46 +72,44 @@ def find_initial(path: str) -> str:
         if latest is None:
             choice = f"{path.rstrip('/')}/{_newest(found)}" if found else "model/.../ckpt-1000000"
             raise ValueError(
-                f"task.init_checkpoint {path}: a directory without a file 'checkpoint' that names the latest, which "
-                f"the trainer would ignore and start from scratch; give the checkpoint itself, e.g. {choice}"
+                f"task.init_checkpoint {path}: a directory without a file 'checkpoint' that names the latest. The "
+                f"trainer would ignore it and start from scratch. Give the checkpoint itself, e.g. {choice}"
             )
         return latest
     if tf.io.gfile.exists(f"{path}.index"):
         return path
     prefix = path.removesuffix(".index").partition(".data-")[0]
     if prefix != path and tf.io.gfile.exists(f"{prefix}.index"):
-        raise ValueError(f"task.init_checkpoint {path}: is one file of a checkpoint; give its name, {prefix}")
-    there = tf.io.gfile.glob(f"{path.rpartition('/')[0] or '.'}/*.index")
-    hint = f"; there is {_newest(there)}" if there else ""
+        raise ValueError(f"task.init_checkpoint {path}: is one file of a checkpoint. Give its name, {prefix}")
+    others = tf.io.gfile.glob(f"{path.rpartition('/')[0] or '.'}/*.index")
+    hint = f". The directory has {_newest(others)}" if others else ""
     raise ValueError(f"task.init_checkpoint {path}: no such checkpoint{hint}")
 
 
 def _newest(indexes: list[str]) -> str:
-    """The name of the checkpoint with the highest number."""
+    """Return the name of the checkpoint with the highest number."""
     names = [path.rpartition("/")[2].removesuffix(".index") for path in indexes]
     return max(names, key=lambda name: int("0" + "".join(filter(str.isdigit, name))))
 
 
-def _check_fit(params, model: Model, prefix: str, remarks: list[str]) -> None:
-    """Heads that a checkpoint has besides do no harm; the output layer of the next sentence head may be missing."""
+def _check_fit(findings: Findings, params, model: DescribedModel, prefix: str) -> None:
+    """Check the variables. More heads do no harm, and the output layer of the next sentence head may be missing."""
     mismatch = compare_with_config(prefix, model.config) if model.config else compare_with_model(prefix, model)
-    has_head = has_next_sentence(params)
+    has_head = has_next_sentence_head(params)
     missing = [name for name in mismatch.missing if has_head or not is_next_sentence(name)]
     without_output = [name for name in missing if not name.startswith(OUTPUT_LAYER)]
     unexpected = [item for item in mismatch.unexpected if not is_next_sentence(item[0])]
-    lines = Mismatch(without_output, unexpected, mismatch.of_other_shape).lines()
-    if lines:
-        more = f" and {len(lines) - 1} more such" if len(lines) > 1 else ""
+    if summary := Mismatch(without_output, unexpected, mismatch.of_other_shape).summary():
         raise ValueError(
-            f"{prefix}: does not fit the model of --config_file: {lines[0]}{more}; give the configs/model/*.yaml that "
-            "it was trained with"
+            f"{prefix}: does not fit the model of --config_file: {summary}. Give the configs/model/*.yaml of its "
+            "training"
         )
     if len(without_output) < len(missing):
-        remarks.append(f"{prefix}: has no output layer of the next sentence head, which starts at random")
+        findings.remarks.append(f"{prefix}: has no output layer of the next sentence head, which starts at random")
 
 
 def changes(params, model_dir: str) -> list[str]:
-    """What is not as it was in the run that is continued."""
+    """Return what has changed since the run that is continued."""
     import tensorflow as tf
     import yaml
 
@@ -108,15 +117,16 @@ def changes(params, model_dir: str) -> list[str]:
     if not tf.io.gfile.exists(path):
         return []
     with tf.io.gfile.GFile(path) as file:
-        before = dict(_leaves(yaml.safe_load(file.read()) or {}))
-    after = dict(_leaves(json.loads(json.dumps(params.as_dict(), default=str))))
+        before = dict(_parameters(yaml.safe_load(file.read()) or {}))
+    after = dict(_parameters(json.loads(json.dumps(params.as_dict(), default=str))))
     names = [name for name in after if name in before and before[name] != after[name]]
     return [f"since the last run {name} has changed: {before[name]} -> {after[name]}" for name in names]
 
 
-def _leaves(tree: Mapping, path: str = ""):
+def _parameters(tree: Mapping, path: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the parameters with their full names."""
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{path}{name}.")
+            yield from _parameters(value, f"{path}{name}.")
         else:
             yield path + name, value

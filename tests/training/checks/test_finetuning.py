@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from japanese_bert.training.checks import finetuning
-from japanese_bert.training.checks.finetuning_files import read_file
+from japanese_bert.training.checks.data_files import CLASSIFICATION, read_data_file
+from japanese_bert.training.checks.finetuning import check_finetuning
+from japanese_bert.training.command import Training
 from tests.helpers import small_finetuning as small
 from tests.helpers import small_pretraining
+from tests.helpers.small_pretraining import assert_problem
 from tests.test_configs import with_tensorflow
 from tools import run_finetuning
 
@@ -74,17 +76,9 @@ def parse(place: Path, more: str = "", with_encoder: bool = True, ending: str = 
     return train_utils.parse_configuration(options, print_return=False)
 
 
-def check(place: Path, more: str = START, mode: str = "train_and_eval", check_records: bool = True, **kwargs):
+def check(place: Path, more: str = START, mode: str = "train_and_eval", check_provenance: bool = True, **kwargs):
     params = parse(place, more, **kwargs)
-    return finetuning.check_all(params, mode, str(place / "new"), check_records)
-
-
-def assert_problem(found, *messages: str) -> None:
-    """One line, with all of this in it."""
-    assert len(found.problems) == 1, found.problems
-    assert "\n" not in found.problems[0]
-    for message in messages:
-        assert message in found.problems[0]
+    return check_finetuning(Training(params, mode, str(place / "new"), check_provenance))
 
 
 def test_what_fits_is_accepted_and_told(place):
@@ -124,15 +118,15 @@ def test_a_saved_model_is_accepted(place, prefix, with_encoder):
 @pytest.mark.parametrize(
     ("name", "messages"),
     [
-        ("plain", ["is not compressed", "set task.train_data.file_type=tfrecord"]),
+        ("plain", ["is not compressed", "Set task.train_data.file_type=tfrecord"]),
         ("long", ["--max_seq_length 40, but task.train_data.seq_length is 32"]),
-        ("order", ["its --labels are other ones than those of", "order"]),
+        ("order", ["its --labels differ from those of", "order"]),
         ("four", ["has 4 labels (short, long, other, fourth), but task.model.num_classes is 3"]),
         ("score", ["its labels are scores of a regression, but task.train_data.label_type is int"]),
-        ("vocab", ["a vocabulary of 132 tokens, but the model's vocab_size is 131"]),
+        ("vocab", ["a vocabulary of 132 tokens, but task.model.encoder.bert.vocab_size is 131"]),
         ("swapped", ["made with another vocabulary than", "swapped"]),
-        ("no_record", ["there is no no_record.json", "--no-check_records"]),
-        ("pretraining", ["no classification data", "(pretraining data?)"]),
+        ("no_record", ["has no no_record.json of create_classification_data.py", "--no-check_records"]),
+        ("pretraining", ["no classification data", "(found pretraining data)"]),
         ("text", ["no classification data, expected TFRecords of create_classification_data.py"]),
         ("nothing", ["nothing", "no such file"]),
         ("nothing*", ["does not match any files", "create_classification_data.py"]),
@@ -147,23 +141,23 @@ def test_data_that_was_cut(place, tmp_path):
         shutil.copy(place / name, tmp_path)
     data = tmp_path / "train.tfrecord.gz"
     data.write_bytes(data.read_bytes()[:-1])
-    assert_problem(check(place, f"{START},task.train_data.input_path={data}"), "but its record says")
+    assert_problem(check(place, f"{START},task.train_data.input_path={data}"), "but its .json says")
 
 
 def test_labels_of_data_without_record_are_looked_through(place, tmp_path):
     path = small.make_data(place / "others.jsonl", place / "vocab.txt", tmp_path / "data")
     Path(f"{path}.json").unlink()
     more = f"{START},task.train_data.input_path={path},task.model.num_classes="
-    assert check(place, f"{more}3", check_records=False).problems == []
-    assert_problem(check(place, f"{more}2", mode="train", check_records=False), "has the label 2, but")
-    same = check(place, f"{more}3,task.validation_data.input_path={path}", check_records=False)
+    assert check(place, f"{more}3", check_provenance=False).problems == []
+    assert_problem(check(place, f"{more}2", mode="train", check_provenance=False), "has the label 2, but")
+    same = check(place, f"{more}3,task.validation_data.input_path={path}", check_provenance=False)
     assert_problem(same, "has the text of the training file")
 
 
 def test_validation_on_the_text_of_training(place):
     for path in (f"{place}/train.tfrecord.gz", f"{place}/other/copy"):
         found = check(place, f"{START},task.validation_data.input_path={path}")
-        assert_problem(found, f"{path} has the text of the training file", "hold some examples out")
+        assert_problem(found, f"{path} has the text of the training file", "Hold some examples out")
 
 
 @pytest.mark.parametrize(
@@ -189,13 +183,13 @@ def test_settings_that_cannot_work(place, more, messages):
         ("task.init_checkpoint={place}/nothing/ckpt-1", ["no such checkpoint"]),
         ("task.init_checkpoint={place}/other", ["without a file 'checkpoint'", "start from scratch"]),
         ("task.init_checkpoint={place}/trained/ckpt-5.index", ["one file of a checkpoint"]),
-        ("task.hub_module_url={place}/trained", ["saved_model.pb is not there", "export_saved_model.py"]),
+        ("task.hub_module_url={place}/trained", ["has no saved_model.pb", "export_saved_model.py"]),
         (START + ",task.hub_module_url={place}/module", ["are both set"]),
         (START + ",task.model.use_encoder_pooler=true", ["was never trained", "task.init_cls_pooler=true"]),
         (START + ",task.model.encoder.bert.num_layers=4", ["does not fit", "layer_with_weights-7", "--tf_config_file"]),
         (START + ",task.model.encoder.bert.num_layers=2", ["does not fit", "unexpected variable encoder/"]),
         (START + ",task.model.encoder.bert.intermediate_size=48", ["has shape", "--tf_config_file"]),
-        ("task.init_checkpoint={place}/masked_lm/ckpt-1", ["has no next sentence head", "set it to false"]),
+        ("task.init_checkpoint={place}/masked_lm/ckpt-1", ["has no next sentence head", "Set it to false"]),
         ("task.hub_module_url={place}/module,task.model.encoder.bert.num_layers=4", ["num_layers 4", "with 3"]),
     ],
 )
@@ -205,7 +199,7 @@ def test_starts_that_cannot_work(place, more, messages):
 
 def test_an_encoder_without_sizes(place):
     for start in (START, "task.init_checkpoint=''"):
-        assert_problem(check(place, start, with_encoder=False), "task.model.encoder is not set; give --tf_config_file")
+        assert_problem(check(place, start, with_encoder=False), "task.model.encoder is not set. Give --tf_config_file")
 
 
 def test_sizes_and_vocabulary_of_a_saved_model_count(place, tmp_path):
@@ -223,8 +217,8 @@ def test_sizes_and_vocabulary_of_a_saved_model_count(place, tmp_path):
 @pytest.mark.parametrize(
     ("more", "remark"),
     [
-        (START + ",task.init_cls_pooler=false", "the pooler starts at random; set task.init_cls_pooler=true"),
-        ("task.hub_module_url={place}/module", "the pooler starts at random; set task.model.use_encoder_pooler=true"),
+        (START + ",task.init_cls_pooler=false", "the pooler starts at random: set task.init_cls_pooler=true"),
+        ("task.hub_module_url={place}/module", "the pooler starts at random: set task.model.use_encoder_pooler=true"),
         ("task.init_checkpoint=''", "no pretrained weights are used"),
     ],
 )
@@ -244,14 +238,14 @@ def test_a_saved_model_of_others_is_not_checked_which_is_told(place, tmp_path):
 
 def test_a_run_is_continued_or_evaluated(place, tmp_path):
     params = parse(place, START)
-    found = finetuning.check_all(params, "eval", str(tmp_path))
+    found = check_finetuning(Training(params, "eval", str(tmp_path)))
     assert_problem(found, "no checkpoint to evaluate")
     shutil.copytree(place / "trained", tmp_path / "model")
-    found = finetuning.check_all(params, "train_and_eval", str(tmp_path / "model"))
+    found = check_finetuning(Training(params, "train_and_eval", str(tmp_path / "model")))
     assert found.problems == []
     assert any("start: continues from" in fact and "ckpt-5" in fact for fact in found.facts)
     (tmp_path / "model" / "checkpoint").unlink()
-    found = finetuning.check_all(params, "train_and_eval", str(tmp_path / "model"))
+    found = check_finetuning(Training(params, "train_and_eval", str(tmp_path / "model")))
     assert_problem(found, "training would start from scratch")
 
 
@@ -261,7 +255,7 @@ def test_every_feature_of_the_trainers_loader_is_written(place):
     data = parse(place).task.train_data
     data = data.replace(include_example_id=True)
     features = loaders.SentencePredictionDataLoader(data).name_to_features_spec()
-    assert sorted(features) == sorted(read_file(str(place / "train.tfrecord.gz")).lengths)
+    assert sorted(features) == sorted(read_data_file(str(place / "train.tfrecord.gz"), CLASSIFICATION).example.features)
     batch = next(iter(loaders.SentencePredictionDataLoader(data.replace(is_training=False)).load()))
     assert batch["label_ids"].numpy().tolist() == [0, 1, 2, 0, 1, 2, 0, 1]
     assert batch["example_id"].numpy().tolist() == list(range(8))

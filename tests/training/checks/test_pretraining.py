@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from japanese_bert.training.checks import pretraining
-from japanese_bert.training.checks.described_model import bert_config_of, build_and_describe, describe_model
-from japanese_bert.training.checks.pretraining import check_all
+from japanese_bert.training.checks.described_model import bert_config_of, build_and_describe, describe_trainer_model
 from tests.helpers import small_pretraining as small
+from tests.helpers.small_pretraining import assert_problem, check, parse
 from tests.test_configs import with_tensorflow
 
 pytestmark = with_tensorflow
@@ -51,32 +51,6 @@ def place(tmp_path_factory) -> Path:
     return place
 
 
-def parse(place: Path, more: str = "", tpu: str | None = None, runtime: str | None = "cpu", model: str = "model.yaml"):
-    from official.core import train_utils
-    from official.nlp.configs import pretraining_experiments  # noqa: F401
-
-    files = [place / "data.yaml", place / model]
-    files += [small.ROOT / "configs" / "runtime" / f"{runtime}.yaml"] if runtime else []
-    options = train_utils.ParseConfigOptions(
-        experiment="bert/pretraining",
-        config_file=[str(path) for path in files],
-        params_override=small.overrides(place, more),
-        tpu=tpu,
-    )
-    return train_utils.parse_configuration(options, print_return=False)
-
-
-def check(place: Path, more: str = "", mode: str = "train_and_eval", model_dir: Path | None = None, **kwargs):
-    return check_all(parse(place, more, **kwargs), mode, str(model_dir or place / "new"))
-
-
-def assert_problem(found, *messages: str) -> None:
-    """One line, with all of this in it."""
-    assert len(found.problems) == 1, found.problems
-    for message in messages:
-        assert message in found.problems[0]
-
-
 def train_path(place: Path, *names: str) -> str:
     """Overrides that train on these files of `other`. A comma would end the override."""
     paths = [str(place / "other" / name) for name in names]
@@ -112,7 +86,7 @@ def test_a_checkpoint_that_fits_is_accepted(place):
         ("few", ["--max_predictions_per_seq 3, but task.train_data.max_predictions_per_seq is 4"]),
         ("single", ["no next_sentence_labels", "task.train_data.use_next_sentence_label=false"]),
         ("vocab", ["a vocabulary of 132 tokens, but task.model.encoder.bert.vocab_size is 131"]),
-        ("plain.json", ["no pretraining data", "without records"]),
+        ("plain.json", ["no pretraining data", "matches no .json"]),
         ("nothing", ["nothing: no such file"]),
         ("nothing*", ["does not match any files", "create_pretraining_data.py"]),
     ],
@@ -140,7 +114,7 @@ def test_many_wrong_files_are_summed_up(place, tmp_path):
         shutil.copy(place / "data" / "train_1.tfrecord.gz", tmp_path / f"{number}.gz")
     problems = check(place, f"task.train_data.input_path={tmp_path}/*.gz").problems
     assert len(problems) == 4
-    assert "0.gz.json beside it" in problems[0]
+    assert "has no 0.gz.json of create_pretraining_data.py beside it" in problems[0]
     assert problems[3] == "task.train_data: and 2 more files"
 
 
@@ -149,10 +123,14 @@ def test_incomplete_files(place, tmp_path):
     content = (place / "data" / "train_1.tfrecord.gz").read_bytes()
     path.write_bytes(content[:-1])
     more = f"task.train_data.input_path={path}"
-    assert_problem(check(place, more), "no train_1.tfrecord.gz.json beside it", "--no-check_records")
-    assert check_all(parse(place, more), "train_and_eval", str(tmp_path / "new"), check_records=False).problems == []
+    assert_problem(
+        check(place, more),
+        "has no train_1.tfrecord.gz.json of create_pretraining_data.py beside it",
+        "--no-check_records",
+    )
+    assert check(place, more, check_provenance=False).problems == []
     shutil.copy(place / "data" / "train_1.tfrecord.gz.json", tmp_path)
-    assert_problem(check(place, more), f"has {len(content) - 1:,} bytes, but its record says {len(content):,}")
+    assert_problem(check(place, more), f"has {len(content) - 1:,} bytes, but its .json says {len(content):,}")
     path.write_bytes(b"")
     assert_problem(check(place, more), "no pretraining data")
 
@@ -163,10 +141,10 @@ def test_different_vocabularies_of_one_size(place):
 
 def test_validation_on_training_files(place, tmp_path):
     found = check(place, f"task.validation_data.input_path={place}/data/train_2.tfrecord.gz")
-    assert_problem(found, "train_2.tfrecord.gz is a training file", "hold out a shard")
+    assert_problem(found, "train_2.tfrecord.gz is a training file", "Hold out a shard")
     (tmp_path / "link.gz").symlink_to(place / "data" / "train_2.tfrecord.gz")
     more = f"task.validation_data.input_path={tmp_path}/link.gz"
-    assert_problem(check_all(parse(place, more), "train_and_eval", "new", check_records=False), "is a training file")
+    assert_problem(check(place, more, check_provenance=False), "is a training file")
     shutil.copy(place / "data" / "train_2.tfrecord.gz.json", tmp_path / "link.gz.json")
     assert_problem(check(place, f"task.validation_data.input_path={tmp_path}/link.gz"), "is a training file")
     shutil.copy(place / "data" / "train_2.tfrecord.gz", tmp_path / "copy.gz")
@@ -188,15 +166,15 @@ def test_validation_on_the_text_of_training_files_is_remarked(place):
         ("task.validation_data.global_batch_size=100000", ["do not fill one batch of 100,000"]),
         ("runtime.distribution_strategy=off", ["runtime.distribution_strategy is False", "one_device"]),
         ("runtime.distribution_strategy=default", ["expected one of one_device, mirrored"]),
-        ("runtime.distribution_strategy=tpu", ["there is no --tpu", "--tpu=local"]),
+        ("runtime.distribution_strategy=tpu", ["--tpu is not set", "--tpu=local"]),
         ("runtime.distribution_strategy=multi_worker_mirrored", ["TF_CONFIG is not set", "would train alone"]),
         ("runtime.num_gpus=8", ["runtime.num_gpus is 8, but TensorFlow finds"]),
         ("task.validation_data.use_next_sentence_label=false", ["use_next_sentence_label differs", "set them equal"]),
         ("task.model.cls_heads=[]", ["no head named next_sentence", "use_next_sentence_label=false"]),
         ("trainer.optimizer_config.learning_rate.polynomial.decay_steps=null", ["lacks decay_steps"]),
         ("trainer.optimizer_config.warmup.polynomial.warmup_steps=null", ["lacks warmup_steps"]),
-        ("trainer.train_steps=30", ["the last 10 steps would train at learning rate 0", "set them equal"]),
-        ("trainer.checkpoint_interval=7", ["trainer.checkpoint_interval is 7", "multiple of steps_per_loop 5"]),
+        ("trainer.train_steps=30", ["the last 10 steps train at learning rate 0", "set them equal"]),
+        ("trainer.checkpoint_interval=7", ["trainer.checkpoint_interval is 7", "multiple of steps_per_loop (5)"]),
         ("trainer.max_to_keep=100000000", ["checkpoints of 0.00 GB", "make room or set trainer.max_to_keep"]),
     ],
 )
@@ -207,8 +185,8 @@ def test_settings_that_do_not_work(place, more, messages):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("trainer.optimizer_config.warmup.polynomial.warmup_steps=20", "the rate only grows"),
-        ("trainer.train_steps=10", "decay_steps is 20: training ends at step 10, before the rate has"),
+        ("trainer.optimizer_config.warmup.polynomial.warmup_steps=20", "the learning rate only grows"),
+        ("trainer.train_steps=10", "decay_steps is 20: training ends at step 10, before the decay"),
         ("runtime.mixed_precision_dtype=float16", "30 times slower on a CPU"),
     ],
 )
@@ -280,9 +258,9 @@ def test_directory_without_state_is_refused_as_start(place, tmp_path):
 @pytest.mark.parametrize(
     ("path", "messages"),
     [
-        ("first/ckpt-0.index", ["is one file of a checkpoint; give its name", "first/ckpt-0"]),
+        ("first/ckpt-0.index", ["is one file of a checkpoint. Give its name", "first/ckpt-0"]),
         ("first/ckpt-0.data-00000-of-00001", ["is one file of a checkpoint"]),
-        ("first/ckpt-5", ["no such checkpoint; there is ckpt-0"]),
+        ("first/ckpt-5", ["no such checkpoint. The directory has ckpt-0"]),
         ("nowhere/ckpt-5", ["no such checkpoint"]),
     ],
 )
@@ -359,7 +337,7 @@ def test_evaluation_needs_a_checkpoint_and_no_training_data(place):
 
 
 def test_disk_counts_what_is_there(place, tmp_path, monkeypatch):
-    size = 12 * describe_model(parse(place)).num_parameters
+    size = 12 * describe_trainer_model(parse(place)).num_parameters
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(pretraining.shutil, "disk_usage", lambda path: usage._replace(free=4 * size - 1))
     assert_problem(check(place), "3 checkpoints of 0.00 GB and one in the making")
@@ -373,7 +351,7 @@ def test_all_problems_are_told_at_once(place):
 
 def test_what_is_known_of_bert_is_what_is_built(place):
     params = parse(place)
-    known, built = describe_model(params), build_and_describe(params.task)
+    known, built = describe_trainer_model(params), build_and_describe(params.task)
     assert known.variables == built.variables
     assert sorted(known.untrained) == sorted(built.untrained)
     assert dataclasses.astuple(bert_config_of(params)) == dataclasses.astuple(small.make_config(131))

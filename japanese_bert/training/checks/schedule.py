@@ -1,0 +1,53 @@
+"""Do steps, learning rate and intervals of a training fit together?"""
+
+from japanese_bert.training.checks.findings import Findings, check
+
+
+@check
+def check_schedule(findings: Findings, params) -> None:
+    """Check that warm-up and decay of the learning rate fit the steps, and the intervals the trainer's loop."""
+    trainer, optimizer = params.trainer, params.trainer.optimizer_config
+    rate = optimizer.learning_rate.get()
+    warmup_steps = getattr(optimizer.warmup.get(), "warmup_steps", 0) if optimizer.warmup.type else 0
+    path = f"trainer.optimizer_config.learning_rate.{optimizer.learning_rate.type}"
+    if rate is None:
+        raise ValueError("trainer.optimizer_config.learning_rate.type is not set. See configs/data and configs/model")
+    if any(getattr(rate, name, 0) is None for name in ("decay_steps", "initial_learning_rate")):
+        raise ValueError(f"{path} lacks decay_steps or initial_learning_rate. See configs/data and configs/model")
+    if warmup_steps is None:
+        raise ValueError(
+            f"trainer.optimizer_config.warmup.{optimizer.warmup.type} lacks warmup_steps. See configs/data"
+        )
+    if warmup_steps >= trainer.train_steps:
+        findings.remarks.append(
+            f"warmup_steps is {warmup_steps:,} and trainer.train_steps {trainer.train_steps:,}: the learning rate only "
+            "grows"
+        )
+    if optimizer.learning_rate.type == "polynomial":
+        _check_decay(findings, rate, path, trainer.train_steps)
+    _check_intervals(trainer)
+    initial = getattr(rate, "initial_learning_rate", None)  # other schedules than ours may have none
+    rate_name = optimizer.learning_rate.type if initial is None else f"{initial:g}"
+    findings.facts.append(f"schedule: {trainer.train_steps:,} steps, warm-up {warmup_steps:,}, rate {rate_name}")
+
+
+def _check_decay(findings: Findings, rate, path: str, steps: int) -> None:
+    """Check that the learning rate reaches its end at the last step."""
+    if rate.decay_steps > steps:
+        findings.remarks.append(
+            f"{path}.decay_steps is {rate.decay_steps:,}: training ends at step {steps:,}, before the decay"
+        )
+    if rate.decay_steps < steps and not rate.cycle:
+        message = f"{path}.decay_steps is {rate.decay_steps:,}, but trainer.train_steps is {steps:,}: set them equal"
+        if not rate.end_learning_rate:
+            raise ValueError(f"{message}, or the last {steps - rate.decay_steps:,} steps train at learning rate 0")
+        findings.remarks.append(message)
+
+
+def _check_intervals(trainer) -> None:
+    for name in ("summary_interval", "checkpoint_interval", "validation_interval"):
+        if getattr(trainer, name) % trainer.steps_per_loop:
+            raise ValueError(
+                f"trainer.{name} is {getattr(trainer, name)}, expected a multiple of steps_per_loop "
+                f"({trainer.steps_per_loop}): the trainer does nothing in the middle of a loop"
+            )

@@ -1,0 +1,165 @@
+"""What the commands that train share: Model Garden's flags, its configuration, the report of the checks, the start."""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from japanese_bert.common import command_line
+from japanese_bert.common.process import default_signals
+from japanese_bert.common.report import Stopwatch
+from japanese_bert.training.checks.findings import Findings
+
+if TYPE_CHECKING:
+    from official.core.config_definitions import ExperimentConfig
+    from official.core.train_utils import ParseConfigOptions
+
+MODES = (
+    "train",
+    "eval",
+    "train_and_eval",
+    "continuous_eval",
+    "continuous_train_and_eval",
+    "train_and_validate",
+    "train_and_post_eval",
+)
+OWN_FLAGS = ("check_records", "check_only", "tf_config_file")
+
+
+@dataclass(frozen=True, slots=True)
+class Gin:
+    """The trainer's flags --gin_file and --gin_params."""
+
+    files: Sequence[str] = ()
+    params: Sequence[str] = ()
+
+
+NO_GIN = Gin()
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One training that is about to start: Model Garden's configuration, and the flags that the checks need."""
+
+    params: "ExperimentConfig"
+    mode: str
+    model_dir: str
+    check_provenance: bool = True
+    gin: Gin = NO_GIN
+
+    @property
+    def trains(self) -> bool:
+        return "train" in self.mode
+
+    @property
+    def sections(self) -> list[str]:
+        """Return the sections of `task` whose data is read."""
+        return ["train_data"] * self.trains + ["validation_data"] * ("eval" in self.mode)
+
+
+def get_parser(description: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=command_line.HelpFormatter, allow_abbrev=False
+    )
+    trainer = parser.add_argument_group("flags of official.nlp.train, passed on")
+    trainer.add_argument("--experiment", required=True, help="bert/pretraining or electra/pretraining")
+    trainer.add_argument("--mode", required=True, choices=MODES, help="train_and_eval validates at intervals")
+    trainer.add_argument("--model_dir", required=True, help="checkpoints and TensorBoard events; may be gs://...")
+    trainer.add_argument(
+        "--config_file", action="append", help="configs/{data,model,runtime}/*.yaml, several times; later ones win"
+    )
+    trainer.add_argument("--params_override", help="name=value,... or a YAML file; wins over --config_file")
+    trainer.add_argument("--tpu", help="local on a TPU VM, or the TPU's name")
+    trainer.add_argument("--gin_file", action="append", help="configs/model/*.gin, several times")
+    trainer.add_argument("--gin_params", action="append", help="gin bindings, several times")
+    trainer.add_argument("--tf_data_service", help="address of a tf.data service")
+    trainer.add_argument("--tpu_platform", help="TPU platform type")
+    trainer.add_argument("--pretrain_steps", type=int, help="steps, for continuous_train_and_eval")
+    trainer.add_argument(
+        "--enable_async_checkpointing", nargs="?", const="true", help="save checkpoints while training; default: true"
+    )
+    trainer.add_argument("--noenable_async_checkpointing", action="store_true", help="the same, false")
+    own = parser.add_argument_group("checks")
+    own.add_argument(
+        "--check_records",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="every data file needs its .json, which shows whether the file is complete",
+    )
+    own.add_argument("--check_only", action="store_true", help="end after the checks")
+    return parser
+
+
+def import_model_garden() -> None:
+    """Register the experiments, without the warnings of Model Garden's dependencies about each other."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        from official.common import registry_imports  # noqa: F401
+
+
+def read_training(args: argparse.Namespace) -> Training:
+    """Return what the flags describe.
+
+    Raises:
+        ValueError: --config_file or --params_override sets a parameter that does not exist.
+    """
+    from official.core import train_utils
+
+    try:
+        params = train_utils.parse_configuration(parse_options(args), print_return=False)
+    except (KeyError, AttributeError, TypeError) as error:
+        reason = " ".join(map(str, error.args))
+        if "PretrainerConfig" in reason:
+            reason += (
+                " ELECTRA's configs/model/*.yaml go with --experiment=electra/pretraining, others with bert/pretraining"
+            )
+        raise ValueError(f"--config_file or --params_override: {reason}") from None
+    gin = Gin(args.gin_file or (), args.gin_params or ())
+    return Training(params, args.mode, args.model_dir, args.check_records, gin)
+
+
+def parse_options(args: argparse.Namespace) -> "ParseConfigOptions":
+    from official.core import train_utils
+
+    return train_utils.ParseConfigOptions(
+        experiment=args.experiment,
+        config_file=args.config_file or [],
+        tpu=args.tpu,
+        tf_data_service=args.tf_data_service or "",
+        params_override=args.params_override or "",
+    )
+
+
+def report_findings(findings: Findings, stopwatch: Stopwatch, prog: str) -> None:
+    """Print what the checks found. Exit if there is a problem."""
+    for line in findings.facts:
+        print(f"  {line}")
+    for line in findings.remarks:
+        print(f"  NOTE {line}")
+    print(f"checks: {stopwatch.measurements()['seconds']} s, {len(findings.problems)} problem(s)", flush=True)
+    for line in findings.problems:
+        print(f"{prog}: error: {line}", file=sys.stderr)
+    if findings.problems:
+        sys.exit(1)
+
+
+def run_trainer(train: Callable[[list[str]], None], args: argparse.Namespace) -> None:
+    """Call `train` with the trainer's flags. It ends at once on SIGTERM, because it continues from checkpoints."""
+    default_signals()
+    try:
+        train(trainer_arguments(args))
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues from the last checkpoint", file=sys.stderr)
+        sys.exit(130)
+
+
+def trainer_arguments(args: argparse.Namespace) -> list[str]:
+    """Return the flags in the form of `official.nlp.train`."""
+    arguments = []
+    for name, value in vars(args).items():
+        if name not in OWN_FLAGS and value not in (None, False):
+            values = value if isinstance(value, list) else [value]
+            arguments += [f"--{name}" if item is True else f"--{name}={item}" for item in values]
+    return arguments
