@@ -1,7 +1,7 @@
 """Draw losses, accuracies and learning rate of one or several trainings into a PNG, from TensorBoard event files.
 
-A run is one --model_dir or several, its stages, joined in their order. Of steps that a continued run trained twice
-the later values are drawn.
+A run is one --model_dir, or the --model_dir of each of its stages in their order. If a continued run trained a step
+twice, the later value is drawn.
 """
 
 import argparse
@@ -19,9 +19,9 @@ def get_parser() -> argparse.ArgumentParser:
         action="append",
         required=True,
         metavar="[NAME=]DIR[,DIR...]",
-        help="a --model_dir, or those of the stages; several times for several runs",
+        help="a --model_dir, or one for each stage; several times for several runs",
     )
-    parser.add_argument("--output_file", type=Path, required=True, help="PNG to write; an existing one is replaced")
+    parser.add_argument("--output_file", type=Path, required=True, help="PNG to write; an existing file is replaced")
     return parser
 
 
@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> None:
 
 
 def parse_run(text: str) -> tuple[str, list[Path]]:
-    """A run's name, by default its first directory, and its directories.
+    """Return a run's name, by default its first directory, and its directories.
 
     >>> parse_run("base=model/base/cc-100,model/base/wikipedia")[0]
     'base'

@@ -1,7 +1,7 @@
 """Predict with a fine-tuned model: classification data -> one line {"id": ..., "prediction": ...} for each example.
 
-The model is the latest checkpoint of run_finetuning.py. The id is the number of the example in its file, from 0, which
-in JGLUE's files is its id, so that evaluate_jglue.py --predictions_file scores them.
+The model is the latest checkpoint of run_finetuning.py. The id is the number of the example in its file, from 0. It is
+JGLUE's own id too, so that evaluate_jglue.py --predictions_file can score the predictions.
 """
 
 import argparse
@@ -22,10 +22,10 @@ def get_parser() -> argparse.ArgumentParser:
         "--input_file",
         type=Path,
         required=True,
-        help="TFRecord file of create_classification_data.py; its labels are not looked at, so any will do",
+        help="TFRecord file of create_classification_data.py; its labels are not used, so any will do",
     )
     files.add_argument("--output_file", type=Path, required=True, help="predictions, JSON Lines")
-    files.add_argument("--batch_size", type=int, default=32, help="examples at once; decides no prediction")
+    files.add_argument("--batch_size", type=int, default=32, help="examples at once; predictions do not depend on it")
     command_line.add_run_arguments(parser, num_workers=False)
     return parser
 
@@ -52,7 +52,7 @@ def main(args: argparse.Namespace) -> None:
     if skip_if_complete(provenance, [args.output_file]):
         return
     with open_outputs([args.output_file], provenance, args.overwrite) as [file], warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of how Model Garden calls its libraries
+        warnings.simplefilter("ignore")  # Model Garden's libraries warn about each other
         from japanese_bert.training.predictions import predict
 
         found = predict(checkpoint, params_file, args.input_file, args.batch_size)

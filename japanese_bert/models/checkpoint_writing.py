@@ -1,7 +1,7 @@
 """Weights by Hugging Face's names -> a TF2 checkpoint of Model Garden's BERT with every head.
 
-The inverse of `checkpoints.read_weights`: reading the checkpoint back gives the same bits. The encoder's own pooler,
-which pretraining never trains, gets the weights of the next sentence head's, which fine-tuning of the encoder wants.
+This inverts `checkpoint_reading.read_weights`: reading the checkpoint back gives the same bits. The encoder's own pooler
+is never trained in pretraining. It gets the weights of the next sentence head's pooler, because fine-tuning may use it.
 """
 
 import errno
@@ -10,17 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from japanese_bert.models.checkpoint_reading import weights_of
 from japanese_bert.models.config import BertConfig
 from japanese_bert.models.model_garden import build_model, model_params
+from japanese_bert.models.weight_names import POOLER, weights_of
 
 CHECKPOINT_NAME = "ckpt-0"
-TEMPORARY = f"{CHECKPOINT_NAME}_temp"  # directory in which TensorFlow writes, and which it leaves if it fails
-POOLER = "next_sentence..pooler_dense/"
+TEMPORARY = f"{CHECKPOINT_NAME}_temp"  # the directory in which TensorFlow writes. It stays there after an error
 
 
 def write_checkpoint(weights: Mapping[str, np.ndarray], config: BertConfig, directory: Path) -> Path:
-    """Write `ckpt-0` and the state file `checkpoint`, so that both name a checkpoint for `task.init_checkpoint`."""
+    """Write `ckpt-0` and the state file `checkpoint`, so that `task.init_checkpoint` may name file or directory."""
     model = build_model(model_params(config))
     import tensorflow as tf
 
@@ -35,7 +34,7 @@ def write_checkpoint(weights: Mapping[str, np.ndarray], config: BertConfig, dire
     path = directory / CHECKPOINT_NAME
     try:
         checkpoint.write(str(path))
-    except tf.errors.OpError as error:  # of a full disk, say; no OSError
+    except tf.errors.OpError as error:  # such as a full disk: TensorFlow raises no OSError
         kind = errno.ENOSPC if "No space left" in error.message else errno.EIO
         raise OSError(kind, error.message, str(path)) from None
     state = f'model_checkpoint_path: "{CHECKPOINT_NAME}"\nall_model_checkpoint_paths: "{CHECKPOINT_NAME}"\n'
@@ -44,7 +43,7 @@ def write_checkpoint(weights: Mapping[str, np.ndarray], config: BertConfig, dire
 
 
 def find_variable(model, tf_name: str):
-    """The variable that a checkpoint stores under this name; '/' parts it, '..' and '.S' stand for '.' and '/'."""
+    """Return the variable that a checkpoint stores under this name. '/' separates parts, '.S' stands for '/'."""
     roots = {
         "encoder": model.encoder_network,
         "masked_lm": model.masked_lm,
@@ -65,7 +64,7 @@ def find_variable(model, tf_name: str):
 
 
 def _weight_named(layer, name: str):
-    """A weight that its layer keeps under another attribute: the position embeddings."""
+    """Return a weight that its layer keeps under another attribute: the position embeddings."""
     return next(weight for weight in layer.weights if weight.name.endswith(f"/{name}:0"))
 
 

@@ -1,14 +1,16 @@
-"""What is known of a checkpoint's training: `params.yaml` beside it, and the records of the data that it names.
+"""The history of a checkpoint: `params.yaml` beside it, and the provenance of the data that it names.
 
-The trainer writes `params.yaml` into its model directory; `task.init_checkpoint` leads from there to an earlier
-stage, `task.train_data.input_path` to the TFRecords and so to their `.json`. Paths count from the directory in which
-training was started. What is not there any more is left out, nothing is guessed.
+The trainer writes `params.yaml` into its model directory. There `task.init_checkpoint` leads to an earlier stage, and
+`task.train_data.input_path` to the TFRecords and their `.json`. Paths are relative to the directory in which training
+was started. What is missing is left out. Nothing is guessed.
 """
 
 import glob
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from japanese_bert.common.provenance import read_provenance, recorded_inputs
 
@@ -17,7 +19,7 @@ PARAMS_FILE = "params.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Text that TFRecords were made of; `name` is that of its directory."""
+    """The text of one directory that TFRecords were made from. `name` is the directory's."""
 
     name: str
     files: int
@@ -29,35 +31,35 @@ class Corpus:
 class TrainingStage:
     """One run of the trainer, up to the checkpoint that was taken from it."""
 
-    params: Mapping[str, object]
+    params: Mapping[str, Any]
     steps: int | None
-    data: list[Mapping[str, object]]  # records of the TFRecords
+    data: list[Mapping[str, Any]]  # provenance of the TFRecords
 
     def param(self, path: str) -> object:
-        """`param("task.train_data.seq_length")`; None where it is not set."""
+        """Return a parameter by its full name, such as `task.train_data.seq_length`, None if it is not set."""
         value: object = self.params
         for name in path.split("."):
             value = value.get(name) if isinstance(value, Mapping) else None
         return value
 
     def chosen(self, path: str, name: str) -> object:
-        """A value of what is in use, as in `optimizer: {type: adamw, adamw: {weight_decay_rate: 0.01}}`"""
+        """Return a value of the chosen type, as in `optimizer: {type: adamw, adamw: {weight_decay_rate: 0.01}}`."""
         return self.param(f"{path}.{self.param(f'{path}.type')}.{name}")
 
     def method(self, name: str) -> object:
-        """An argument of data creation."""
+        """Return an argument of data creation."""
         return self.data[0].get("method", {}).get(name) if self.data else None
 
     def corpora(self) -> list[Corpus]:
-        """In the order of their names."""
-        records: dict[str, list[Mapping]] = {}
-        for record in self.data:
-            records.setdefault(_corpus_name(record), []).append(record)
-        return [_corpus(name, found) for name, found in sorted(records.items())]
+        """Return the corpora in the order of their names."""
+        by_name: dict[str, list[Mapping]] = {}
+        for made_by in self.data:
+            by_name.setdefault(_corpus_name(made_by), []).append(made_by)
+        return [_corpus(name, found) for name, found in sorted(by_name.items())]
 
 
 def read_stages(prefix: Path) -> list[TrainingStage]:
-    """The stages that led to a checkpoint, the first one first; empty if nothing is recorded.
+    """Return the stages that led to a checkpoint, the first one first. The list is empty if nothing is recorded.
 
     Raises:
         ValueError: a `params.yaml` cannot be read.
@@ -68,7 +70,7 @@ def read_stages(prefix: Path) -> list[TrainingStage]:
         directories.add(prefix.parent)
         params = _read_yaml(prefix.parent / PARAMS_FILE)
         stage = TrainingStage(params, _step(prefix), [])
-        stage.data.extend(_data_records(stage.param("task.train_data.input_path")))
+        stage.data.extend(_read_data(stage.param("task.train_data.input_path")))
         stages.insert(0, stage)
         initial = Path(str(stage.param("task.init_checkpoint") or ""))
         prefix = initial / "latest" if initial.is_dir() else initial
@@ -81,7 +83,7 @@ def _read_yaml(path: Path) -> Mapping[str, object]:
     try:
         params = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not YAML ({error}); expected the trainer's parameters") from None
+        raise ValueError(f"{path}: not YAML ({error}). Expected the trainer's parameters") from None
     return params if isinstance(params, Mapping) else {}
 
 
@@ -90,23 +92,25 @@ def _step(prefix: Path) -> int | None:
     return int(number) if number.isdecimal() else None
 
 
-def _data_records(input_path: object) -> list[Mapping[str, object]]:
+def _read_data(input_path: object) -> list[Mapping[str, Any]]:
+    """Return the provenance of the files that are still there."""
     patterns = input_path if isinstance(input_path, list) else str(input_path or "").split(",")
     paths = sorted({path for pattern in patterns for path in glob.glob(str(pattern))})
-    return [record for path in paths if (record := read_provenance(Path(path)))]
+    return [made_by for path in paths if (made_by := read_provenance(Path(path)))]
 
 
-def _corpus_name(record: Mapping) -> str:
-    """`corpus/cc-100/corpus_01.txt` -> `cc-100`"""
-    path = Path(str(record.get("arguments", {}).get("input_file", "")).split(",")[0])
+def _corpus_name(made_by: Mapping) -> str:
+    """Return `cc-100` for `corpus/cc-100/corpus_01.txt`."""
+    path = Path(str(made_by.get("arguments", {}).get("input_file", "")).split(",")[0])
     return path.parent.name or path.name
 
 
-def _corpus(name: str, records: list[Mapping]) -> Corpus:
-    sizes, counts = {}, {}
-    for record in records:
-        inputs = recorded_inputs(record, "text")
-        sizes.update({item["sha256"] or item["name"]: item["size"] or 0 for item in inputs})
-        for key, count in record.get("counts", {}).items():
-            counts[key] = counts.get(key, 0) + count
+def _corpus(name: str, data: list[Mapping]) -> Corpus:
+    """Add up sizes and counts. A text file that several TFRecords were made from counts once."""
+    sizes: dict[str, int] = {}
+    counts: Counter[str] = Counter()
+    for made_by in data:
+        texts = recorded_inputs(made_by, "text")
+        sizes.update({text["sha256"] or text["name"]: text["size"] or 0 for text in texts})
+        counts.update(made_by.get("counts", {}))
     return Corpus(name, len(sizes), sum(sizes.values()), counts)

@@ -1,7 +1,7 @@
-"""Where every weight of a trained model is: its name and shape in Model Garden's checkpoint and in Hugging Face's.
+"""The name and shape of every weight of a trained model, in Model Garden's checkpoint and in Hugging Face's.
 
-One table for each class of Transformers, made of the parts that they share; one row a variable. Only networks of
-`type: bert` and `type: albert`.
+Each class of Transformers has a table, made of the parts that several classes share. A row is one variable. Networks of
+other types than `bert` and `albert` have no table.
 """
 
 import re
@@ -15,7 +15,7 @@ from japanese_bert.models.config import BertConfig
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """One variable: its name in the checkpoint, in the class of Transformers, and its shape in the checkpoint.
+    """One variable: its name in the checkpoint, its name in the class of Transformers, its shape in the checkpoint.
 
     Letters of `shape`: V vocabulary, E embedding, H hidden, I intermediate, P positions, T segment types, N heads,
     D head size, C classes, 1. A name with `{layer}` stands for one variable of every layer.
@@ -27,7 +27,7 @@ class Weight:
 
     @property
     def is_kernel(self) -> bool:
-        """Kernels of dense layers are [in, out] in TensorFlow and [out, in] in PyTorch."""
+        """Return True for the kernel of a dense layer, which is [in, out] in TensorFlow and [out, in] in PyTorch."""
         return self.tf_name.endswith("/kernel")
 
     def tf_shape(self, config: BertConfig) -> tuple[int, ...]:
@@ -35,27 +35,27 @@ class Weight:
         return tuple(sizes[letter] for letter in self.shape.split())
 
     def hf_shape(self, config: BertConfig) -> tuple[int, ...]:
-        """Heads are joined into one axis, kernels transposed."""
+        """Return the shape in PyTorch: heads are joined into one axis, kernels are transposed."""
         sizes = _sizes(config)
         joined = tuple(sizes[letter] for letter in self.shape.replace("N D", "H").split())
         return joined[::-1] if self.is_kernel else joined
 
     def to_hf(self, array: np.ndarray, config: BertConfig) -> np.ndarray:
-        """The variable as PyTorch stores it."""
+        """Return the variable as PyTorch stores it."""
         shape = self.hf_shape(config)
         return np.ascontiguousarray(array.reshape(shape[::-1]).T if self.is_kernel else array.reshape(shape))
 
     def to_tf(self, array: np.ndarray, config: BertConfig) -> np.ndarray:
-        """The inverse of `to_hf`."""
+        """Invert `to_hf`."""
         return (array.T if self.is_kernel else array).reshape(self.tf_shape(config))
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """The first row is that of the word embeddings, which several objects share and one of them gives its name.
+class WeightTable:
+    """The weights of one class of Transformers.
 
-    `other_name` is the one that they may have instead. `unused` are patterns of what a checkpoint holds besides, and
-    why it is left out.
+    The first row holds the word embeddings. Several objects share them, so that a checkpoint may have them under
+    `other_name` instead. `unused` has patterns of the other variables of a checkpoint, and why they are left out.
     """
 
     rows: tuple[Weight, ...]
@@ -67,8 +67,8 @@ def _rows(tf_prefix: str, hf_prefix: str, rows: tuple[tuple[str, str, str], ...]
     return tuple(Weight(tf_prefix + tf_name, hf_prefix + hf_name, shape) for tf_name, hf_name, shape in rows)
 
 
-# Networks number all their layers: 0 to 3 are the three embeddings and their layer norm; 4 is the projection from
-# embedding to hidden size, where these differ; then come the layers of the transformer and an untrained pooler.
+# Networks number all their layers. 0 to 3 are the three embeddings and their layer norm. 4 is the projection from
+# embedding to hidden size, if these differ. The layers of the transformer and an untrained pooler follow.
 PROJECTION = 4
 _EMBEDDINGS = (
     ("layer_with_weights-1/embeddings", "position_embeddings.weight", "P E"),
@@ -136,7 +136,7 @@ _BERT_NEXT_SENTENCE = (
     *_rows(POOLER, "bert.pooler.dense.", _POOLER),
     *_rows(OUTPUT_LAYER, "cls.seq_relationship.", _TWO_CLASSES),
 )
-# The layers of an ALBERT share their weights, so that there is one.
+# All layers of an ALBERT share one set of weights.
 _ALBERT = (
     Weight(IN_HEAD, "albert.embeddings.word_embeddings.weight", "V E"),
     *_rows("encoder/", "albert.embeddings.", _EMBEDDINGS),
@@ -156,7 +156,7 @@ _ALBERT_NEXT_SENTENCE = (
 
 
 def _electra(network: str) -> tuple[Weight, ...]:
-    """One of the two networks, which share the word embeddings."""
+    """Return the rows of one of the two networks, which share the word embeddings."""
     return (
         *_rows(network, "electra.embeddings.", _EMBEDDINGS),
         *_rows(f"{network}layer_with_weights-{PROJECTION}/", "electra.embeddings_project.", _DENSE),
@@ -202,18 +202,18 @@ _UNUSED_OF_GENERATOR = {
     r"encoder/.*|model/discriminator_.*": "the discriminator, which ElectraForPreTraining in config.json selects",
 }
 
-TABLES: Mapping[str, Table] = {
-    "BertForPreTraining": Table(_BERT + _BERT_NEXT_SENTENCE, IN_ENCODER, _UNUSED),
-    "BertForMaskedLM": Table(_BERT, IN_ENCODER, _UNUSED),
-    "AlbertForPreTraining": Table(_ALBERT + _ALBERT_NEXT_SENTENCE, IN_ENCODER, _UNUSED),
-    "AlbertForMaskedLM": Table(_ALBERT, IN_ENCODER, _UNUSED),
-    "ElectraForPreTraining": Table(_DISCRIMINATOR, None, _UNUSED_OF_DISCRIMINATOR),
-    "ElectraForMaskedLM": Table(_GENERATOR, IN_ENCODER, _UNUSED_OF_GENERATOR),
+TABLES: Mapping[str, WeightTable] = {
+    "BertForPreTraining": WeightTable(_BERT + _BERT_NEXT_SENTENCE, IN_ENCODER, _UNUSED),
+    "BertForMaskedLM": WeightTable(_BERT, IN_ENCODER, _UNUSED),
+    "AlbertForPreTraining": WeightTable(_ALBERT + _ALBERT_NEXT_SENTENCE, IN_ENCODER, _UNUSED),
+    "AlbertForMaskedLM": WeightTable(_ALBERT, IN_ENCODER, _UNUSED),
+    "ElectraForPreTraining": WeightTable(_DISCRIMINATOR, None, _UNUSED_OF_DISCRIMINATOR),
+    "ElectraForMaskedLM": WeightTable(_GENERATOR, IN_ENCODER, _UNUSED_OF_GENERATOR),
 }
 
 
 def weights_of(config: BertConfig) -> list[Weight]:
-    """The rows of the table with every layer written out, without the projection where there is none."""
+    """Return the rows of the table with every layer written out, and the projection only if there is one."""
     first = _first_layer(config)
     rows = []
     for row in TABLES[config.architecture].rows:
@@ -226,23 +226,23 @@ def weights_of(config: BertConfig) -> list[Weight]:
 
 
 def word_embeddings_of(config: BertConfig) -> str:
-    """Their name in `weights_of`."""
+    """Return the name of the word embeddings in `weights_of`."""
     return TABLES[config.architecture].rows[0].tf_name
 
 
 def find_word_embeddings(names: Collection[str], config: BertConfig) -> str:
-    """Their name in a checkpoint that has these names."""
+    """Return the name of the word embeddings in a checkpoint that has these names."""
     name, other = word_embeddings_of(config), TABLES[config.architecture].other_name
-    return other if other in names and name not in names else name
+    return other if other is not None and other in names and name not in names else name
 
 
 def is_next_sentence(tf_name: str) -> bool:
-    """True for the weights of the next sentence head."""
+    """Return True for the weights of the next sentence head."""
     return tf_name.startswith((POOLER, OUTPUT_LAYER))
 
 
 def reason_to_leave_out(name: str, config: BertConfig) -> str | None:
-    """Why a variable that no row names is not used; None if it should not be there."""
+    """Return why a variable that no row names is not used, None if no checkpoint should have it."""
     layers = 1 if config.model_type == "albert" else config.num_hidden_layers
     pooler = str(_first_layer(config) + layers)
     for pattern, reason in TABLES[config.architecture].unused.items():

@@ -257,7 +257,7 @@ def test_verification_needs_data_for_this_model(trained, tfrecord):
     prefix = trained[0] / "ckpt-8"
     with pytest.raises(ValueError, match=r"16 tokens long .* but the model has 8 positions"):
         read_instances(tfrecord, dataclasses.replace(BERT, max_position_embeddings=8), 4)
-    with pytest.raises(ValueError, match="and 20 tokens. Give data made for this model"):
+    with pytest.raises(ValueError, match=r"and 20 tokens\. Give data made for this model"):
         read_instances(tfrecord, dataclasses.replace(BERT, vocab_size=20), 4)
     with pytest.raises(ValueError, match="no pretraining data"):
         read_instances(prefix.with_name("ckpt-8.index"), BERT, 4)
