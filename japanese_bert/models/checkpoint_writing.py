@@ -1,7 +1,7 @@
 """Weights by Hugging Face's names -> a TF2 checkpoint of Model Garden's BERT with every head.
 
-This inverts `checkpoint_reading.read_weights`: reading the checkpoint back gives the same bits. The encoder's own pooler
-is never trained in pretraining. It gets the weights of the next sentence head's pooler, because fine-tuning may use it.
+This inverts `checkpoint_reading.read_weights`: reading the checkpoint back gives the same bits. Pretraining never
+trains the encoder's own pooler. It gets the weights of the next sentence head's pooler, because fine-tuning may use it.
 """
 
 import errno

@@ -18,7 +18,7 @@ LEFT_OUT: dict[tuple[str, str], str] = {}
 BY_THE_TRAINER = (
     "run_pretraining.py: its faults (SIGKILL and SIGTERM while it trains, one of several machines killed, a lost or "
     "cut checkpoint, cut or changed data) are in tests/stages/test_run_pretraining.py and "
-    "tests/training/checks/test_pretraining.py"
+    "tests/training/checks"
 )
 
 

@@ -9,11 +9,15 @@ import numpy as np
 import yaml
 
 from japanese_bert.models.config import BertConfig, load_bert_config
+from japanese_bert.training.checks.findings import Findings
+from japanese_bert.training.checks.finetuning import check_finetuning
+from japanese_bert.training.command import Training
 from tests.helpers import small_pretraining as small
-from tools import create_classification_data
+from tools import create_classification_data, run_finetuning
 
 LABELS = ("short", "long", "other")
 SEQ_LENGTH = 32
+START = "task.init_checkpoint={place}/trained/ckpt-5"
 
 
 def write_rows(path: Path, first: int) -> Path:
@@ -134,3 +138,27 @@ def train(place: Path, model_dir: Path, more: str, *flags: str, ending: str = "t
 
 def trained_config(place: Path) -> BertConfig:
     return load_bert_config(place / "trained" / "config.json")
+
+
+def parse(place: Path, more: str = "", with_encoder: bool = True, ending: str = "tfrecord.gz"):
+    """Return the trainer's configuration of `task.yaml` below `place`."""
+    from official.core import train_utils
+    from official.nlp.configs import finetuning_experiments  # noqa: F401
+
+    files = [place / "task.yaml", small.ROOT / "configs/runtime/cpu.yaml"]
+    if with_encoder:
+        files = [run_finetuning.write_encoder(place / "trained" / "config.json", place), *files]
+    options = train_utils.ParseConfigOptions(
+        experiment="bert/sentence_prediction",
+        config_file=[str(path) for path in files],
+        params_override=overrides(place, more.format(place=place), ending),
+    )
+    return train_utils.parse_configuration(options, print_return=False)
+
+
+def check(
+    place: Path, more: str = START, mode: str = "train_and_eval", check_provenance: bool = True, **names
+) -> Findings:
+    """Return the findings of all checks."""
+    params = parse(place, more, **names)
+    return check_finetuning(Training(params, mode, str(place / "new"), check_provenance))

@@ -89,62 +89,6 @@ class TestRecipe:
         assert params.task.train_data.input_path == "finetuning_data/jnli/train.tfrecord.gz"
 
 
-class TestRegression:
-    pytestmark = with_tensorflow
-
-    def make_task(self, num_classes: int = 1):
-        from official.nlp.tasks import sentence_prediction as model_garden
-
-        from japanese_bert.training.trainer import make_task_class
-
-        model = model_garden.ModelConfig(num_classes=num_classes)
-        return make_task_class()(model_garden.SentencePredictionConfig(model=model))
-
-    def test_loss_is_the_mean_of_squares(self):
-        """Model Garden's own is 8.4 here: of every output it subtracts every label."""
-        import tensorflow as tf
-
-        labels = {"label_ids": tf.constant([0.0, 5.0, 2.0])}
-        assert self.make_task().build_losses(labels, tf.constant([[0.0], [5.0], [2.0]])).numpy() == 0
-        loss = self.make_task().build_losses(labels, tf.constant([[1.0], [5.0], [4.0]]))
-        assert loss.numpy() == pytest.approx(5 / 3)
-
-    def test_metric_is_updated(self):
-        import tensorflow as tf
-
-        task = self.make_task()
-        metrics = task.build_metrics()
-        task.process_metrics(metrics, {"label_ids": tf.constant([0.0, 5.0])}, tf.constant([[1.0], [2.0]]))
-        assert {metric.name: metric.result().numpy() for metric in metrics} == {"mean_squared_error": 5.0}
-
-    def test_classes_are_left_as_they_are(self):
-        import tensorflow as tf
-
-        task = self.make_task(num_classes=2)
-        labels, logits = {"label_ids": tf.constant([0, 1])}, tf.constant([[2.0, 0.0], [2.0, 0.0]])
-        expected = (2 * np.log(1 + np.exp(-2)) + 2) / 2
-        assert task.build_losses(labels, logits).numpy() == pytest.approx(expected, rel=1e-6)
-        metrics = task.build_metrics()
-        task.process_metrics(metrics, labels, logits)
-        assert next(metric for metric in metrics if metric.name == "cls_accuracy").result().numpy() == 0.5
-
-    def test_the_trainer_makes_this_task(self):
-        from official.core import task_factory
-        from official.nlp.tasks import sentence_prediction as model_garden
-
-        from japanese_bert.training.trainer import fix_regression
-
-        registry = task_factory._REGISTERED_TASK_CLS
-        before = registry[model_garden.SentencePredictionConfig]
-        try:
-            fix_regression()
-            task = task_factory.get_task(model_garden.SentencePredictionConfig())
-        finally:
-            registry[model_garden.SentencePredictionConfig] = before
-        assert isinstance(task, model_garden.SentencePredictionTask)
-        assert type(task) is not before
-
-
 def predict(model_dir: Path, data: Path, output: Path) -> list:
     flags = ["--model_dir", str(model_dir), "--input_file", str(data), "--output_file", str(output)]
     predict_labels.main(predict_labels.get_parser().parse_args([*flags, "--batch_size", "7"]))

@@ -10,11 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import run_pretraining
-from japanese_bert.training import command
 from japanese_bert.training.curves import read_run
 from tests.helpers import small_pretraining as small
 from tests.test_configs import with_tensorflow
@@ -43,14 +41,6 @@ def validation(model_dir: Path) -> dict[str, float]:
     """The last values, but the speed."""
     curves = {tag: curve for (split, tag), curve in read_run([model_dir]).items() if split == "validation"}
     return {tag: curve[-1][1] for tag, curve in curves.items() if tag != "steps_per_second"}
-
-
-def test_flags_are_passed_on_as_the_trainer_knows_them():
-    flags = ["--experiment=bert/pretraining", "--mode=train", "--model_dir=m", "--config_file=a", "--config_file=b"]
-    flags += ["--params_override=task.init_checkpoint=c", "--tpu=local", "--enable_async_checkpointing=false"]
-    own = ["--check_only", "--no-check_records"]
-    args = run_pretraining.get_parser().parse_args([*own, *flags, "--noenable_async_checkpointing"])
-    assert command.trainer_arguments(args) == [*flags, "--noenable_async_checkpointing"]
 
 
 def test_the_parser_needs_no_framework():
@@ -87,39 +77,6 @@ class TestStart:
     def test_unknown_parameters_are_one_line(self, place, tmp_path):
         with pytest.raises(ValueError, match=r"--config_file or --params_override: .*train_stepz"):
             self.run(place, tmp_path / "model", "--params_override=trainer.train_stepz=30")
-
-    def test_all_heads_are_restored(self, place, tmp_path):
-        """Model Garden's own start leaves the output layer of the next sentence head at random."""
-        from japanese_bert.models.checkpoint_reading import weights_of
-        from japanese_bert.models.checkpoint_writing import write_checkpoint
-        from japanese_bert.models.model_garden import build_model, model_params
-        from japanese_bert.training.trainer import initialize
-
-        config = small.make_config(50)
-        rng = np.random.default_rng(0)
-        rows = weights_of(config)
-        weights = {row.hf_name: rng.normal(size=row.hf_shape(config)).astype(np.float32) for row in rows}
-        write_checkpoint(weights, config, tmp_path)
-        for start in (tmp_path, tmp_path / "ckpt-0"):
-            model = build_model(model_params(config))
-            initialize(model, str(start))
-            head = model.classification_heads[0]
-            assert np.array_equal(head.out_proj.kernel.numpy().T, weights["cls.seq_relationship.weight"])
-            assert np.array_equal(head.out_proj.bias, weights["cls.seq_relationship.bias"])
-            assert np.array_equal(model.masked_lm.bias, weights["cls.predictions.bias"])
-
-    def test_workers_share_a_seed_that_changes_when_a_run_continues(self, place, tmp_path, monkeypatch):
-        from japanese_bert.training.trainer import with_shared_seed
-
-        params = small.parse(place)
-        assert with_shared_seed(params, str(tmp_path)).task.train_data.seed is None
-        monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}}')
-        assert with_shared_seed(params, str(tmp_path)).task.train_data.seed == 1
-        (tmp_path / "checkpoint").write_text('model_checkpoint_path: "ckpt-40"\n', encoding="utf-8")
-        (tmp_path / "ckpt-40.index").touch()
-        assert with_shared_seed(params, str(tmp_path)).task.train_data.seed == 41
-        chosen = small.parse(place, "task.train_data.seed=7")
-        assert with_shared_seed(chosen, str(tmp_path)).task.train_data.seed == 7
 
 
 @pytest.mark.slow

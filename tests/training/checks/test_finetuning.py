@@ -10,75 +10,18 @@ from japanese_bert.training.checks.data_files import CLASSIFICATION, read_data_f
 from japanese_bert.training.checks.finetuning import check_finetuning
 from japanese_bert.training.command import Training
 from tests.helpers import small_finetuning as small
-from tests.helpers import small_pretraining
+from tests.helpers.small_finetuning import START, check, parse
 from tests.helpers.small_pretraining import assert_problem
 from tests.test_configs import with_tensorflow
-from tools import run_finetuning
 
 pytestmark = with_tensorflow
-START = "task.init_checkpoint={place}/trained/ckpt-5"
 REGRESSION = "task.model.num_classes=1,task.metric_type=pearson_spearman_corr"
 REGRESSION += ",task.train_data.label_type=float,task.validation_data.label_type=float"
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    """Data, configuration and a checkpoint; other data to be mistaken, in `other`; SavedModels as far as is looked."""
-    place = small.write_all(tmp_path_factory.mktemp("checks"))
-    vocab, other = place / "vocab.txt", place / "other"
-    rows = small.write_rows(place / "others.jsonl", 120)
-    for name, flags in {
-        "plain": ["--no-gzip_compress"],
-        "long": ["--max_seq_length", "40"],
-        "order": ["--labels", "long", "short", "other"],
-        "four": ["--labels", *small.LABELS, "fourth"],
-        "score": ["--regression"],
-    }.items():
-        small.make_data(rows, vocab, other / name, *flags)
-    larger, swapped = place / "larger.txt", place / "swapped.txt"
-    larger.write_bytes(vocab.read_bytes() + "犬\n".encode())
-    lines = vocab.read_bytes().split(b"\n")
-    swapped.write_bytes(b"\n".join([*lines[:6], lines[7], lines[6], *lines[8:]]))
-    small.make_data(rows, larger, other / "vocab")
-    small.make_data(rows, swapped, other / "swapped")
-    small.make_data(place / "train.jsonl", vocab, other / "copy")
-    shutil.copy(other / "four", other / "no_record")
-    corpus = small_pretraining.write_corpus(place / "corpus.txt")
-    small_pretraining.make_data(corpus, vocab, other / "pretraining")
-    (other / "text").write_text("text", encoding="utf-8")
-    small.write_fake_saved_model(place, place / "module")
-    write_without_next_sentence(place)
-    return place
-
-
-def write_without_next_sentence(place: Path) -> None:
-    import tensorflow as tf
-
-    from japanese_bert.models.model_garden import build_model, model_params
-
-    params = {**model_params(small.trained_config(place)), "cls_heads": []}
-    model = build_model(params)
-    tf.train.Checkpoint(model=model, **model.checkpoint_items).write(str(place / "masked_lm" / "ckpt-1"))
-
-
-def parse(place: Path, more: str = "", with_encoder: bool = True, ending: str = "tfrecord.gz"):
-    from official.core import train_utils
-    from official.nlp.configs import finetuning_experiments  # noqa: F401
-
-    files = [place / "task.yaml", small_pretraining.ROOT / "configs/runtime/cpu.yaml"]
-    if with_encoder:
-        files = [run_finetuning.write_encoder(place / "trained" / "config.json", place), *files]
-    options = train_utils.ParseConfigOptions(
-        experiment="bert/sentence_prediction",
-        config_file=[str(path) for path in files],
-        params_override=small.overrides(place, more.format(place=place), ending),
-    )
-    return train_utils.parse_configuration(options, print_return=False)
-
-
-def check(place: Path, more: str = START, mode: str = "train_and_eval", check_provenance: bool = True, **kwargs):
-    params = parse(place, more, **kwargs)
-    return check_finetuning(Training(params, mode, str(place / "new"), check_provenance))
+@pytest.fixture
+def place(finetuning_place) -> Path:
+    return finetuning_place
 
 
 def test_what_fits_is_accepted_and_told(place):
@@ -113,45 +56,6 @@ def test_a_saved_model_is_accepted(place, prefix, with_encoder):
     found = check(place, more, with_encoder=with_encoder)
     assert (found.problems, found.remarks) == ([], [])
     assert f"start: from the SavedModel {prefix}{place}/module" in found.facts
-
-
-@pytest.mark.parametrize(
-    ("name", "messages"),
-    [
-        ("plain", ["is not compressed", "Set task.train_data.file_type=tfrecord"]),
-        ("long", ["--max_seq_length 40, but task.train_data.seq_length is 32"]),
-        ("order", ["its --labels differ from those of", "order"]),
-        ("four", ["has 4 labels (short, long, other, fourth), but task.model.num_classes is 3"]),
-        ("score", ["its labels are scores of a regression, but task.train_data.label_type is int"]),
-        ("vocab", ["a vocabulary of 132 tokens, but task.model.encoder.bert.vocab_size is 131"]),
-        ("swapped", ["made with another vocabulary than", "swapped"]),
-        ("no_record", ["has no no_record.json of create_classification_data.py", "--no-check_records"]),
-        ("pretraining", ["no classification data", "(found pretraining data)"]),
-        ("text", ["no classification data, expected TFRecords of create_classification_data.py"]),
-        ("nothing", ["nothing", "no such file"]),
-        ("nothing*", ["does not match any files", "create_classification_data.py"]),
-    ],
-)
-def test_data_that_does_not_fit(place, name, messages):
-    assert_problem(check(place, f"{START},task.train_data.input_path={place}/other/{name}"), *messages)
-
-
-def test_data_that_was_cut(place, tmp_path):
-    for name in ("train.tfrecord.gz", "train.tfrecord.gz.json"):
-        shutil.copy(place / name, tmp_path)
-    data = tmp_path / "train.tfrecord.gz"
-    data.write_bytes(data.read_bytes()[:-1])
-    assert_problem(check(place, f"{START},task.train_data.input_path={data}"), "but its .json says")
-
-
-def test_labels_of_data_without_record_are_looked_through(place, tmp_path):
-    path = small.make_data(place / "others.jsonl", place / "vocab.txt", tmp_path / "data")
-    Path(f"{path}.json").unlink()
-    more = f"{START},task.train_data.input_path={path},task.model.num_classes="
-    assert check(place, f"{more}3", check_provenance=False).problems == []
-    assert_problem(check(place, f"{more}2", mode="train", check_provenance=False), "has the label 2, but")
-    same = check(place, f"{more}3,task.validation_data.input_path={path}", check_provenance=False)
-    assert_problem(same, "has the text of the training file")
 
 
 def test_validation_on_the_text_of_training(place):

@@ -1,0 +1,96 @@
+"""The trainer's flags, and what is printed of the checks."""
+
+import argparse
+
+import pytest
+
+from japanese_bert.common.report import Stopwatch
+from japanese_bert.training import command
+from japanese_bert.training.checks.findings import Findings
+from tests.helpers import small_pretraining as small
+from tests.test_configs import with_tensorflow
+
+REQUIRED = ["--experiment=bert/pretraining", "--mode=train", "--model_dir=m"]
+
+
+def test_flags_are_passed_on_as_the_trainer_knows_them():
+    flags = ["--experiment=bert/pretraining", "--mode=train", "--model_dir=m", "--config_file=a", "--config_file=b"]
+    flags += ["--params_override=task.init_checkpoint=c", "--tpu=local", "--enable_async_checkpointing=false"]
+    own = ["--check_only", "--no-check_records"]
+    args = command.get_parser(None).parse_args([*own, *flags, "--noenable_async_checkpointing"])
+    assert command.trainer_arguments(args) == [*flags, "--noenable_async_checkpointing"]
+
+
+def test_the_encoders_file_is_no_flag_of_the_trainer():
+    args = argparse.Namespace(mode="train", tf_config_file="config.json", check_only=True, check_records=True)
+    assert command.trainer_arguments(args) == ["--mode=train"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "trains", "sections"),
+    [
+        ("train", True, ["train_data"]),
+        ("eval", False, ["validation_data"]),
+        ("train_and_eval", True, ["train_data", "validation_data"]),
+        ("continuous_eval", False, ["validation_data"]),
+    ],
+)
+def test_data_that_a_mode_reads(mode, trains, sections):
+    training = command.Training(None, mode, "model")
+    assert (training.trains, training.sections) == (trains, sections)
+
+
+def test_findings_are_printed(capsys):
+    command.report_findings(Findings(["a fact"], ["a remark"]), Stopwatch(), "run.py")
+    printed = capsys.readouterr()
+    assert printed.out.split("\n")[:2] == ["  a fact", "  NOTE a remark"]
+    assert "0 problem(s)" in printed.out
+    assert printed.err == ""
+
+
+def test_a_problem_is_an_error(capsys):
+    with pytest.raises(SystemExit) as error:
+        command.report_findings(Findings(problems=["one", "two"]), Stopwatch(), "run.py")
+    assert error.value.code == 1
+    printed = capsys.readouterr()
+    assert printed.err == "run.py: error: one\nrun.py: error: two\n"
+    assert "2 problem(s)" in printed.out
+
+
+def test_an_interrupted_training_says_how_to_continue(capsys):
+    def train(arguments):
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as error:
+        command.run_trainer(train, argparse.Namespace(mode="train"))
+    assert error.value.code == 130
+    assert "continues from the last checkpoint" in capsys.readouterr().err
+
+
+class TestReadTraining:
+    pytestmark = with_tensorflow
+
+    def read(self, *flags: str) -> command.Training:
+        command.import_model_garden()
+        return command.read_training(command.get_parser(None).parse_args([*REQUIRED, *flags]))
+
+    def test_what_the_flags_describe(self):
+        training = self.read(
+            f"--config_file={small.ROOT}/configs/model/bert_tiny_wordpiece.yaml",
+            "--params_override=trainer.train_steps=7",
+            "--gin_file=a.gin",
+            "--no-check_records",
+        )
+        assert (training.mode, training.model_dir, training.check_provenance) == ("train", "m", False)
+        assert training.gin == command.Gin(["a.gin"], ())
+        assert training.params.trainer.train_steps == 7
+        assert training.params.task.model.encoder.bert.num_layers == 2
+
+    def test_a_parameter_that_does_not_exist(self):
+        with pytest.raises(ValueError, match=r"^--config_file or --params_override: .*train_stepz"):
+            self.read("--params_override=trainer.train_stepz=7")
+
+    def test_a_model_of_another_experiment(self):
+        file = f"--config_file={small.ROOT}/configs/model/electra_small_wordpiece.yaml"
+        with pytest.raises(ValueError, match="go with --experiment=electra/pretraining"):
+            self.read(file)
