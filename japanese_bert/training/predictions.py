@@ -20,7 +20,7 @@ def predict(checkpoint: Path, params_file: Path, data_file: Path, batch_size: in
 
     task_config = _read_task_config(params_file)
     data = read_data_file(str(data_file), CLASSIFICATION)
-    labels = _check_data(task_config, data)
+    labels = check_data_fits(task_config, data)
     task = model_garden.SentencePredictionTask(task_config)
     model = task.build_model()
     status = tf.train.Checkpoint(model=model).read(str(checkpoint))
@@ -53,7 +53,7 @@ def _read_task_config(params_file: Path):
         raise ValueError(f"{params_file}: not of a fine-tuning. Give the --model_dir of run_finetuning.py") from None
 
 
-def _check_data(task_config, data: DataFile) -> list[str] | None:
+def check_data_fits(task_config, data: DataFile) -> list[str] | None:
     """Return the labels by their numbers, None for a regression."""
     length, expected = data.length(IDS), task_config.train_data.seq_length
     if length != expected:

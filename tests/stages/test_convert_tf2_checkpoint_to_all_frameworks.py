@@ -13,9 +13,9 @@ import pytest
 
 from japanese_bert.conversion import frameworks, onnx_export, verification
 from japanese_bert.conversion.verification import MAX_LOGIT_DIFFERENCE
-from japanese_bert.models.checkpoint_reading import compare_with_config, read_weights
-from japanese_bert.models.model_garden import build_model, model_params, read_instances
-from japanese_bert.models.weight_names import IN_ENCODER, IN_HEAD, weights_of
+from japanese_bert.models.checkpoint_reading import read_weights
+from japanese_bert.models.model_garden import build_model, model_params
+from japanese_bert.models.weight_names import IN_HEAD, weights_of
 from japanese_bert.tokenization.mecab import find_dictionary
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, vocab_bytes
 from tests.helpers.converting import (
@@ -238,29 +238,6 @@ def test_proof_needs_no_contradiction(trained, tmp_path, capsys):
     message = "python3: no such file. Make it with VENV=.venv-transformers4 ./install.sh"
     flags = ("--verify", "--verify_python", str(tmp_path / "python3"))
     assert_refused(capsys, message, trained[0] / "ckpt-8", tmp_path / "model", *flags)
-
-
-def test_two_variables_for_one_weight_are_refused(trained, tmp_path):
-    import tensorflow as tf
-
-    model = trained[1]
-    table = tf.Variable(model.encoder_network.get_embedding_table())
-    encoder = tf.train.Checkpoint(**{"layer_with_weights-0": tf.train.Checkpoint(embeddings=table)})
-    items = {"encoder": encoder, "masked_lm": tf.train.Checkpoint(embedding_table=tf.Variable(table))}
-    prefix = Path(tf.train.Checkpoint(**items).write(str(tmp_path / "ckpt")))
-    unexpected = compare_with_config(str(prefix), BERT).unexpected
-    assert unexpected == [(IN_ENCODER, (50, 12))]
-
-
-def test_verification_needs_data_for_this_model(trained, tfrecord):
-    """Too long instances, ids beyond the vocabulary and another kind of file are refused."""
-    prefix = trained[0] / "ckpt-8"
-    with pytest.raises(ValueError, match=r"16 tokens long .* but the model has 8 positions"):
-        read_instances(tfrecord, dataclasses.replace(BERT, max_position_embeddings=8), 4)
-    with pytest.raises(ValueError, match=r"and 20 tokens\. Give data made for this model"):
-        read_instances(tfrecord, dataclasses.replace(BERT, vocab_size=20), 4)
-    with pytest.raises(ValueError, match="no pretraining data"):
-        read_instances(prefix.with_name("ckpt-8.index"), BERT, 4)
 
 
 def test_rerun_skips_what_is_complete(trained, tmp_path, capsys):
