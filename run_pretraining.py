@@ -19,12 +19,13 @@ def get_parser() -> argparse.ArgumentParser:
 def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     command.import_model_garden()
+    from japanese_bert.training.checks.findings import report_findings
     from japanese_bert.training.checks.pretraining import check_pretraining
     from japanese_bert.training.trainer import pretrain
 
     stopwatch = Stopwatch()
     findings = check_pretraining(command.read_training(args))
-    command.report_findings(findings, stopwatch, "run_pretraining.py")
+    report_findings(findings, stopwatch, "run_pretraining.py")
     if not args.check_only:
         command.run_trainer(pretrain, args)
 

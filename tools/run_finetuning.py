@@ -54,13 +54,14 @@ def write_encoder(config_file: Path, directory: Path) -> str:
 def check_arguments(args: argparse.Namespace) -> None:
     """Print what the checks find. Exit if there is a problem."""
     command.import_model_garden()
+    from japanese_bert.training.checks.findings import report_findings
     from japanese_bert.training.checks.finetuning import EXPERIMENT, check_finetuning
 
     stopwatch = Stopwatch()
     if args.experiment != EXPERIMENT:
         raise ValueError(f"--experiment is {args.experiment}, expected {EXPERIMENT}")
     findings = check_finetuning(command.read_training(args))
-    command.report_findings(findings, stopwatch, "run_finetuning.py")
+    report_findings(findings, stopwatch, "run_finetuning.py")
 
 
 if __name__ == "__main__":

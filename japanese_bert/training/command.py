@@ -1,4 +1,4 @@
-"""What the commands that train share: Model Garden's flags, its configuration, the report of the checks, the start."""
+"""What the commands that train share: Model Garden's flags, its configuration, and the start of its trainer."""
 
 import argparse
 import sys
@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from japanese_bert.common import command_line
 from japanese_bert.common.process import default_signals
-from japanese_bert.common.report import Stopwatch
-from japanese_bert.training.checks.findings import Findings
 
 if TYPE_CHECKING:
     from official.core.config_definitions import ExperimentConfig
@@ -130,19 +128,6 @@ def parse_options(args: argparse.Namespace) -> "ParseConfigOptions":
         tf_data_service=args.tf_data_service or "",
         params_override=args.params_override or "",
     )
-
-
-def report_findings(findings: Findings, stopwatch: Stopwatch, prog: str) -> None:
-    """Print what the checks found. Exit if there is a problem."""
-    for line in findings.facts:
-        print(f"  {line}")
-    for line in findings.remarks:
-        print(f"  NOTE {line}")
-    print(f"checks: {stopwatch.measurements()['seconds']} s, {len(findings.problems)} problem(s)", flush=True)
-    for line in findings.problems:
-        print(f"{prog}: error: {line}", file=sys.stderr)
-    if findings.problems:
-        sys.exit(1)
 
 
 def run_trainer(train: Callable[[list[str]], None], args: argparse.Namespace) -> None:

@@ -5,8 +5,7 @@ Imports are inside the functions, because they take seconds.
 
 from pathlib import Path
 
-from japanese_bert.training.checks.data_files import CLASSIFICATION, DataFile, read_data_file
-from japanese_bert.training.checks.finetuning_files import IDS, has_class
+from japanese_bert.training.data_files import CLASSIFICATION, DataFile, read_data_file
 
 
 def predict(checkpoint: Path, params_file: Path, data_file: Path, batch_size: int) -> list[str | float]:
@@ -31,7 +30,7 @@ def predict(checkpoint: Path, params_file: Path, data_file: Path, batch_size: in
         is_training=False,
         drop_remainder=False,
         include_example_id=True,
-        label_type="int" if has_class(data) else "float",
+        label_type="int" if data.has_class else "float",
         file_type="tfrecord_compressed" if data.example.is_compressed else "tfrecord",
     )
     found = model_garden.predict(task, source, model)
@@ -55,7 +54,7 @@ def _read_task_config(params_file: Path):
 
 def check_data_fits(task_config, data: DataFile) -> list[str] | None:
     """Return the labels by their numbers, None for a regression."""
-    length, expected = data.length(IDS), task_config.train_data.seq_length
+    length, expected = data.length("input_ids"), task_config.train_data.seq_length
     if length != expected:
         raise ValueError(
             f"{data.path}: was made with --max_seq_length {length}, but the model was trained with {expected}"

@@ -9,8 +9,7 @@ Each fix was measured with tf-models-official 2.20.0:
   Garden restores only the first one and stops with an error (Shape mismatch in the collective instance).
 - Several machines deal the data files in one order.
 - A regression (`num_classes: 1`) has the right loss. Model Garden subtracts labels [batch] from outputs [batch, 1],
-  which gives a table [batch, batch]: every output learns the mean of all labels, and perfect outputs have a loss above
-  zero.
+  which gives a table [batch, batch]. Every output learns the mean of all labels. Perfect outputs have a loss above 0.
 - The metric of a regression, `mean_squared_error`, is updated. In Model Garden it is always 0.
 
 Imports are inside the functions, because they take seconds.

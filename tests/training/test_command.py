@@ -1,12 +1,10 @@
-"""The trainer's flags, and what is printed of the checks."""
+"""The trainer's flags, what they describe, and how the trainer is started."""
 
 import argparse
 
 import pytest
 
-from japanese_bert.common.report import Stopwatch
 from japanese_bert.training import command
-from japanese_bert.training.checks.findings import Findings
 from tests.helpers import small_pretraining as small
 from tests.test_configs import with_tensorflow
 
@@ -38,23 +36,6 @@ def test_the_encoders_file_is_no_flag_of_the_trainer():
 def test_data_that_a_mode_reads(mode, trains, sections):
     training = command.Training(None, mode, "model")
     assert (training.trains, training.sections) == (trains, sections)
-
-
-def test_findings_are_printed(capsys):
-    command.report_findings(Findings(["a fact"], ["a remark"]), Stopwatch(), "run.py")
-    printed = capsys.readouterr()
-    assert printed.out.split("\n")[:2] == ["  a fact", "  NOTE a remark"]
-    assert "0 problem(s)" in printed.out
-    assert printed.err == ""
-
-
-def test_a_problem_is_an_error(capsys):
-    with pytest.raises(SystemExit) as error:
-        command.report_findings(Findings(problems=["one", "two"]), Stopwatch(), "run.py")
-    assert error.value.code == 1
-    printed = capsys.readouterr()
-    assert printed.err == "run.py: error: one\nrun.py: error: two\n"
-    assert "2 problem(s)" in printed.out
 
 
 def test_an_interrupted_training_says_how_to_continue(capsys):

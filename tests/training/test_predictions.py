@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from japanese_bert.tfrecord.reading import FirstExample
-from japanese_bert.training.checks.data_files import DataFile
+from japanese_bert.training.data_files import DataFile
 from japanese_bert.training.predictions import check_data_fits
 from tests.test_configs import with_tensorflow
 

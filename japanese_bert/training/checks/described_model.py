@@ -1,7 +1,8 @@
 """The model that a trainer's configuration describes: its encoders, and its variables by their names in a checkpoint.
 
 The variables of BERT are known (`models/weight_names.py`). Model Garden itself builds other models, with its gin files,
-in a process of its own: if several machines train, nothing may use TensorFlow in the trainer's process before it does.
+in a process of its own. Reason: if several machines train, the trainer must be the first to use TensorFlow in its
+process.
 """
 
 import os

@@ -1,9 +1,12 @@
-"""What the checks of a training find, and how one check tells it."""
+"""What the checks of a training find, how one check says it, and the report."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Concatenate, ParamSpec
+
+from japanese_bert.common.report import Stopwatch
 
 P = ParamSpec("P")
 
@@ -36,3 +39,16 @@ def check(function: Callable[Concatenate[Findings, P], None]) -> Callable[Concat
         return len(findings.problems) == before
 
     return run
+
+
+def report_findings(findings: Findings, stopwatch: Stopwatch, prog: str) -> None:
+    """Print what the checks found. Exit if there is a problem."""
+    for line in findings.facts:
+        print(f"  {line}")
+    for line in findings.remarks:
+        print(f"  NOTE {line}")
+    print(f"checks: {stopwatch.measurements()['seconds']} s, {len(findings.problems)} problem(s)", flush=True)
+    for line in findings.problems:
+        print(f"{prog}: error: {line}", file=sys.stderr)
+    if findings.problems:
+        sys.exit(1)

@@ -1,8 +1,8 @@
-"""Everything in a fine-tuning that can be known in seconds to go wrong, found before the trainer starts.
+"""What would go wrong in a fine-tuning, found in seconds, before the trainer starts.
 
-For `bert/sentence_prediction` from `task.init_checkpoint` or `task.hub_module_url`. The trainer would say nothing about
-several of the problems: it would train from scratch, with layers left out, with a pooler that was never trained, or on
-a SavedModel of other sizes than the configuration has.
+The experiment is `bert/sentence_prediction`, from `task.init_checkpoint` or `task.hub_module_url`. The trainer is
+silent about several of the problems. It would train from scratch, with layers left out, with a pooler that was never
+trained, or on a SavedModel of other sizes than the configuration has.
 """
 
 import os
@@ -16,21 +16,15 @@ from japanese_bert.models.checkpoint_reading import Mismatch, check_checksums, c
 from japanese_bert.models.config import BertConfig, load_bert_config
 from japanese_bert.models.model_garden import EMBEDDING_SIZES, ENCODER_FIELDS, encoder_params
 from japanese_bert.models.weight_names import IN_HEAD, POOLER
-from japanese_bert.training.checks.data_files import (
-    CLASSIFICATION,
-    DataFile,
-    count_instances,
-    match_input,
-    raise_problems,
-    read_data_files,
-)
 from japanese_bert.training.checks.described_model import vocab_sizes
+from japanese_bert.training.checks.file_problems import match_input, raise_problems
 from japanese_bert.training.checks.findings import Findings, check
 from japanese_bert.training.checks.finetuning_files import finetuning_file_problem
 from japanese_bert.training.checks.hardware import check_hardware
 from japanese_bert.training.checks.schedule import check_schedule
 from japanese_bert.training.checks.start import changes, find_initial, latest_of_model_dir
 from japanese_bert.training.command import Training
+from japanese_bert.training.data_files import CLASSIFICATION, DataFile, count_instances, read_data_files
 
 EXPERIMENT = "bert/sentence_prediction"
 ENCODER_CLASSES = {"bert": "BertForPreTraining", "albert": "AlbertForPreTraining", "electra": "ElectraForPreTraining"}

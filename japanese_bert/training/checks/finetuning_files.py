@@ -6,16 +6,10 @@ The trainer itself would stop in the middle, or learn nonsense from labels in an
 from collections.abc import Mapping
 
 from japanese_bert.finetuning_data.encoding import FEATURES
-from japanese_bert.training.checks.data_files import (
-    CLASSIFICATION,
-    DataFile,
-    compression_problem,
-    provenance_problem,
-    vocab_problem,
-)
+from japanese_bert.training.checks.file_problems import compression_problem, provenance_problem, vocab_problem
+from japanese_bert.training.data_files import CLASSIFICATION, DataFile
 
 IDS, LABEL = FEATURES[0], FEATURES[3]
-VOCAB_ADVICE = f"Give the --vocab_file of the model to {CLASSIFICATION.stage}.py"
 
 
 def finetuning_file_problem(
@@ -31,14 +25,9 @@ def finetuning_file_problem(
         or compression_problem(file, data, section)
         or _example_problem(file, data, section)
         or _label_problem(file, task.model.num_classes)
-        or vocab_problem(file, vocab_sizes, VOCAB_ADVICE)
+        or vocab_problem(file, vocab_sizes, f"Give the --vocab_file of the model to {CLASSIFICATION.stage}.py")
     )
     return f"{file.path}: {problem}" if problem else None
-
-
-def has_class(file: DataFile) -> bool:
-    """Return True if a label is the number of a class, False if it is a score."""
-    return isinstance(file.example.features[LABEL][0], int)
 
 
 def _example_problem(file: DataFile, data, section: str) -> str | None:
@@ -50,8 +39,8 @@ def _example_problem(file: DataFile, data, section: str) -> str | None:
             f"was made with --max_seq_length {file.length(IDS)}, but {section}.seq_length is {data.seq_length}. "
             "Set them equal"
         )
-    if has_class(file) != (data.label_type == "int"):
-        kind, value = ("numbers of classes", "int") if has_class(file) else ("scores of a regression", "float")
+    if file.has_class != (data.label_type == "int"):
+        kind, value = ("numbers of classes", "int") if file.has_class else ("scores of a regression", "float")
         return f"its labels are {kind}, but {section}.label_type is {data.label_type}. Set {section}.label_type={value}"
     return None
 
@@ -61,7 +50,7 @@ def _label_problem(file: DataFile, num_classes: int) -> str | None:
 
     A label without class is an error on a CPU and a loss of NaN on a GPU. The trainer accepts a class without label.
     """
-    if not has_class(file):
+    if not file.has_class:
         return None if num_classes == 1 else f"was made with --regression, but num_classes is {num_classes}, not 1"
     if file.provenance is None:
         largest = _largest_label(file)

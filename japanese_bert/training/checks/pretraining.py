@@ -1,7 +1,7 @@
-"""Everything in days of pretraining that can be known in seconds to go wrong, found before the trainer starts.
+"""What would go wrong in days of pretraining, found in seconds, before the trainer starts.
 
-The trainer would say nothing about several of the problems: it would train from scratch, on one machine, at learning
-rate 0, or with layers left out. Paths may be `gs://...`.
+The trainer is silent about several of the problems. It would train from scratch, on one machine, at learning rate 0, or
+with layers left out. Paths may be `gs://...`.
 """
 
 import json
@@ -10,14 +10,6 @@ import shutil
 from pathlib import Path
 
 from japanese_bert.common.provenance import recorded_inputs
-from japanese_bert.training.checks.data_files import (
-    PRETRAINING,
-    DataFile,
-    count_instances,
-    match_input,
-    raise_problems,
-    read_data_files,
-)
 from japanese_bert.training.checks.described_model import (
     DescribedModel,
     check_encoders,
@@ -26,12 +18,14 @@ from japanese_bert.training.checks.described_model import (
     describe_trainer_model,
     vocab_sizes,
 )
+from japanese_bert.training.checks.file_problems import match_input, raise_problems
 from japanese_bert.training.checks.findings import Findings, check
 from japanese_bert.training.checks.hardware import check_hardware
 from japanese_bert.training.checks.pretraining_files import pretraining_file_problem
 from japanese_bert.training.checks.schedule import check_schedule
 from japanese_bert.training.checks.start import check_start
 from japanese_bert.training.command import Training
+from japanese_bert.training.data_files import PRETRAINING, DataFile, count_instances, read_data_files
 
 BYTES_PER_PARAMETER = 12  # of a checkpoint: the weight and two moments of AdamW or LAMB, float32
 

@@ -3,17 +3,8 @@
 from collections.abc import Mapping
 
 from japanese_bert.tfrecord.writing import feature_names
-from japanese_bert.training.checks.data_files import (
-    PRETRAINING,
-    DataFile,
-    compression_problem,
-    provenance_problem,
-    vocab_problem,
-)
-
-VOCAB_ADVICE = (
-    "Give the configs/model/*.yaml of this tokenizer, data made with the other one, or the size in --params_override"
-)
+from japanese_bert.training.checks.file_problems import compression_problem, provenance_problem, vocab_problem
+from japanese_bert.training.data_files import PRETRAINING, DataFile
 
 
 def pretraining_file_problem(
@@ -28,7 +19,12 @@ def pretraining_file_problem(
         or compression_problem(file, data, section)
         or _feature_problem(file, data, section)
         or _length_problem(file, data, section)
-        or vocab_problem(file, vocab_sizes, VOCAB_ADVICE)
+        or vocab_problem(
+            file,
+            vocab_sizes,
+            "Give the configs/model/*.yaml of this tokenizer, data made with the other one, or the size in "
+            "--params_override",
+        )
     )
     return f"{file.path}: {problem}" if problem else None
 

@@ -1,8 +1,9 @@
-"""What a check tells, and what it returns."""
+"""What a check says and returns, and the report."""
 
 import pytest
 
-from japanese_bert.training.checks.findings import Findings, check
+from japanese_bert.common.report import Stopwatch
+from japanese_bert.training.checks.findings import Findings, check, report_findings
 
 
 @check
@@ -32,3 +33,20 @@ def test_other_errors_are_no_problems():
 
     with pytest.raises(KeyError):
         check_nothing(Findings())
+
+
+def test_findings_are_printed(capsys):
+    report_findings(Findings(["a fact"], ["a remark"]), Stopwatch(), "run.py")
+    printed = capsys.readouterr()
+    assert printed.out.split("\n")[:2] == ["  a fact", "  NOTE a remark"]
+    assert "0 problem(s)" in printed.out
+    assert printed.err == ""
+
+
+def test_a_problem_is_an_error(capsys):
+    with pytest.raises(SystemExit) as error:
+        report_findings(Findings(problems=["one", "two"]), Stopwatch(), "run.py")
+    assert error.value.code == 1
+    printed = capsys.readouterr()
+    assert printed.err == "run.py: error: one\nrun.py: error: two\n"
+    assert "2 problem(s)" in printed.out

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from japanese_bert.training.checks.data_files import CLASSIFICATION, read_data_file
 from japanese_bert.training.checks.finetuning import check_finetuning
 from japanese_bert.training.command import Training
+from japanese_bert.training.data_files import CLASSIFICATION, read_data_file
 from tests.helpers import small_finetuning as small
 from tests.helpers.small_finetuning import START, check, parse
 from tests.helpers.small_pretraining import assert_problem

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from japanese_bert.training.checks.data_files import (
+from japanese_bert.training.data_files import (
     CLASSIFICATION,
     PRETRAINING,
     count_instances,
-    raise_problems,
     read_data_file,
     read_data_files,
 )
@@ -93,12 +92,3 @@ def test_files_keep_their_order_and_errors_are_lines(place):
         f"{paths[1]}: no pretraining data, expected TFRecords of create_pretraining_data.py",
         f"{paths[2]}: no such file",
     ]
-
-
-def test_the_first_problems_are_shown():
-    raise_problems([], "task.train_data")
-    with pytest.raises(ValueError) as error:
-        raise_problems(list("abcde"), "s")
-    assert str(error.value).split("\n") == ["s: a", "s: b", "s: c", "s: and 2 more files"]
-    with pytest.raises(ValueError, match=r"^s: a\ns: b\ns: c$"):
-        raise_problems(list("abc"), "s")

@@ -1,7 +1,7 @@
-"""What the checks of pretraining and of fine-tuning have in common where they look at data files.
+"""Data files of pretraining and fine-tuning: what their first example and the `.json` beside them show.
 
-A file is known by its first example and by the `.json` beside it. The trainer itself reads a file only when its turn
-comes, which may be days after the start. Paths may be anything that TensorFlow reads, such as `gs://...`.
+The trainer itself reads a file only when its turn comes, which may be days after the start. Paths may be anything that
+TensorFlow reads, such as `gs://...`.
 """
 
 import json
@@ -13,8 +13,6 @@ from japanese_bert.common.provenance import recorded_inputs
 from japanese_bert.tfrecord.reading import FirstExample, open_file, read_first_example
 
 FILES_AT_ONCE = 16
-MAX_SHOWN = 3
-COMPRESSED = {"tfrecord": False, "tfrecord_compressed": True}  # task.*_data.file_type
 PROVENANCE_KEYS = ("output", "method", "inputs", "counts")
 TOKEN_IDS = ("input_word_ids", "input_ids")
 
@@ -50,6 +48,11 @@ class DataFile:
         return max(self.example.features[next(name for name in TOKEN_IDS if name in self.example.features)])
 
     @property
+    def has_class(self) -> bool:
+        """Return True if the label of a classification is the number of a class, False if it is a score."""
+        return isinstance(self.example.features[CLASSIFICATION.feature][0], int)
+
+    @property
     def num_instances(self) -> int | None:
         """Return the instances of this file. The outputs of one run share its instances evenly."""
         if self.provenance is None:
@@ -73,22 +76,6 @@ def count_instances(files: list[DataFile]) -> int | None:
     counts = [file.num_instances for file in files]
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
-
-
-def match_input(data, section: str, kind: DataKind) -> list[str]:
-    """Return the files that `data.input_path` names.
-
-    Raises:
-        ValueError: it is not set, or matches no file.
-    """
-    from official.core.input_reader import match_files
-
-    if not data.input_path or "<" in str(data.input_path):
-        raise ValueError(f"{section}.input_path is not set. Give it in --params_override")
-    try:
-        return sorted(match_files(data.input_path))
-    except ValueError as error:
-        raise ValueError(f"{section}.input_path: {error} Make the data with {kind.stage}.py") from None
 
 
 def read_data_files(paths: list[str], kind: DataKind) -> tuple[list[DataFile], list[str]]:
@@ -135,42 +122,3 @@ def read_data_provenance(path: str, stage: str) -> Mapping | None:
         return None
     is_ours = isinstance(found, dict) and found.get("stage") == stage and all(key in found for key in PROVENANCE_KEYS)
     return found if is_ours else None
-
-
-def raise_problems(problems: list[str], section: str) -> None:
-    """Raise ValueError for the problems of a section's files, a line for each of the first three."""
-    if problems:
-        more = [f"and {len(problems) - MAX_SHOWN} more files"] if len(problems) > MAX_SHOWN else []
-        raise ValueError("\n".join(f"{section}: {problem}" for problem in problems[:MAX_SHOWN] + more))
-
-
-def provenance_problem(file: DataFile, kind: DataKind) -> str | None:
-    """Return what is wrong with a file's provenance, or with its size."""
-    if file.provenance is None:
-        return (
-            f"has no {file.path.rpartition('/')[2]}.json of {kind.stage}.py beside it, which shows whether the file is "
-            "complete. Copy the .json too, make the file again, or use files of other tools with --no-check_records"
-        )
-    expected, size = file.provenance["output"]["size"], file.example.size
-    if size != expected:
-        return f"has {size:,} bytes, but its .json says {expected:,}. Copy or make it again"
-    return None
-
-
-def compression_problem(file: DataFile, data, section: str) -> str | None:
-    """Return how the file differs from `file_type` of a section of the trainer's configuration."""
-    if file.example.is_compressed == COMPRESSED.get(data.file_type):
-        return None
-    state, value = ("is", "tfrecord_compressed") if file.example.is_compressed else ("is not", "tfrecord")
-    return f"{state} compressed, but {section}.file_type is {data.file_type}. Set {section}.file_type={value}"
-
-
-def vocab_problem(file: DataFile, vocab_sizes: Mapping[str, int], advice: str) -> str | None:
-    """Return how the file's token ids differ from the vocabularies of the model, by the names of the parameters."""
-    made_with = file.provenance["method"].get("vocab_size") if file.provenance else None
-    for name, size in vocab_sizes.items():
-        if file.largest_id >= size:
-            return f"has the token id {file.largest_id:,}, but {name} is {size:,}"
-        if made_with not in (None, size):
-            return f"was made with a vocabulary of {made_with:,} tokens, but {name} is {size:,}. {advice}"
-    return None
