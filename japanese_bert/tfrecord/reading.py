@@ -64,7 +64,7 @@ def read_records(file: BinaryIO) -> Iterator[bytes]:
     while len(start := file.read(FRAME_START.size)) == FRAME_START.size:
         length, _ = FRAME_START.unpack(start)
         data = file.read(length)
-        if len(data) < length or len(file.read(CHECKSUM_BYTES)) < CHECKSUM_BYTES:
+        if len(file.read(CHECKSUM_BYTES)) < CHECKSUM_BYTES:
             return
         yield data
 

@@ -75,6 +75,12 @@ def test_a_json_that_no_stage_of_ours_wrote_is_none(place, tmp_path, content):
     assert count_instances([file]) is None
 
 
+def test_a_json_of_another_stage_is_none(place, tmp_path):
+    path = copy(place, tmp_path)
+    assert read_data_file(path, PRETRAINING).provenance is not None
+    assert read_data_file(copy(place, tmp_path, stage="other"), PRETRAINING).provenance is None
+
+
 def test_data_of_another_kind_is_named(place, finetuning_place):
     with pytest.raises(ValueError, match=r"no pretraining data, .*create_pretraining_data\.py \(found classification"):
         read_data_file(f"{finetuning_place}/train.tfrecord.gz", PRETRAINING)
