@@ -101,12 +101,16 @@ def read_training(args: argparse.Namespace) -> Training:
     """Return what the flags describe.
 
     Raises:
-        ValueError: --config_file or --params_override sets a parameter that does not exist.
+        ValueError: --config_file or --params_override cannot be read, or sets a parameter that does not exist.
     """
     from official.core import train_utils
+    from tensorflow.errors import OpError
+    from yaml import YAMLError
 
     try:
         params = train_utils.parse_configuration(parse_options(args), print_return=False)
+    except (OpError, YAMLError) as error:
+        raise ValueError(f"--config_file or --params_override: {' '.join(str(error).split())}") from None
     except (KeyError, AttributeError, TypeError) as error:
         reason = " ".join(map(str, error.args))
         if "PretrainerConfig" in reason:

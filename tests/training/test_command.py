@@ -71,6 +71,14 @@ class TestReadTraining:
         with pytest.raises(ValueError, match=r"^--config_file or --params_override: .*train_stepz"):
             self.read("--params_override=trainer.train_stepz=7")
 
+    def test_a_file_that_cannot_be_read(self, tmp_path):
+        with pytest.raises(ValueError, match=r"^--config_file or --params_override: .*nothing\.yaml.* No such file"):
+            self.read("--config_file=nothing.yaml")
+        (tmp_path / "a.yaml").write_text("task: [", encoding="utf-8")
+        with pytest.raises(ValueError, match=r"^--config_file or --params_override: .*a\.yaml.*") as error:
+            self.read(f"--config_file={tmp_path}/a.yaml")
+        assert "\n" not in str(error.value)
+
     def test_a_model_of_another_experiment(self):
         file = f"--config_file={small.ROOT}/configs/model/electra_small_wordpiece.yaml"
         with pytest.raises(ValueError, match="go with --experiment=electra/pretraining"):
