@@ -1,4 +1,4 @@
-"""YAML, model_configs and hf_model_configs say the same, and it is what the released models were trained with."""
+"""YAML, model_configs and hf_model_configs agree, and describe how the released models were trained."""
 
 import itertools
 import json
@@ -115,7 +115,7 @@ def bert_config(model: str):
 
 
 def parse(data: str, model: str, runtime: str | None, overrides: str = ""):
-    """The configuration that `official.nlp.train` makes of these files, by its own parser."""
+    """Return the configuration that `official.nlp.train` makes from these files, by its own parser."""
     from official.core import train_utils
     from official.nlp.configs import pretraining_experiments  # noqa: F401
 
@@ -202,7 +202,7 @@ def test_tokenizer_config(model):
 
 @pytest.mark.parametrize("model", [*MODELS, *OTHER_MODELS])
 def test_fast_tokenizer_is_in_the_directory(model):
-    """A link to the one module: `cp hf_model_configs/<name>/* DIRECTORY` copies what it points to."""
+    """It is a link to the one module. `cp hf_model_configs/<name>/* DIRECTORY` copies the module."""
     link = ROOT / "hf_model_configs" / model / f"{FAST_TOKENIZER}.py"
     assert link.readlink() == Path("../../japanese_bert/tokenization/tokenization_bert_japanese_fast.py")
     assert (
@@ -236,7 +236,7 @@ def test_tokenizer_of_a_directory_with_segments(tmp_path, model, pieces):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("model", [*MODELS, *OTHER_MODELS])
 def test_weights_are_those_of_the_class(model):
-    """Names and shapes of the table against PyTorch's model, made without memory; the tied decoder is not in it."""
+    """The table has the names and shapes of PyTorch's model (made without memory), but not the tied decoder."""
     import torch
     import transformers
 
@@ -313,7 +313,7 @@ class TestModelGarden:
         ],
     )
     def test_built_model_has_the_parameters_of_the_table(self, model):
-        """And of the released models, but for the encoder's own pooler, which the trainer makes and never trains."""
+        """So have the released models. The trainer also makes the encoder's own pooler, and never trains it."""
         params = parse("cc-100", model, "cpu")
         config = bert_config(model)
         untrained_pooler = config.hidden_size * (config.hidden_size + 1)

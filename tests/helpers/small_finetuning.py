@@ -21,7 +21,7 @@ START = "task.init_checkpoint={place}/trained/ckpt-5"
 
 
 def write_rows(path: Path, first: int) -> Path:
-    """Pairs whose label their second text tells; `first` makes another file."""
+    """Write pairs whose label follows from their second text. Another `first` makes another file."""
     rows = []
     for number in range(first, first + 60):
         subject, verb = small.SUBJECTS[number % 10], small.VERBS[number % 7]
@@ -32,7 +32,7 @@ def write_rows(path: Path, first: int) -> Path:
 
 
 def make_data(rows: Path, vocab: Path, output: Path, *flags: str) -> Path:
-    """Flags that come later win; of a classification unless there is `--regression`."""
+    """Make data of a classification, or of a regression with `--regression`. Later flags win."""
     what = ["--label_field", "score"] if "--regression" in flags else ["--labels", *LABELS]
     common = ["--text_fields", "a", "b", "--max_seq_length", str(SEQ_LENGTH), "--gzip_compress", *what]
     files = ["--input_file", str(rows), "--vocab_file", str(vocab), "--output_file", str(output)]
@@ -42,7 +42,7 @@ def make_data(rows: Path, vocab: Path, output: Path, *flags: str) -> Path:
 
 
 def write_trained(directory: Path, config: BertConfig) -> Path:
-    """A checkpoint as the trainer writes it: the pooler of its encoder is not that of its next sentence head."""
+    """Write a checkpoint as the trainer does: the encoder's pooler differs from the next sentence head's."""
     import tensorflow as tf
 
     from japanese_bert.models.model_garden import build_model, model_params
@@ -83,7 +83,7 @@ def write_yaml(path: Path, steps: int = 10, **task) -> Path:
 
 
 def write_all(place: Path) -> Path:
-    """`train` and `valid` of both kinds (`.tfrecord.gz`, `.score.gz`), `vocab.txt`, `trained/ckpt-5`, `task.yaml`."""
+    """Write `train` and `valid` (`.tfrecord.gz`, `.score.gz`), `vocab.txt`, `trained/ckpt-5` and `task.yaml`."""
     vocab = small.write_vocab(place / "vocab.txt")
     for name, first in (("train", 0), ("valid", 60)):
         rows = write_rows(place / f"{name}.jsonl", first)
@@ -96,7 +96,7 @@ def write_all(place: Path) -> Path:
 
 
 def write_fake_saved_model(place: Path, directory: Path, **sizes: int) -> Path:
-    """What the checks look at in a SavedModel of `export_saved_model.py`."""
+    """Write the parts of a SavedModel of `export_saved_model.py` that the checks read."""
     directory.mkdir()
     (directory / "saved_model.pb").touch()
     config = json.loads((place / "trained" / "config.json").read_text(encoding="utf-8"))
@@ -113,7 +113,7 @@ def overrides(place: Path, more: str = "", ending: str = "tfrecord.gz") -> str:
 
 
 def command(place: Path, model_dir: Path, more: str, *flags: str, ending: str = "tfrecord.gz") -> list[str]:
-    """A subprocess's arguments: the trainer's flags can be defined only once in a process."""
+    """Return a subprocess's arguments, because a process can define the trainer's flags only once."""
     return [
         sys.executable,
         "-m",
@@ -129,7 +129,7 @@ def command(place: Path, model_dir: Path, more: str, *flags: str, ending: str = 
 
 
 def train(place: Path, model_dir: Path, more: str, *flags: str, ending: str = "tfrecord.gz") -> str:
-    """Run to the end; returns what was printed."""
+    """Run to the end. Return what was printed."""
     arguments = command(place, model_dir, more, *flags, ending=ending)
     process = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
     assert process.returncode == 0, process.stdout[-4000:]

@@ -21,7 +21,7 @@ SEQ_LENGTH, PREDICTIONS = 32, 4
 
 
 def write_corpus(path: Path, first: int = 0) -> Path:
-    """Ten documents; `first` makes another text of the same characters."""
+    """Write ten documents. Another `first` makes another text of the same characters."""
     documents = []
     for index, subject in enumerate(SUBJECTS):
         ends = [f"{VERBS[(first + index + turn) % 7]}{'長い説明。' * (turn % 3)}" for turn in range(4 + index)]
@@ -41,7 +41,7 @@ def num_tokens(vocab: Path) -> int:
 
 
 def make_config(vocab_size: int, **changes) -> BertConfig:
-    """Sizes of which no two are equal."""
+    """Return sizes of which no two are equal."""
     sizes = {
         "vocab_size": vocab_size,
         "hidden_size": 24,
@@ -65,7 +65,7 @@ def write_model_yaml(path: Path, config: BertConfig) -> Path:
 
 
 def write_shrunk_yaml(path: Path, model: str, vocab_size: int) -> Path:
-    """A model of configs/model with the sizes of `make_config`, and word embeddings of 8 where they have a size."""
+    """Write a model of configs/model with the sizes of `make_config`. Word embeddings that have a size get 8."""
     params = yaml.safe_load((ROOT / "configs" / "model" / f"{model}.yaml").read_text(encoding="utf-8"))
     sizes = {"vocab_size": vocab_size, "hidden_size": 24, "num_layers": 3, "num_attention_heads": 4}
     sizes |= {"intermediate_size": 40, "max_position_embeddings": 48, "embedding_size": 8, "embedding_width": 8}
@@ -110,7 +110,7 @@ def write_data_yaml(path: Path, steps: int = 20, batch: int = 8) -> Path:
 
 
 def make_data(corpus: Path, vocab: Path, output: Path, *flags: str) -> Path:
-    """Flags that come later win."""
+    """Make pretraining data. Later flags win."""
     common = ["--subword_tokenizer_type", "wordpiece", "--do_whole_word_mask", "--gzip_compress"]
     common += ["--use_v2_feature_names", "--max_seq_length", str(SEQ_LENGTH), "--dupe_factor", "10"]
     common += ["--max_predictions_per_seq", str(PREDICTIONS)]
@@ -120,7 +120,7 @@ def make_data(corpus: Path, vocab: Path, output: Path, *flags: str) -> Path:
 
 
 def write_all(place: Path) -> Path:
-    """`data/train_1`, `data/train_2` and `held_out/valid`, `vocab.txt`, `model.yaml`, `data.yaml` below `place`."""
+    """Write `data/train_1`, `data/train_2`, `held_out/valid`, `vocab.txt`, `model.yaml` and `data.yaml`."""
     vocab = write_vocab(place / "vocab.txt")
     for name, first in (("data/train_1", 0), ("data/train_2", 2), ("held_out/valid", 4)):
         corpus = write_corpus(place / f"corpus_{first}.txt", first)
@@ -144,7 +144,7 @@ def train_command(
     model: str = "model.yaml",
     experiment: str = "bert/pretraining",
 ) -> list[str]:
-    """A subprocess's arguments: the trainer's flags can be defined only once in a process."""
+    """Return a subprocess's arguments, because a process can define the trainer's flags only once."""
     return [
         sys.executable,
         str(ROOT / "run_pretraining.py"),
@@ -159,7 +159,7 @@ def train_command(
 
 
 def train(place: Path, model_dir: Path, more: str = "", mode: str = "train_and_eval", **names: str) -> str:
-    """Run to the end; returns what was printed."""
+    """Run to the end. Return what was printed."""
     return run(train_command(place, model_dir, more, mode, **names))
 
 
@@ -206,7 +206,6 @@ def assert_problem(findings: Findings, *messages: str) -> None:
         assert message in findings.problems[0]
 
 
-def train_path(place: Path, *names: str) -> str:
-    """Overrides that train on these files of `other`. A comma would end the override."""
-    paths = [str(place / "other" / name) for name in names]
-    return f"task.train_data.input_path={paths[0]}"
+def train_path(place: Path, name: str) -> str:
+    """Return overrides that train on a file of `other`."""
+    return f"task.train_data.input_path={place}/other/{name}"

@@ -1,4 +1,4 @@
-"""A checkpoint as the trainer saves it: found, compared with configurations, read; damaged and incomplete ones."""
+"""Checkpoints as the trainer saves them are found, compared and read. Damaged and incomplete ones are refused."""
 
 import dataclasses
 import shutil

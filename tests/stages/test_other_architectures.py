@@ -187,7 +187,7 @@ class TestRecipe:
 
 
 def count_parameters(model: str, layers: int) -> int:
-    """By Transformers' classes, without memory; for talking heads and gated GELU by what differs from BERT."""
+    """Count by Transformers' classes, without memory. For talking heads and gated GELU add what differs from BERT."""
     from transformers import (
         AlbertConfig,
         AlbertForPreTraining,
@@ -234,7 +234,7 @@ def count_of_class(model_class, config_class, sizes: tuple, layers: int) -> int:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """Data, and each model shrunk in `<model>.yaml`."""
+    """Write data, and each model in a small size as `<model>.yaml`."""
     place = small.write_all(tmp_path_factory.mktemp("architectures"))
     for model in MODELS:
         small.write_shrunk_yaml(place / f"{model}.yaml", model, small.num_tokens(place / "vocab.txt"))
@@ -243,7 +243,7 @@ def place(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def checkpoints(place) -> Path:
-    """`<model>/ckpt-1` for each model, as the trainer saves it, with weights at random."""
+    """Write `<model>/ckpt-1` for each model, as the trainer saves it, with random weights."""
     import gin as gin_config
     import tensorflow as tf
 
@@ -268,7 +268,7 @@ def parse_small(place: Path, model: str, more: str = ""):
 
 @pytest.fixture
 def check(checkpoints, monkeypatch):
-    """The checks, with models built in this process, which is faster than in one of their own."""
+    """Return the checks. They build models in this process, which is faster than in one of its own."""
 
     def describe_here(_, task_config: bytes, flags: Gin):
         task = pickle.loads(task_config)
@@ -301,7 +301,7 @@ class TestChecks:
 
     @pytest.mark.slow
     def test_a_process_of_its_own_builds_the_same(self, place):
-        """One that sees neither the cluster nor the accelerators of this one."""
+        """It sees neither the cluster nor the accelerators of this process."""
         params = parse_small(place, SMALL)
         assert describe_trainer_model(params) == build_and_describe(params.task)
 
@@ -430,7 +430,7 @@ class TestStart:
 
     @pytest.mark.parametrize("model", [ALBERT, SMALL, TALKING, LAMB])
     def test_everything_is_restored(self, checkpoints, model):
-        """Also what is made only when the model is first called: heads, and ELECTRA's generator."""
+        """So are the variables that the first call of the model makes: heads, and ELECTRA's generator."""
         import tensorflow as tf
         from official.core import task_factory
 
@@ -447,7 +447,7 @@ class TestStart:
             assert np.array_equal(variable, reader.get_tensor(name + VALUE_SUFFIX)), name
 
     def test_electra_computes_in_bfloat16(self, checkpoints, monkeypatch):
-        """As configs/runtime/gpu.yaml lets it; Model Garden alone stops at the first step with an error."""
+        """configs/runtime/gpu.yaml sets it. Model Garden alone stops at the first step with an error."""
         import tensorflow as tf
         from official.core import task_factory
         from official.nlp.modeling.models import electra_pretrainer
@@ -472,7 +472,7 @@ class TestStart:
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory) -> Path:
-    """Data of the recipe's first stage: 128 tokens, 19 predictions, a vocabulary of 32,768."""
+    """Write data of the recipe's first stage: 128 tokens, 19 predictions, a vocabulary of 32,768."""
     place = tmp_path_factory.mktemp("recipe")
     vocab = small.write_vocab(place / "vocab.txt")
     missing = 32_768 - small.num_tokens(vocab)
@@ -500,7 +500,7 @@ def losses(model_dir: Path, tag: str = "training_loss") -> list[float]:
 
 
 def assert_checkpoint_is_whole(prefix: Path, task_config, flags: Gin) -> None:
-    """It has every variable of the model and nothing else, and all optimizer's moments of what is trained."""
+    """Assert that it has every variable of the model and nothing else, and moments for every trained variable."""
     import tensorflow as tf
 
     described = build_and_describe(task_config, flags)
@@ -566,7 +566,7 @@ class TestTraining:
 
 
 def iterations(prefix: Path) -> int:
-    """Of the optimizer, which begins at 0 where its state was not taken over."""
+    """Return the optimizer's steps. They begin at 0 if its state was not restored."""
     import tensorflow as tf
 
     return int(tf.train.load_variable(str(prefix), f"optimizer/iter{VALUE_SUFFIX}"))

@@ -1,4 +1,4 @@
-"""predict_labels.py: what it refuses. That it predicts is in test_run_finetuning.py, after a training."""
+"""What predict_labels.py refuses. test_run_finetuning.py tests its predictions, after a training."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ pytestmark = with_tensorflow
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """`model` has the configuration and a checkpoint (not of a fine-tuning, which is found last)."""
+    """Write data, and a checkpoint of pretraining with the parameters of a fine-tuning."""
     place = small.write_all(tmp_path_factory.mktemp("predict"))
     small.make_data(place / "valid.jsonl", place / "vocab.txt", place / "long", "--max_seq_length", "40")
     small.make_data(place / "valid.jsonl", place / "vocab.txt", place / "four", "--labels", *small.LABELS, "fourth")

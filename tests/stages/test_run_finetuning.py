@@ -1,4 +1,4 @@
-"""run_finetuning.py, with real training on the CPU, from a checkpoint and from a SavedModel; its fixed regression."""
+"""run_finetuning.py trains on the CPU, from a checkpoint and from a SavedModel, classes and a regression."""
 
 import json
 import subprocess
@@ -102,7 +102,7 @@ def predict(model_dir: Path, data: Path, output: Path) -> list:
 @pytest.mark.filterwarnings("ignore")
 class TestTraining:
     def test_from_a_checkpoint_and_from_its_saved_model(self, place, tmp_path):
-        """That the two start from equal outputs is tested in test_export_saved_model.py."""
+        """test_export_saved_model.py tests that the two start from equal outputs."""
         flags = ["--tf_checkpoint_path", f"{place}/trained", "--tf_config_file", f"{place}/trained/config.json"]
         flags += ["--vocab_file", f"{place}/vocab.txt", "--output_path", str(tmp_path / "module")]
         export_saved_model.main(export_saved_model.get_parser().parse_args(flags))
@@ -124,7 +124,7 @@ class TestTraining:
         assert f"start: continues from {tmp_path}/first/ckpt-10" in again
 
     def test_a_regression(self, place, tmp_path):
-        """Its metric, 0 with Model Garden's own task, is the mean over all examples, also of a last small batch."""
+        """Its metric is the mean over all examples, also those of a last small batch. Model Garden's own is 0."""
         more = f"task.init_checkpoint={place}/trained/ckpt-5,task.model.num_classes=1"
         more += ",task.metric_type=pearson_spearman_corr"
         more += ",task.train_data.label_type=float,task.validation_data.label_type=float"

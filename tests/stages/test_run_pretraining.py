@@ -1,4 +1,4 @@
-"""run_pretraining.py, with real training of a tiny model on the CPU: stages, kills, several workers, equal losses."""
+"""run_pretraining.py trains a tiny model on the CPU: stages, kills, several workers, equal losses."""
 
 import json
 import os
@@ -32,13 +32,13 @@ def first_stage(place) -> Path:
 
 
 def learning_rate(step: int, steps: int = STEPS) -> float:
-    """As the trainer reports it: of the step that comes next. The warm-up ends at the decayed rate."""
+    """Return the rate that the trainer reports: that of the next step. The warm-up ends at the decayed rate."""
     decayed = RATE * (1 - max(step, WARMUP) / steps)
     return decayed * min(1, step / WARMUP)
 
 
 def validation(model_dir: Path) -> dict[str, float]:
-    """The last values, but the speed."""
+    """Return the last values of a validation without the speed."""
     curves = {tag: curve for (split, tag), curve in read_run([model_dir]).items() if split == "validation"}
     return {tag: curve[-1][1] for tag, curve in curves.items() if tag != "steps_per_second"}
 
@@ -91,7 +91,7 @@ class TestTraining:
         assert (first_stage / "ckpt-20.index").is_file()
 
     def test_second_stage_starts_with_the_losses_at_which_the_first_ended(self, place, first_stage, tmp_path):
-        """Of both heads: with Model Garden's own start the next sentence loss is another one."""
+        """Both losses are equal. With Model Garden's own start the next sentence loss differs."""
         start = f"task.init_checkpoint={first_stage}/ckpt-20"
         small.train(place, tmp_path / "evaluated", start, mode="eval")
         expected = validation(first_stage)
@@ -129,10 +129,10 @@ class TestTraining:
         assert [rate for _, rate in rates] == pytest.approx(expected, rel=1e-5, abs=1e-9)
 
     def test_two_workers_reach_the_losses_of_one_process(self, place, tmp_path):
-        """Also after both were stopped and continued, which Model Garden alone cannot do.
+        """So do two that were stopped and continued, which Model Garden alone cannot do.
 
-        Made exactly comparable: one order of the data, no dropout, gradients neither clipped per worker nor summed,
-        and as many predictions in each instance, for a worker's loss is a mean over its own predictions.
+        The runs are exactly comparable: one order of the data, no dropout, no gradients that are clipped per worker or
+        summed. Each instance has as many predictions, because a worker's loss is the mean over its own predictions.
         """
         even = write_even_data(place, tmp_path)
         small.train(
@@ -170,7 +170,7 @@ def wait_for(path: Path, process: subprocess.Popen) -> None:
 
 
 def write_even_data(place: Path, tmp_path: Path) -> Path:
-    """Data of four predictions in each instance, in one file, and a model without dropout."""
+    """Write one file of data with four predictions in each instance, and a model without dropout."""
     even = tmp_path / "even"
     flags = ["--masked_lm_prob", "0.9", "--short_seq_prob", "0"]
     for name, corpus in (("data/train", "corpus_0.txt"), ("held_out/valid", "corpus_4.txt")):

@@ -1,4 +1,4 @@
-"""The start of a TFRecord file, written by TensorFlow; records that were cut short."""
+"""The start of TFRecord files that TensorFlow wrote, and records that were cut short."""
 
 import gzip
 import io
@@ -46,7 +46,7 @@ class TestFirstExample:
         assert example.is_compressed == bool(compression)
 
     def test_the_rest_of_the_file_is_not_read(self, tmp_path):
-        """Neither what was cut off there, nor what is damaged."""
+        """It may be cut off or damaged."""
         path = Path(self.write(tmp_path / "data"))
         path.write_bytes(path.read_bytes()[:-20])
         assert read_first_example(str(path)).features["ids"] == [300, 0, 7]

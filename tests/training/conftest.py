@@ -11,7 +11,7 @@ from tests.helpers import small_pretraining as small
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory) -> Path:
-    """Data and configuration; `first/ckpt-20`, whose `checkpoint` file is in `first` too; other data to be mistaken."""
+    """Write data, configuration, `first/ckpt-0` with its state file, and in `other` data that does not fit."""
     import numpy as np
 
     from japanese_bert.conversion.hf_reading import new_next_sentence
@@ -45,7 +45,7 @@ def place(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def finetuning_place(tmp_path_factory) -> Path:
-    """Data, configuration and a checkpoint; other data to be mistaken, in `other`; SavedModels as far as is looked."""
+    """Write data, configuration, a checkpoint, what checks read of a SavedModel, and in `other` wrong data."""
     place = small_finetuning.write_all(tmp_path_factory.mktemp("finetuning_checks"))
     vocab, other = place / "vocab.txt", place / "other"
     rows = small_finetuning.write_rows(place / "others.jsonl", 120)

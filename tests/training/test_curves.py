@@ -1,4 +1,4 @@
-"""Curves from event files: overlapping, cut short, joined; and the picture of them."""
+"""Curves from event files that overlap, were cut short or are joined, and the picture of them."""
 
 import struct
 from pathlib import Path
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 def write_events(path: Path, start: float, points: list[tuple[int, float]], tag: str = "training_loss") -> Path:
-    """Scalars as the trainer writes them, a second apart from `start` on."""
+    """Write scalars as the trainer does, one a second from `start` on."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.util.tensor_util import make_tensor_proto
 
@@ -34,7 +34,7 @@ def run(*flags: str) -> None:
 
 
 def test_what_a_continued_run_wrote_later_counts(tmp_path):
-    """Killed at step 30, continued from step 20; the first file's points at 30 and 40 are of lost training."""
+    """The run was killed and continued from step 20: the first file's points at 30 and 40 are lost training."""
     write_events(tmp_path / "train/events.out.tfevents.1.v2", 100, [(10, 7.0), (20, 6.0), (30, 5.0), (40, 4.0)])
     write_events(tmp_path / "train/events.out.tfevents.2.v2", 200, [(30, 5.5), (50, 4.5)])
     write_events(tmp_path / "validation/events.out.tfevents.3.v2", 100, [(20, 6.5)], "validation_loss")
@@ -51,7 +51,7 @@ def test_workers_that_write_the_same_count_once(tmp_path):
 
 
 def test_stages_are_joined(tmp_path):
-    """The second goes on where the first, whose last point is a validation, ended."""
+    """The second begins where the first ended. The last point of the first is a validation."""
     write_events(tmp_path / "a/train/events.out.tfevents.1.v2", 100, [(10, 7.0), (20, 6.0)])
     write_events(tmp_path / "a/validation/events.out.tfevents.1.v2", 100, [(25, 6.5)], "validation_loss")
     write_events(tmp_path / "b/train/events.out.tfevents.1.v2", 50, [(10, 5.0)])
@@ -80,7 +80,7 @@ def test_picture_of_two_runs(tmp_path, capsys):
 
 
 def test_panels_are_those_with_curves(tmp_path):
-    """Of a run without next sentences, of an ELECTRA, of both."""
+    """One run has no next sentences, one is an ELECTRA. Both together have all panels."""
     tags = {
         "masked": ["lm_example_loss"],
         "electra": ["lm_example_loss", "discriminator_loss", "discriminator_accuracy"],

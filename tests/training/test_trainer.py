@@ -1,4 +1,4 @@
-"""What the trainer adds to Model Garden's: all heads, a shared seed, a regression. Training is in tests/stages."""
+"""What the trainer adds to Model Garden: all heads, a shared seed, a regression. It trains in tests/stages."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_workers_share_a_seed_that_changes_when_a_run_continues(place, tmp_path,
 
 
 def test_links_to_the_latest_checkpoint(tmp_path):
-    """They may be deleted, as a manager does with old checkpoints, and the checkpoint stays."""
+    """A manager deletes old checkpoints. If it deletes the links, the checkpoint stays."""
     import tensorflow as tf
 
     from japanese_bert.training.trainer import link_latest_checkpoint
@@ -85,7 +85,7 @@ class TestRegression:
         return make_task_class()(model_garden.SentencePredictionConfig(model=model))
 
     def test_loss_is_the_mean_of_squares(self):
-        """Model Garden's own is 8.4 here: of every output it subtracts every label."""
+        """Model Garden's own loss is 8.4 here: it subtracts every label from every output."""
         import tensorflow as tf
 
         labels = {"label_ids": tf.constant([0.0, 5.0, 2.0])}

@@ -1,4 +1,4 @@
-"""What would make a fine-tuning fail late, or fail silently, is found before it starts; each with what to do."""
+"""Everything that would make a fine-tuning fail late or silently is found before it starts."""
 
 import json
 import shutil
@@ -51,7 +51,7 @@ def test_a_regression_is_accepted(place):
 @pytest.mark.parametrize("prefix", ["", "file://"])
 @pytest.mark.parametrize("with_encoder", [False, True])
 def test_a_saved_model_is_accepted(place, prefix, with_encoder):
-    """The same encoder may be in the configuration, too."""
+    """The configuration may have the same encoder too."""
     more = f"task.hub_module_url={prefix}{place}/module,task.model.use_encoder_pooler=true"
     found = check(place, more, with_encoder=with_encoder)
     assert (found.problems, found.remarks) == ([], [])

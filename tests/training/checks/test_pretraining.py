@@ -1,4 +1,4 @@
-"""What would make a pretraining fail late, or fail silently, is found before it starts, with what to do."""
+"""Everything that would make a pretraining fail late or silently is found before it starts."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ def test_what_fits_is_accepted_and_told(place):
 
 
 def test_one_wrong_file_among_many_is_named(place, tmp_path):
-    """The trainer would meet it days later."""
+    """The trainer would read it days later."""
     for path in [*place.glob("data/*"), *place.glob("other/few*")]:
         shutil.copy(path, tmp_path / (path.name if "few" not in path.name else path.name.replace("few", "zz.gz")))
     found = check(place, f"task.train_data.input_path={tmp_path}/*.gz")

@@ -27,7 +27,7 @@ def test_a_checkpoint_that_fits_is_accepted(place):
 
 
 def test_directory_without_state_is_refused_as_start(place, tmp_path):
-    """The trainer would train from scratch and say so in a line of its log at most."""
+    """The trainer would start from scratch. At most a line of its log says so."""
     first = copy_checkpoint(place, tmp_path / "first")
     found = check(place, f"task.init_checkpoint={first}")
     assert_problem(found, "a directory without a file 'checkpoint'", "start from scratch", f"e.g. {first}/ckpt-0")
@@ -72,7 +72,7 @@ def test_damaged_start(place, tmp_path):
 
 
 def test_start_without_output_layer_is_remarked(place, tmp_path):
-    """As in checkpoints that hold only what Model Garden itself restores."""
+    """Such a checkpoint holds only what Model Garden itself restores."""
     import tensorflow as tf
 
     from japanese_bert.models.model_garden import build_model, model_params
