@@ -28,13 +28,20 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    command.import_model_garden()
+    from japanese_bert.training.checks.findings import report_findings
+    from japanese_bert.training.checks.finetuning import EXPERIMENT, check_finetuning
+    from japanese_bert.training.trainer import fine_tune
+
+    stopwatch = Stopwatch()
+    if args.experiment != EXPERIMENT:
+        raise ValueError(f"--experiment is {args.experiment}, expected {EXPERIMENT}")
     with tempfile.TemporaryDirectory() as directory:
         if args.tf_config_file:
             args.config_file = [write_encoder(args.tf_config_file, Path(directory)), *(args.config_file or [])]
-        check_arguments(args)
+        findings = check_finetuning(command.read_training(args))
+        report_findings(findings, stopwatch, "run_finetuning.py")
         if not args.check_only:
-            from japanese_bert.training.trainer import fine_tune
-
             command.run_trainer(fine_tune, args)
 
 
@@ -49,19 +56,6 @@ def write_encoder(config_file: Path, directory: Path) -> str:
     path = directory / "encoder.yaml"
     path.write_text(yaml.safe_dump(params), encoding="utf-8")
     return str(path)
-
-
-def check_arguments(args: argparse.Namespace) -> None:
-    """Print what the checks find. Exit if there is a problem."""
-    command.import_model_garden()
-    from japanese_bert.training.checks.findings import report_findings
-    from japanese_bert.training.checks.finetuning import EXPERIMENT, check_finetuning
-
-    stopwatch = Stopwatch()
-    if args.experiment != EXPERIMENT:
-        raise ValueError(f"--experiment is {args.experiment}, expected {EXPERIMENT}")
-    findings = check_finetuning(command.read_training(args))
-    report_findings(findings, stopwatch, "run_finetuning.py")
 
 
 if __name__ == "__main__":

@@ -74,8 +74,7 @@ class DataFile:
 def count_instances(files: list[DataFile]) -> int | None:
     """Return the instances of all files, None if one file has no provenance."""
     counts = [file.num_instances for file in files]
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
+    return None if None in counts else sum(count or 0 for count in counts)
 
 
 def read_data_files(paths: list[str], kind: DataKind) -> tuple[list[DataFile], list[str]]:

@@ -18,14 +18,14 @@ from japanese_bert.common.workers import call_in_child
 from japanese_bert.models.checkpoint_reading import VALUE_SUFFIX, Mismatch, Shape, find_mismatch, reading_checkpoint
 from japanese_bert.models.config import BertConfig
 from japanese_bert.models.model_garden import ENCODER_FIELDS, ENCODER_INPUTS, NEXT_SENTENCE_HEAD
-from japanese_bert.models.weight_names import PROJECTION, is_next_sentence, weights_of
+from japanese_bert.models.weight_names import BOOKKEEPING, PROJECTION, is_next_sentence, weights_of
 from japanese_bert.training.checks.findings import Findings, check
 from japanese_bert.training.command import NO_GIN, Gin
 
 ENCODERS = ("encoder", "discriminator_encoder", "generator_encoder")  # fields of task.model
 POOLERS = ("pooler_transform", "cls_transform")  # the encoders' own, which pretraining never trains
 GENERATOR_HEAD = "generator_classification_head"  # ELECTRA's next sentence head, which exists without labels too
-NO_WEIGHTS = re.compile(r"_CHECKPOINTABLE_OBJECT_GRAPH|global_step|save_counter|optimizer/.*|.*/\.OPTIMIZER_SLOT/.*")
+NO_WEIGHTS = re.compile("|".join(BOOKKEEPING))
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,14 @@ def check_start(findings: Findings, training: Training, model: DescribedModel) -
     if latest is None:
         if not initial and not training.trains:
             raise ValueError(f"{model_dir}: no checkpoint to evaluate. Give its --model_dir or task.init_checkpoint")
-        fact = _check_initial(findings, params, model, initial) if initial else "start: new, with random weights"
-        findings.facts.append(fact)
+        if not initial:
+            findings.facts.append("start: new, with random weights")
+            return
+        prefix = find_initial(initial)
+        _check_fit(findings, params, model, prefix)
+        if model.config is not None:
+            check_checksums(prefix, model.config)
+        findings.facts.append(f"start: from the weights of {prefix}, with a new optimizer")
         return
     _check_fit(findings, params, model, latest)
     step = read_step(latest)
@@ -52,14 +58,6 @@ def latest_of_model_dir(model_dir: str) -> str | None:
             f'model_checkpoint_path: "{_newest(found)}"'
         )
     return latest
-
-
-def _check_initial(findings: Findings, params, model: DescribedModel, path: str) -> str:
-    prefix = find_initial(path)
-    _check_fit(findings, params, model, prefix)
-    if model.config is not None:
-        check_checksums(prefix, model.config)
-    return f"start: from the weights of {prefix}, with a new optimizer"
 
 
 def find_initial(path: str) -> str:
