@@ -93,9 +93,12 @@ def test_model_directory_whose_state_is_lost(place, tmp_path):
     assert_problem(check(place, model_dir=model_dir), "no file 'checkpoint' that names the latest")
 
 
-def test_continued_run(place, tmp_path):
+def test_continued_run(place, tmp_path, monkeypatch):
+    import yaml
     from official.core.train_utils import serialize_config
 
+    # Model Garden changes how all of this process's YAML spells lists.
+    monkeypatch.setattr(yaml.Dumper, "yaml_representers", dict(yaml.Dumper.yaml_representers))
     model_dir = shutil.copytree(place / "first", tmp_path / "model")
     serialize_config(parse(place), str(model_dir))
     found = check(place, model_dir=model_dir)
