@@ -7,4 +7,5 @@ cd "$(dirname "$0")"
 ./install.sh requirements.txt requirements/test.txt requirements/cluster.txt
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
+.venv/bin/mypy
 exec .venv/bin/python -m pytest "$@"

@@ -8,7 +8,6 @@
 It imports only the standard library, so that it starts in 50 ms.
 """
 
-import ctypes
 import fcntl
 import os
 import select
@@ -19,13 +18,14 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from japanese_bert.cluster.shards import OWN_LINE, Shard, is_finished, write_status
+from japanese_bert.common.process import end_with_parent
 
 PROJECT = Path(__file__).resolve().parents[2]
-PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 GRACE_SECONDS = 10.0
 POLL_SECONDS = 0.1
 
@@ -96,14 +96,13 @@ def describe_exit(code: int) -> str:
 
 def start_command(command: Sequence[str], log: BinaryIO) -> subprocess.Popen[bytes]:
     """Start the command in a new process group. The kernel kills it if this process is killed."""
-    library = ctypes.CDLL(None)
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=lambda: library.prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+        preexec_fn=partial(end_with_parent, os.getpid()),
     )
 
 

@@ -27,7 +27,7 @@ def open_output_directory(
     directory = directory.resolve()  # rename the directory that a link points to, not the link
     if directory.exists() and not directory.is_dir():
         raise NotADirectoryError(f"{directory}: is a file, expected the name of a directory to write")
-    with _locked_temporary(temporary_path(directory), subdirectories) as temporary:
+    with _locked_directory(temporary_path(directory), subdirectories) as temporary:
         # After the lock: another run could finish between the look and the lock.
         if directory.exists() and any(directory.iterdir()) and not overwrite:
             raise FileExistsError(
@@ -37,7 +37,7 @@ def open_output_directory(
         with provenance.inputs.unchanged():
             yield temporary
         _write_provenance(temporary, directory, provenance)
-        _publish(temporary, directory)
+        _publish_directory(temporary, directory)
 
 
 def _write_provenance(temporary: Path, directory: Path, provenance: Provenance) -> None:
@@ -48,7 +48,7 @@ def _write_provenance(temporary: Path, directory: Path, provenance: Provenance) 
     (temporary / DIRECTORY_PROVENANCE).write_text(text, encoding="utf-8", newline="\n")
 
 
-def _publish(temporary: Path, directory: Path) -> None:
+def _publish_directory(temporary: Path, directory: Path) -> None:
     """Give the directory its name. Into an existing one move each file: its provenance goes first and comes last."""
     files = _files(temporary)
     for path in files:
@@ -69,7 +69,7 @@ def _files(directory: Path) -> list[Path]:
 
 
 @contextmanager
-def _locked_temporary(temporary: Path, subdirectories: tuple[str, ...]) -> Iterator[Path]:
+def _locked_directory(temporary: Path, subdirectories: tuple[str, ...]) -> Iterator[Path]:
     """Make a directory for this process alone, without what a killed run left in it. Remove it unless renamed."""
     descriptor = open_locked(temporary, _open_directory)
     try:

@@ -7,6 +7,8 @@ import sys
 from types import FrameType
 from typing import TextIO
 
+PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+
 
 class TerminatedError(SystemExit):
     """SIGTERM or SIGHUP as an exception: the stage removes its temporary files on the way out."""
@@ -32,6 +34,16 @@ def default_signals() -> None:
     for kind in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(kind) != signal.SIG_IGN:
             signal.signal(kind, signal.SIG_DFL)
+
+
+def end_with_parent(parent: int) -> None:
+    """Let the system kill this process when `parent` dies, even by SIGKILL."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before that call
+            os._exit(1)
 
 
 def open_missing_streams() -> None:

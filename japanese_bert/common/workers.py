@@ -1,19 +1,16 @@
 """A parallel map over forked processes, in order: the output never depends on the number of workers."""
 
-import ctypes
 import multiprocessing
 import os
 import signal
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
 from typing import Any
 
-from japanese_bert.common.process import default_signals
+from japanese_bert.common.process import default_signals, end_with_parent
 
-PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 PENDING_PER_WORKER = 3
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
@@ -59,7 +56,7 @@ def _submit(executor: ProcessPoolExecutor, item: Any) -> Future:
 def call_in_child(function: Callable, *arguments: Any) -> Any:
     """Return the result of a call in a new process. Its end frees the memory, which TensorFlow never does."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context, initializer=_end_with_parent, initargs=(os.getpid(),)) as child:
+    with ProcessPoolExecutor(1, context, initializer=end_with_parent, initargs=(os.getpid(),)) as child:
         return child.submit(function, *arguments).result()
 
 
@@ -73,15 +70,7 @@ def _start_worker(function: Callable, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     default_signals()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
-    _end_with_parent(parent)
-
-
-def _end_with_parent(parent: int) -> None:
-    """Die with the parent, even when it is killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # killed before that call
-            os._exit(1)
+    end_with_parent(parent)
 
 
 def _call(item: Any) -> Any:
