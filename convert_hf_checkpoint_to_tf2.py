@@ -1,14 +1,16 @@
 """Hugging Face BERT directory -> TF2 checkpoint with every head, for continued pretraining with the trainer.
 
 The output directory holds the checkpoint (for task.init_checkpoint), model.yaml (for --config_file), vocab.txt (for
-create_pretraining_data.py), and config.json and tokenizer_config.json, to convert the trained model back.
---add_vocab_file adds tokens to the vocabulary. Their weights are the means of the weights of their pieces.
+create_pretraining_data.py), and config.json and the files of the tokenizer, to convert the trained model back.
+--add_vocab_file adds words to the vocabulary. Their weights are the means of the weights of their pieces.
+The provenance has the name and the licence of the model. The card of the trained model names them as its base.
 """
 
 import argparse
 import dataclasses
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -21,16 +23,20 @@ from japanese_bert.common.output_directories import open_output_directory
 from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
 from japanese_bert.common.report import Stopwatch, print_summary
 from japanese_bert.conversion import hf_reading
-from japanese_bert.conversion.hf_reading import Weights
+from japanese_bert.conversion.hf_reading import PREFIX, Weights
+from japanese_bert.conversion.model_card import read_license
 from japanese_bert.conversion.trained_model import load_fitting_vocab
 from japanese_bert.models.checkpoint_writing import TEMPORARY, write_checkpoint
 from japanese_bert.models.config import BertConfig, load_bert_config
 from japanese_bert.models.model_garden import model_params
-from japanese_bert.tokenization.tokenizer_directory import MODEL_INPUT_NAMES
+from japanese_bert.models.training_history import CONTINUING_STAGE
+from japanese_bert.tokenization.tokenizer_directory import FAST_TOKENIZER_FILE, MODEL_INPUT_NAMES
 from japanese_bert.tokenization.vocab import Vocab, vocab_bytes
 
 LEARNING_RATE = 5e-5  # for continued pretraining: half of the first rate of the released base models
 TOKENIZER_FILES = ("vocab.txt", "tokenizer_config.json")
+HUB_CACHE = re.compile(r"/models--([\w.-]+?)--([\w.-]+)/snapshots/")  # where huggingface_hub keeps downloads
+SHOWN_TOKENS = 10
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -40,9 +46,20 @@ def get_parser() -> argparse.ArgumentParser:
         "--hf_model_dir", type=Path, required=True, help="config.json, weights (safetensors or .bin), vocab.txt"
     )
     inputs.add_argument(
-        "--add_vocab_file", type=Path, help="vocab.txt or a list of words; tokens that the model lacks are added"
+        "--base_model",
+        help="the model's name for the card of the trained model, such as tohoku-nlp/bert-base-japanese-v3. Default: "
+        "the name of its directory",
+    )
+    inputs.add_argument(
+        "--add_vocab_file", type=Path, help="vocab.txt or a list of words; words that the model lacks are added"
     )
     inputs.add_argument("--max_added_tokens", type=int, help="add only the first so many; default: all")
+    inputs.add_argument(
+        "--add_pieces",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help=f"add the pieces of words too, which begin with {PREFIX}",
+    )
     output = parser.add_argument_group("output")
     output.add_argument("--output_dir", type=Path, required=True, help="directory to make")
     method = parser.add_argument_group("method")
@@ -66,9 +83,12 @@ def main(args: argparse.Namespace) -> None:
     config_file = args.hf_model_dir / "config.json"
     config = load_config_with_every_head(config_file)
     tokenizer_files = [path for name in TOKENIZER_FILES if (path := args.hf_model_dir / name).is_file()]
+    method = {name: vars(args)[name] for name in ("max_added_tokens", "initial_learning_rate", "random_seed")}
+    # Only if given: an output of version 0.1, which had no such flags, is still complete.
+    method |= {name: vars(args)[name] for name in ("base_model", "add_pieces") if vars(args)[name]}
     provenance = Provenance(
-        stage="convert_hf_checkpoint_to_tf2",
-        method={name: vars(args)[name] for name in ("max_added_tokens", "initial_learning_rate", "random_seed")},
+        stage=CONTINUING_STAGE,
+        method=method,
         inputs=InputFiles(
             config=[config_file],
             weights=hf_reading.weight_files(args.hf_model_dir),
@@ -82,17 +102,37 @@ def main(args: argparse.Namespace) -> None:
         return
     vocab_file = args.hf_model_dir / "vocab.txt"
     vocab = load_fitting_vocab(vocab_file, config, "config.json") if vocab_file.is_file() else None
-    added = choose_tokens(args.add_vocab_file, vocab, args.max_added_tokens) if args.add_vocab_file else []
+    added: list[str] = []
+    if args.add_vocab_file:
+        added = choose_tokens(args.add_vocab_file, vocab, args.add_pieces)[: args.max_added_tokens]
     with open_output_directory(args.output_dir, provenance, args.overwrite, (TEMPORARY,)) as directory:
         weights = load_complete_weights(args.hf_model_dir, config, args.random_seed)
         if vocab and added:
             weights = hf_reading.add_rows(weights, vocab, added)
             config = dataclasses.replace(config, vocab_size=config.vocab_size + len(added))
         write_trainer_files(directory, weights, config, args.initial_learning_rate)
-        write_tokenizer(directory, tokenizer_files, vocab, added)
+        fast_tokenizer = args.hf_model_dir / FAST_TOKENIZER_FILE
+        copied = [*tokenizer_files, *([fast_tokenizer] if fast_tokenizer.is_file() else [])]
+        write_tokenizer(directory, copied, vocab, added)
+        base_model = args.base_model or find_name(args.hf_model_dir)
+        base = {"base_model": base_model, "base_license": read_license(args.hf_model_dir)}
         counts = {"parameters": sum(array.size for array in weights.values()), "added_tokens": len(added)}
-        provenance.report.update({**counts, "vocab_size": config.vocab_size, **stopwatch.measurements()})
+        provenance.report.update({**base, **counts, "vocab_size": config.vocab_size, **stopwatch.measurements()})
     print_summary(f"{args.output_dir}: done", provenance.report)
+    if vocab and added:
+        first = f"{' '.join(added[:SHOWN_TOKENS])}{' ...' if added[SHOWN_TOKENS:] else ''}"
+        print(f"  added: lines {len(vocab) + 1:,} to {config.vocab_size:,} of vocab.txt, {first}")
+
+
+def find_name(directory: Path) -> str:
+    """Return the name of a model on the Hub if its files show it, or else the name of its directory."""
+    cached = HUB_CACHE.search(f"{directory.absolute()}/")
+    if cached:
+        return "/".join(cached.groups())
+    name = os.path.basename(os.path.abspath(directory))
+    recorded = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("_name_or_path")
+    # Transformers 4 recorded what the model was loaded from. After fine-tuning that is another model.
+    return recorded if re.fullmatch(rf"[\w.-]+/{re.escape(name)}", str(recorded)) else name
 
 
 def load_config_with_every_head(config_file: Path) -> BertConfig:
@@ -109,15 +149,20 @@ def load_config_with_every_head(config_file: Path) -> BertConfig:
     return dataclasses.replace(config, architecture="BertForPreTraining")
 
 
-def choose_tokens(add_vocab_file: Path, vocab: Vocab | None, max_added_tokens: int | None) -> list[str]:
-    """Return the tokens of a file that the vocabulary lacks."""
+def choose_tokens(add_vocab_file: Path, vocab: Vocab | None, add_pieces: bool) -> list[str]:
+    """Return the words of a file that the vocabulary lacks, and its pieces if asked for."""
     if vocab is None:
         raise FileNotFoundError(f"--add_vocab_file {add_vocab_file}: the model has no vocab.txt to add to")
     command_line.check_files_exist([add_vocab_file], "train_tokenizer.py, or write one word a line")
     candidates = add_vocab_file.read_bytes().decode("utf-8").split("\n")
-    added = hf_reading.new_tokens(vocab, (line.removesuffix("\r") for line in candidates), max_added_tokens)
+    tokens = hf_reading.new_tokens(vocab, (line.removesuffix("\r") for line in candidates))
+    added = [token for token in tokens if add_pieces or not token.startswith(PREFIX)]
+    left_out = f"{len(tokens) - len(added):,} new pieces that begin with {PREFIX}. --add_pieces adds them"
     if not added:
-        raise ValueError(f"{add_vocab_file}: has no token that the model's vocab.txt lacks. Leave --add_vocab_file out")
+        advice = f"It has {left_out}" if tokens else "Leave --add_vocab_file out"
+        raise ValueError(f"{add_vocab_file}: has no word that the model's vocab.txt lacks. {advice}")
+    if len(added) < len(tokens):
+        print(f"left out: {left_out}")
     return added
 
 

@@ -52,9 +52,8 @@ def get_parser() -> argparse.ArgumentParser:
     )
     output.add_argument(
         "--license",
-        default="apache-2.0",
-        help="licence of the model, by its name on the Hub, for the card (README.md). A card is written with "
-        "--hf_config_dir or --vocab_file",
+        help="licence of the model, by its name on the Hub, for the card (README.md). A continued model has its base "
+        f"model's by default, other models {model_card.DEFAULT_LICENSE}. --hf_config_dir or --vocab_file give a card",
     )
     add_proof_arguments(parser)
     command_line.add_run_arguments(parser, num_workers=False)
@@ -112,7 +111,7 @@ def main(args: argparse.Namespace) -> None:
         dictionary=model.dictionary,
         packages=PACKAGES + (ONNX_PACKAGES if args.onnx else ()),
     )
-    if skip_if_complete(model_card.as_recorded(provenance, args.output_path), [args.output_path]):
+    if skip_if_complete(model_card.as_recorded(provenance, args.output_path, card), [args.output_path]):
         was_verified = bool((read_provenance(args.output_path) or {}).get("differences"))
         if args.verify and (args.verify_tfrecord or args.verify_python or not was_verified):
             verify(directory=args.output_path)
@@ -141,11 +140,16 @@ def check_requirements(onnx: bool, verify: bool, tfrecord: Path | None, other_py
         onnx_export.check_onnx_packages()
 
 
-def card_values(model: TrainedModel, output: Path, licence: str, onnx: bool) -> model_card.CardValues:
-    """Return the values of the model card."""
+def card_values(model: TrainedModel, output: Path, licence: str | None, onnx: bool) -> model_card.CardValues:
+    """Return the values of the model card. A model that started from another one has no licence by default."""
+    if not licence and model.base:
+        licence = model.base.license
+    elif not licence and not (model.stages and model.stages[0].initial_checkpoint()):
+        licence = model_card.DEFAULT_LICENSE
     facts = model_card.CardFacts(
         name=output.resolve().name,
         license=licence,
+        base=model.base,
         config=model.config,
         settings=model.settings,
         dictionary=model.dictionary,

@@ -78,9 +78,9 @@ def new_next_sentence(names: list[str], config: BertConfig, rng: np.random.Gener
     }
 
 
-def new_tokens(vocab: Vocab, candidates: Iterable[str], limit: int | None) -> list[str]:
-    """Return the first `limit` candidates that the vocabulary lacks. Special and blank ones are left out."""
-    tokens = [
+def new_tokens(vocab: Vocab, candidates: Iterable[str]) -> list[str]:
+    """Return the candidates that the vocabulary lacks, in their order. Special and blank ones are left out."""
+    return [
         token
         for token in dict.fromkeys(candidates)
         if token not in vocab.ids
@@ -88,7 +88,6 @@ def new_tokens(vocab: Vocab, candidates: Iterable[str], limit: int | None) -> li
         and not token.startswith("[unused")
         and token.removeprefix(PREFIX).strip()
     ]
-    return tokens[:limit]
 
 
 def pieces_of(token: str, vocab: Vocab) -> list[int]:

@@ -16,11 +16,13 @@ from japanese_bert.common.provenance import Provenance, read_provenance
 from japanese_bert.conversion.frameworks import GENERATOR, ONNX_FILE
 from japanese_bert.conversion.onnx_export import output_names
 from japanese_bert.models.config import ARCHITECTURES, BertConfig
-from japanese_bert.models.training_history import Corpus, TrainingStage
+from japanese_bert.models.training_history import BaseModel, Corpus, TrainingStage
 from japanese_bert.models.weight_names import weights_of
 from japanese_bert.tokenization.tokenizer_directory import FAST_TOKENIZER_FILE, TokenizerSettings, describe_dictionary
 
 CARD_FILE = "README.md"
+DEFAULT_LICENSE = "apache-2.0"  # of a model that was trained from random weights
+HUB = "https://huggingface.co"
 TEMPLATE = Path(__file__).with_name("model_card.md")
 UNKNOWN = "(not recorded)"
 HUB_DATASETS = {"cc-100": "cc100", "wikipedia": "wikipedia"}  # directory of a corpus -> data set on the Hub
@@ -38,7 +40,8 @@ class CardFacts:
     """Everything that a card is made of."""
 
     name: str
-    license: str
+    license: str | None
+    base: BaseModel | None
     config: BertConfig
     settings: TokenizerSettings | None
     dictionary: Mapping[str, object] | None
@@ -55,7 +58,8 @@ def card_values(facts: CardFacts) -> CardValues:
     return {
         "name": _one_line(facts.name),
         "quoted_name": json.dumps(facts.name, ensure_ascii=False),
-        "license_name": _one_line(facts.license),
+        "license_name": facts.license and _one_line(facts.license),
+        **({"base": _base_values(facts.base)} if facts.base else {}),  # no key, so that other hashes stay the same
         "config": {**asdict(config), "model_type": config.model_type},
         "kind": architecture.kind,
         "fills_masks": architecture.predicts_tokens,
@@ -83,6 +87,7 @@ def fill_template(values: CardValues) -> str:
     metadata = ModelCardData(
         language=["ja"],
         license=values["license_name"],
+        base_model=values["base"]["name"] if "base" in values else None,
         library_name="transformers",
         pipeline_tag="fill-mask" if fills_masks else None,
         mask_token="[MASK]" if fills_masks else None,
@@ -99,17 +104,34 @@ def values_hash(values: CardValues) -> str:
     return _sha256(json.dumps(values, ensure_ascii=False, sort_keys=True, default=str).encode("utf-8"))
 
 
-def as_recorded(provenance: Provenance, output: Path) -> Provenance:
+def as_recorded(provenance: Provenance, output: Path, values: CardValues | None) -> Provenance:
     """Return the provenance to compare with an existing output.
 
     Version 0.1 put the hash of the card's text into the recipe, and the wording has changed since. An output of that
-    version is complete if the rest of its recipe and its licence are the same.
+    version is complete if the rest of its recipe and its licence are the same. Later outputs have the hash of facts.
+    Before base models were recorded they were no facts, and every model had a default licence.
     """
     made_by = read_provenance(output) or {}
-    arguments, method = made_by.get("arguments", {}), made_by.get("method", {})
-    if "card_sha256" in made_by or arguments.get("license") != provenance.arguments["license"]:
-        return provenance
-    return replace(provenance, method={**provenance.method, "model_card": method.get("model_card")})
+    recorded = made_by.get("method", {}).get("model_card")
+    licence = provenance.arguments["license"] or DEFAULT_LICENSE
+    if "card_sha256" in made_by:
+        earlier = {name: value for name, value in (values or {}).items() if name != "base"}
+        is_same = recorded == values_hash({**earlier, "license_name": _one_line(str(licence))})
+    else:
+        is_same = made_by.get("arguments", {}).get("license") == licence
+    return replace(provenance, method={**provenance.method, "model_card": recorded}) if is_same else provenance
+
+
+def read_license(directory: Path) -> str | None:
+    """Return the licence in the metadata of a model directory's card, or None if there is none."""
+    import yaml
+    from huggingface_hub import metadata_load
+
+    try:
+        licence = (metadata_load(directory / CARD_FILE) or {}).get("license")
+    except (FileNotFoundError, ValueError, yaml.YAMLError):
+        return None
+    return licence if isinstance(licence, str) else None
 
 
 def write_card(values: CardValues, directory: Path, output: Path) -> str:
@@ -126,6 +148,12 @@ def write_card(values: CardValues, directory: Path, output: Path) -> str:
         (directory / CARD_FILE).write_bytes(card)
         print(f"{path}: read it before you publish it, and complete what is {UNKNOWN}")
     return _sha256(card)
+
+
+def _base_values(base: BaseModel) -> CardValues:
+    name = _cell(base.name)
+    link = f"[`{name}`]({HUB}/{name})" if name.count("/") == 1 else f"`{name}`"
+    return {"name": name, "link": link, "license": base.license, "added_tokens": base.added_tokens}
 
 
 def _dictionary_name(facts: CardFacts) -> str | None:

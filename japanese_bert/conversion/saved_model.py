@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
@@ -55,20 +56,23 @@ def export_encoder(prefix: Path, config: BertConfig, vocab_file: Path, do_lower_
     """
     read_weights(prefix, config)
     with quiet():
+        import tensorflow as tf
         from official.nlp.configs import encoders
         from official.nlp.tools import export_tfhub_lib
 
         encoder_config = encoders.EncoderConfig()
         encoder_config.override(encoder_params(config), is_strict=True)
-        export_tfhub_lib.export_model(
-            str(directory),
-            encoder_config=encoder_config,
-            model_checkpoint_path=str(prefix),
-            with_mlm=True,
-            copy_pooler_dense_to_encoder=ARCHITECTURES[config.architecture].has_next_sentence,
-            vocab_file=str(vocab_file),
-            do_lower_case=do_lower_case,
-        )
+        # `restore` also asserts a `save_counter`. The checkpoint of convert_hf_checkpoint_to_tf2.py has none.
+        with patch.object(tf.train.Checkpoint, "restore", tf.train.Checkpoint.read):
+            export_tfhub_lib.export_model(
+                str(directory),
+                encoder_config=encoder_config,
+                model_checkpoint_path=str(prefix),
+                with_mlm=True,
+                copy_pooler_dense_to_encoder=ARCHITECTURES[config.architecture].has_next_sentence,
+                vocab_file=str(vocab_file),
+                do_lower_case=do_lower_case,
+            )
         gc.collect()  # restorers print their messages when they are deleted
     (directory / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8", newline="\n")
 

@@ -14,7 +14,7 @@ from japanese_bert.common.provenance import read_provenance
 from japanese_bert.models.checkpoint_reading import find_checkpoint
 from japanese_bert.models.config import BertConfig, load_bert_config
 from japanese_bert.models.model_garden import check_params
-from japanese_bert.models.training_history import TrainingStage, read_stages
+from japanese_bert.models.training_history import BaseModel, TrainingStage, read_base_model, read_stages
 from japanese_bert.tokenization.tokenizer_directory import (
     FAST_TOKENIZER_FILE,
     TOKENIZER_CONFIG_FILE,
@@ -33,6 +33,7 @@ class TrainedModel:
     checkpoint: Path
     config: BertConfig
     stages: list[TrainingStage]
+    base: BaseModel | None
     tokenizer_files: Mapping[str, Path]
     settings: TokenizerSettings | None
     vocab: Vocab | None
@@ -61,6 +62,7 @@ def load_trained_model(
         checkpoint=prefix,
         config=config,
         stages=stages,
+        base=_base_model(prefix, stages, hf_config_dir),
         tokenizer_files=files,
         settings=settings,
         vocab=vocab,
@@ -78,6 +80,17 @@ def load_fitting_vocab(path: Path, config: BertConfig, config_name: str) -> Voca
             "vocabulary and the configuration of the trained model"
         )
     return vocab
+
+
+def _base_model(prefix: Path, stages: list[TrainingStage], hf_config_dir: Path | None) -> BaseModel | None:
+    """Return the model that the first stage started from. Its directory may be away, but that of its tokenizer is not.
+
+    A training on a TPU starts from a copy in a bucket.
+    """
+    start = stages[0].initial_checkpoint() if stages else prefix
+    if start is None:
+        return None
+    return read_base_model([start.parent, *([hf_config_dir] if hf_config_dir else [])])
 
 
 def _files_of_config_dir(directory: Path, config: BertConfig) -> dict[str, Path]:

@@ -3,11 +3,15 @@
 The trainer writes `params.yaml` into its model directory. There `task.init_checkpoint` leads to an earlier stage, and
 `task.train_data.input_path` to the TFRecords and their `.json`. Paths are relative to the directory in which training
 was started. What is missing is left out. Nothing is guessed.
+
+The best checkpoint is in a folder of the model directory (`trainer.best_checkpoint_export_subdir`). A continued model
+starts from a directory of convert_hf_checkpoint_to_tf2.py, whose provenance names the base model.
 """
 
 import glob
+import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,17 @@ from typing import Any
 from japanese_bert.common.provenance import read_provenance, recorded_inputs
 
 PARAMS_FILE = "params.yaml"
+BEST_STEP_FILE = "info.json"  # beside a best checkpoint
+CONTINUING_STAGE = "convert_hf_checkpoint_to_tf2"
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """The Hugging Face model that a training continued. `added_tokens` tokens were added to its vocabulary."""
+
+    name: str
+    license: str | None
+    added_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,13 @@ class TrainingStage:
         """Return a value of the chosen type, as in `optimizer: {type: adamw, adamw: {weight_decay_rate: 0.01}}`."""
         return self.param(f"{path}.{self.param(f'{path}.type')}.{name}")
 
+    def initial_checkpoint(self) -> Path | None:
+        """Return the prefix of `task.init_checkpoint`, or None if the stage began with random weights."""
+        initial = Path(str(self.param("task.init_checkpoint") or ""))
+        if not initial.name:
+            return None
+        return initial / "latest" if initial.is_dir() else initial
+
     def method(self, name: str) -> object:
         """Return an argument of data creation."""
         return self.data[0].get("method", {}).get(name) if self.data else None
@@ -66,15 +88,36 @@ def read_stages(prefix: Path) -> list[TrainingStage]:
     """
     stages: list[TrainingStage] = []
     directories: set[Path] = set()
-    while (prefix.parent / PARAMS_FILE).is_file() and prefix.parent not in directories:
-        directories.add(prefix.parent)
-        params = _read_yaml(prefix.parent / PARAMS_FILE)
-        stage = TrainingStage(params, _step(prefix), [])
+    checkpoint: Path | None = prefix
+    while checkpoint and (directory := _model_directory(checkpoint)) and directory not in directories:
+        directories.add(directory)
+        stage = TrainingStage(_read_yaml(directory / PARAMS_FILE), _step(checkpoint, directory), [])
         stage.data.extend(_read_data(stage.param("task.train_data.input_path")))
         stages.insert(0, stage)
-        initial = Path(str(stage.param("task.init_checkpoint") or ""))
-        prefix = initial / "latest" if initial.is_dir() else initial
+        checkpoint = stage.initial_checkpoint()
     return stages
+
+
+def read_base_model(directories: Iterable[Path]) -> BaseModel | None:
+    """Return the model that the first directory of convert_hf_checkpoint_to_tf2.py was made from, if there is one."""
+    for directory in directories:
+        made_by = read_provenance(directory) or {}
+        if made_by.get("stage") == CONTINUING_STAGE:
+            name = made_by.get("base_model") or Path(made_by["arguments"]["hf_model_dir"]).name  # version 0.1
+            return BaseModel(name, made_by.get("base_license"), made_by.get("added_tokens", 0))
+    return None
+
+
+def _model_directory(prefix: Path) -> Path | None:
+    """Return the directory with the `params.yaml` of a checkpoint: its own, or the one above that of a best one."""
+    directory = prefix.parent.resolve()
+    if (directory / PARAMS_FILE).is_file():
+        return directory
+    above = directory.parent / PARAMS_FILE
+    if not above.is_file():
+        return None
+    best = TrainingStage(_read_yaml(above), None, []).param("trainer.best_checkpoint_export_subdir")
+    return directory.parent if best == directory.name else None
 
 
 def _read_yaml(path: Path) -> Mapping[str, object]:
@@ -87,7 +130,11 @@ def _read_yaml(path: Path) -> Mapping[str, object]:
     return params if isinstance(params, Mapping) else {}
 
 
-def _step(prefix: Path) -> int | None:
+def _step(prefix: Path, model_directory: Path) -> int | None:
+    """Return the step of a checkpoint. The name of a best one has the number of exports instead."""
+    if prefix.parent.resolve() != model_directory:
+        info = prefix.with_name(BEST_STEP_FILE)
+        return int(json.loads(info.read_text(encoding="utf-8"))["best_ckpt_global_step"]) if info.is_file() else None
     number = prefix.name.rpartition("-")[2]
     return int(number) if number.isdecimal() else None
 

@@ -10,9 +10,17 @@ import yaml
 
 from japanese_bert.common.provenance import InputFiles, Provenance
 from japanese_bert.conversion import model_card
-from japanese_bert.conversion.model_card import UNKNOWN, CardFacts, CardValues, as_recorded, card_values, values_hash
+from japanese_bert.conversion.model_card import (
+    UNKNOWN,
+    CardFacts,
+    CardValues,
+    as_recorded,
+    card_values,
+    read_license,
+    values_hash,
+)
 from japanese_bert.models.config import load_bert_config
-from japanese_bert.models.training_history import read_stages
+from japanese_bert.models.training_history import BaseModel, read_stages
 from japanese_bert.tokenization.tokenizer_directory import load_settings
 from tests.helpers.converting import CONFIGS, random_weights
 from tests.helpers.places import ROOT
@@ -86,6 +94,7 @@ def values(stages: list, **changes) -> CardValues:
     facts = {
         "name": "bert-base-japanese",
         "license": "apache-2.0",
+        "base": None,
         "config": load_bert_config(directory / "config.json"),
         "settings": load_settings(directory / "tokenizer_config.json"),
         "dictionary": DICTIONARY,
@@ -225,6 +234,54 @@ def test_data_that_is_gone_and_a_foreign_start(two_stages, tmp_path):
     assert "| sequence length, tokens | 512 |" in text
 
 
+def test_card_of_a_continued_model(two_stages, tmp_path):
+    write_yaml(two_stages.parent / "params.yaml", params(tmp_path / "gone" / "*", 512, 512, "/gone/tf2/ckpt-0"))
+    base = BaseModel("tohoku-nlp/bert-base-japanese-v3", "cc-by-sa-3.0", 2000)
+    text = card(read_stages(two_stages), license=base.license, base=base)
+    assert metadata(text)["base_model"] == "tohoku-nlp/bert-base-japanese-v3"
+    assert metadata(text)["license"] == "cc-by-sa-3.0"
+    link = "[`tohoku-nlp/bert-base-japanese-v3`](https://huggingface.co/tohoku-nlp/bert-base-japanese-v3)"
+    assert f"Its pretraining was continued from {link} on raw text, with masked language modelling" in text
+    assert f"The card of {link} names the data before these.\n" in text
+    assert f"The last 2,000 entries were added to the vocabulary of {link}." in text
+    assert f"\n| initial weights | {link} |\n" in text
+    assert f"`cc-by-sa-3.0`, the licence of {link}. The training data have" in text
+    assert "\n\n\n" not in text
+    assert "/gone" not in text
+
+
+def test_a_base_without_licence_and_without_a_place_on_the_hub(two_stages):
+    text = card(read_stages(two_stages), license=None, base=BaseModel("our-bert", None, 0))
+    assert metadata(text)["base_model"] == "our-bert"
+    assert "license" not in metadata(text)
+    assert "continued from `our-bert` on raw text" in text
+    assert f"## Licence\n\n{UNKNOWN}. The training data" in text
+    assert "huggingface.co" not in text
+    assert "were added" not in text
+    text = card([], license="mit", base=BaseModel("our-bert", "apache-2.0", 0))
+    assert "`mit`. The training data" in text
+    (line,) = [line for line in card(read_stages(two_stages)).split("\n") if line.startswith("| initial weights")]
+    assert line == "| initial weights | random | stage 1 |"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("---\nlicense: cc-by-sa-4.0\nlanguage: ja\n---\n# BERT\n", "cc-by-sa-4.0"),
+        ("---\r\nlicense: mit\r\n---\r\n", "mit"),
+        ("---\nlicense: [mit, apache-2.0]\n---\n", None),
+        ("---\nlicense: [mit\n---\n", None),
+        ("---\n- mit\n---\n", None),
+        ("# BERT\n", None),
+        (None, None),
+    ],
+)
+def test_licence_of_a_card(tmp_path, text, expected):
+    if text is not None:
+        (tmp_path / "README.md").write_bytes(text.encode("utf-8"))
+    assert read_license(tmp_path) == expected
+
+
 def test_checkpoints_in_a_circle_end(two_stages):
     """A stage may name itself as its start."""
     write_yaml(two_stages.parent / "params.yaml", params(Path("none"), 512, 512, str(two_stages)))
@@ -266,8 +323,9 @@ def test_hash_is_of_facts(two_stages, monkeypatch, tmp_path):
     assert "Short." in card(stages)
     assert values_hash(values(stages)) == before
     changes = ({"license": "mit"}, {"name": "other"}, {"files": []}, {"dictionary": None}, {"vocab_made_by": None})
+    changes += tuple({"base": BaseModel(*base)} for base in (("a", None, 0), ("b", None, 0), ("b", "mit", 0)))
     hashes = {values_hash(values(stages, **change)) for change in changes} | {values_hash(values(stages[:1]))}
-    assert len(hashes | {before}) == 7
+    assert len(hashes | {before}) == 10
 
 
 def write_provenance(directory: Path, **content) -> None:
@@ -279,14 +337,28 @@ def test_an_output_of_version_0_1_is_compared_by_its_own_hash(tmp_path):
     """Unless the licence is another one. An output of this version is compared by the hash of its facts."""
     new = Provenance("x", {"onnx": False, "model_card": "new"}, InputFiles(), {"license": "mit"})
     output = tmp_path / "model"
-    assert as_recorded(new, output) is new
+    assert as_recorded(new, output, {}) is new
     old = {"method": {"onnx": True, "model_card": "old"}, "arguments": {"license": "mit"}}
     write_provenance(output, **old)
-    assert as_recorded(new, output).method == {"onnx": False, "model_card": "old"}
+    assert as_recorded(new, output, {}).method == {"onnx": False, "model_card": "old"}
     write_provenance(output, **old, card_sha256="3f")
-    assert as_recorded(new, output) is new
+    assert as_recorded(new, output, {}) is new
     write_provenance(output, method=old["method"], arguments={"license": "apache-2.0"})
-    assert as_recorded(new, output) is new
+    assert as_recorded(new, output, {}) is new
+    by_default = dataclasses.replace(new, arguments={"license": None})
+    assert as_recorded(by_default, output, {}).method["model_card"] == "old"
+
+
+def test_an_output_from_before_base_models_is_compared_without_them(tmp_path):
+    """Its card had the default licence."""
+    base = BaseModel("tohoku-nlp/bert-base-japanese-v3", "cc-by-sa-3.0", 0)
+    now = values([], base=base, license=base.license)
+    write_provenance(tmp_path / "model", method={"model_card": values_hash(values([]))}, card_sha256="3f")
+    new = Provenance("x", {"model_card": values_hash(now)}, InputFiles(), {"license": None})
+    assert as_recorded(new, tmp_path / "model", now).method["model_card"] == values_hash(values([]))
+    for license, facts in (("mit", now), (None, {**now, "name": "another"})):
+        provenance = dataclasses.replace(new, arguments={"license": license})
+        assert as_recorded(provenance, tmp_path / "model", facts) is provenance
 
 
 @pytest.mark.parametrize("key", ["card_sha256", "method"])
