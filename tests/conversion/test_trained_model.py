@@ -9,6 +9,7 @@ import pytest
 
 from japanese_bert.conversion import trained_model
 from japanese_bert.conversion.trained_model import TrainedModel, load_fitting_vocab, load_trained_model
+from japanese_bert.models.training_history import BaseModel, read_stages
 from japanese_bert.tokenization.mecab import find_dictionary
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, vocab_bytes
 from tests.helpers.converting import BERT
@@ -99,3 +100,80 @@ def test_configuration_of_another_training_is_refused(place):
     (place / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
     with pytest.raises(ValueError, match="hidden_activation is relu, but gelu"):
         load(place)
+
+
+def write_params(directory: Path, **params) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
+
+
+def write_continued(directory: Path, **values) -> None:
+    """Write the provenance of a directory that convert_hf_checkpoint_to_tf2.py made."""
+    directory.mkdir(exist_ok=True)
+    content = {"stage": "convert_hf_checkpoint_to_tf2", "arguments": {"hf_model_dir": "/home/me/our-bert"}, **values}
+    (directory / "provenance.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+RECORDED = {"base_model": "a/b", "base_license": "mit", "added_tokens": 7}
+
+
+class TestBaseModel:
+    @pytest.mark.parametrize("start", ["tf2/ckpt-0", "tf2"])
+    def test_it_is_kept_through_two_stages(self, place, start):
+        write_continued(place / "tf2", **RECORDED)
+        write_params(place / "first", task={"init_checkpoint": str(place / start)})
+        write_params(place, task={"init_checkpoint": str(place / "first" / "ckpt-9")})
+        model = load(place)
+        assert [stage.steps for stage in model.stages] == [9, 8]
+        assert model.base == BaseModel("a/b", "mit", 7)
+
+    def test_a_checkpoint_that_was_not_trained_further(self, place):
+        write_continued(place, **RECORDED)
+        assert load(place).base == BaseModel("a/b", "mit", 7)
+
+    def test_version_0_1_recorded_the_directory(self, place):
+        write_continued(place / "tf2", added_tokens=0)
+        write_params(place, task={"init_checkpoint": str(place / "tf2" / "ckpt-0")})
+        assert load(place).base == BaseModel("our-bert", None, 0)
+
+    def test_the_directory_of_the_tokenizer_is_asked_second(self, place):
+        """The trainer started from a copy in a bucket."""
+        write_params(place, task={"init_checkpoint": "gs://bucket/tf2/ckpt-0"})
+        assert load(place).base is None
+        write_continued(place / "hf_config", **RECORDED)
+        assert load(place).base == BaseModel("a/b", "mit", 7)
+
+    def test_a_model_from_random_weights_has_none(self, place):
+        write_continued(place / "hf_config", **RECORDED)
+        write_params(place, task={"init_checkpoint": ""})
+        assert load(place).base is None
+
+
+class TestBestCheckpoint:
+    """Model Garden writes it into a folder of the model directory. Its number counts the exports."""
+
+    @pytest.fixture
+    def best(self, place) -> Path:
+        trainer = {"train_steps": 20, "best_checkpoint_export_subdir": "best"}
+        write_params(place, task={"train_data": {"seq_length": 32}}, trainer=trainer)
+        (place / "best").mkdir()
+        return place / "best" / "best_ckpt-3"
+
+    def test_it_has_the_history_of_its_training(self, best):
+        best.with_name("info.json").write_text('{"loss": 1.5, "best_ckpt_global_step": 15.0}', encoding="utf-8")
+        (stage,) = read_stages(best)
+        assert (stage.steps, stage.param("task.train_data.seq_length")) == (15, 32)
+
+    def test_its_step_is_not_the_number_in_its_name(self, best):
+        (stage,) = read_stages(best)
+        assert stage.steps is None
+
+    def test_a_stage_may_start_from_it(self, best, tmp_path):
+        best.with_name("info.json").write_text('{"best_ckpt_global_step": 15.0}', encoding="utf-8")
+        for number, start in enumerate((best, best.parent)):
+            write_params(tmp_path / f"second{number}", task={"init_checkpoint": str(start)})
+            stages = read_stages(tmp_path / f"second{number}" / "ckpt-5")
+            assert [stage.steps for stage in stages] == [15, 5]
+
+    def test_other_folders_of_a_model_directory_have_none(self, best):
+        assert read_stages(best.parent.parent / "other" / "ckpt-3") == []

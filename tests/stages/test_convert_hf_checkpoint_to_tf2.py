@@ -12,6 +12,7 @@ from japanese_bert.common import command_line
 from japanese_bert.models.checkpoint_reading import read_weights
 from japanese_bert.models.config import load_bert_config
 from japanese_bert.models.model_garden import read_instances
+from japanese_bert.tokenization.tokenizer_directory import FAST_TOKENIZER_FILE
 from japanese_bert.tokenization.vocab import load_vocab
 from tests.helpers import small_pretraining as small
 from tests.test_configs import with_tensorflow
@@ -35,6 +36,8 @@ def place(tmp_path_factory) -> Path:
     model.save_pretrained(place / "hf")
     shutil.copy(place / "vocab.txt", place / "hf")
     (place / "hf" / "tokenizer_config.json").write_text("{}", encoding="utf-8")
+    (place / "hf" / "README.md").write_text("---\nlicense: cc-by-sa-3.0\n---\n", encoding="utf-8")
+    (place / "hf" / FAST_TOKENIZER_FILE).write_text("# the module\n", encoding="utf-8")
     return place
 
 
@@ -87,10 +90,11 @@ def assert_same_weights(directory: Path, hf: Path) -> None:
 def test_there_and_back_again_gives_the_same_bits(place, converted):
     assert_same_weights(converted, place / "hf")
     names = ["checkpoint", "ckpt-0.data-00000-of-00001", "ckpt-0.index", "config.json", "model.yaml"]
-    names += ["provenance.json", "tokenizer_config.json", "vocab.txt"]
+    names += ["provenance.json", FAST_TOKENIZER_FILE, "tokenizer_config.json", "vocab.txt"]
     assert sorted(path.name for path in converted.iterdir()) == names
     tokenizer = json.loads((converted / "tokenizer_config.json").read_text(encoding="utf-8"))
     assert tokenizer == {"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]}
+    assert (converted / FAST_TOKENIZER_FILE).read_bytes() == (place / "hf" / FAST_TOKENIZER_FILE).read_bytes()
 
 
 def test_the_other_converter_accepts_it(place, converted, tmp_path):
@@ -179,6 +183,35 @@ def test_the_trainer_accepts_it(place, converted):
         assert (found.problems, found.remarks) == ([], [])
 
 
+def test_base_model_is_recorded(place, converted, tmp_path, capsys):
+    made_by = json.loads((converted / "provenance.json").read_text(encoding="utf-8"))
+    assert (made_by["base_model"], made_by["base_license"], made_by["added_tokens"]) == ("hf", "cc-by-sa-3.0", 0)
+    assert made_by["method"].keys() == {"max_added_tokens", "initial_learning_rate", "random_seed"}  # version 0.1's
+    name = "tohoku-nlp/bert-base-japanese-v3"
+    with pytest.raises(SystemExit):
+        run(place / "hf", converted, "--base_model", name)
+    assert "exists, and other inputs, other arguments" in capsys.readouterr().err
+    run(place / "hf", tmp_path / "tf2", "--base_model", name)
+    assert json.loads((tmp_path / "tf2" / "provenance.json").read_text(encoding="utf-8"))["base_model"] == name
+    assert f"base_model: {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("directory", "recorded", "expected"),
+    [
+        ("our-bert", None, "our-bert"),
+        ("bert-base", "someone/bert-base", "someone/bert-base"),
+        ("bert-base", "/home/me/bert-base", "bert-base"),
+        ("my-bert", "someone/bert-base", "my-bert"),  # what my-bert was fine-tuned from
+        ("hub/models--a-b--c--d/snapshots/0f3a", "x/y", "a-b/c--d"),
+    ],
+)
+def test_name_of_a_model(tmp_path, directory, recorded, expected):
+    (tmp_path / directory).mkdir(parents=True)
+    (tmp_path / directory / "config.json").write_text(json.dumps({"_name_or_path": recorded}), encoding="utf-8")
+    assert convert.find_name(tmp_path / directory) == expected
+
+
 def test_rerun_skips_what_is_complete(place, converted, capsys):
     before = (converted / "provenance.json").stat().st_mtime_ns
     run(place / "hf", converted)
@@ -206,11 +239,13 @@ def test_gelu_is_remarked(place, tmp_path, capsys):
     assert config["hidden_act"] == "gelu_new"
 
 
-def test_added_vocabulary(place, tmp_path):
+def test_added_vocabulary(place, tmp_path, capsys):
     """New rows are the means of the rows of their pieces. Nothing else changes."""
     words = tmp_path / "words.txt"
     words.write_text("図書館\n猫\n##書館\n[PAD]\n\n犬猫\n図書館\n駅前\n", encoding="utf-8")
-    run(place / "hf", tmp_path / "tf2", "--add_vocab_file", str(words), "--max_added_tokens", "3")
+    flags = ("--add_vocab_file", str(words), "--max_added_tokens", "3", "--add_pieces")
+    run(place / "hf", tmp_path / "tf2", *flags)
+    assert "  added: lines 132 to 134 of vocab.txt, 図書館 ##書館 犬猫\n" in capsys.readouterr().out
     old, new = load_vocab(place / "vocab.txt"), load_vocab(tmp_path / "tf2" / "vocab.txt")
     assert new.tokens == (*old.tokens, "図書館", "##書館", "犬猫")
     config = load_bert_config(tmp_path / "tf2" / "config.json")
@@ -227,9 +262,23 @@ def test_added_vocabulary(place, tmp_path):
     assert f"vocab_size: {len(new)}" in (tmp_path / "tf2" / "model.yaml").read_text(encoding="utf-8")
 
 
+def test_pieces_are_added_only_if_asked_for(place, tmp_path, capsys):
+    words = tmp_path / "words.txt"
+    words.write_text("図書館\n##書館\n##犬\n犬猫\n駅前\n", encoding="utf-8")
+    run(place / "hf", tmp_path / "tf2", "--add_vocab_file", str(words), "--max_added_tokens", "2")
+    assert load_vocab(tmp_path / "tf2" / "vocab.txt").tokens[131:] == ("図書館", "犬猫")
+    out = capsys.readouterr().out
+    assert "left out: 2 new pieces that begin with ##. --add_pieces adds them\n" in out
+    assert "  added: lines 132 to 133 of vocab.txt, 図書館 犬猫\n" in out
+    words.write_text("##犬\n", encoding="utf-8")
+    message = "has no word that the model's vocab.txt lacks. It has 1 new pieces that begin with ##. --add_pieces adds"
+    assert_refused(capsys, message, place / "hf", tmp_path / "other", "--add_vocab_file", str(words))
+
+
 def test_vocabulary_without_anything_new_is_refused(place, tmp_path, capsys):
     flags = ("--add_vocab_file", str(place / "vocab.txt"))
-    assert_refused(capsys, "has no token that", place / "hf", tmp_path / "tf2", *flags)
+    message = "has no word that the model's vocab.txt lacks. Leave --add_vocab_file out"
+    assert_refused(capsys, message, place / "hf", tmp_path / "tf2", *flags)
 
 
 @pytest.mark.parametrize(

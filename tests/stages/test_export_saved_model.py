@@ -11,6 +11,8 @@ import pytest
 
 from japanese_bert.common import command_line
 from japanese_bert.conversion import saved_model, verification
+from japanese_bert.models.checkpoint_reading import read_weights
+from japanese_bert.models.checkpoint_writing import write_checkpoint
 from japanese_bert.tokenization.vocab import load_vocab
 from tests.helpers import small_finetuning as finetuning
 from tests.helpers import small_pretraining as small
@@ -137,6 +139,18 @@ def test_rerun_skips_and_other_inputs_need_overwrite(place, exported, capsys):
     assert "skipped" in capsys.readouterr().out
     assert_refused(capsys, "--overwrite", place, exported, "--do_lower_case")
     assert (exported / "saved_model.pb").stat().st_mtime_ns == before
+
+
+def test_a_checkpoint_that_the_trainer_did_not_save(place, tmp_path):
+    """convert_hf_checkpoint_to_tf2.py writes one without the `save_counter` of the trainer's checkpoints."""
+    config = finetuning.trained_config(place)
+    weights = read_weights(place / "trained" / "ckpt-5", config)
+    write_checkpoint(weights, config, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    run(place, tmp_path / "out", "--tf_checkpoint_path", str(tmp_path / "ckpt-0"))
+    differences = json.loads((tmp_path / "out" / "provenance.json").read_text(encoding="utf-8"))["differences"]
+    assert max(differences.values()) < 1e-5
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
 @pytest.mark.parametrize(
