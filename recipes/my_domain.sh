@@ -1,28 +1,58 @@
 #!/usr/bin/env bash
 # A BERT of your own domain: continue the pretraining of a released model on my_domain.txt.
 # Run in the project's folder: ./recipes/my_domain.sh
+# A value from the environment wins: OVERRIDES=runtime.num_gpus=8 STEPS=50000 ./recipes/my_domain.sh
 set -euo pipefail
 
+# --- settings
+BASE=${BASE:-tohoku-nlp/bert-base-japanese-v3}    # the model to continue, by its name on the Hub
+BASE_DIR=${BASE_DIR:-$BASE}                       # its folder here
+DOMAIN=${DOMAIN:-my_domain}
+TEXT=${TEXT:-$DOMAIN.txt}
+NAME=${NAME:-$DOMAIN}                             # of the new model
+ADDED_WORDS=${ADDED_WORDS:-0}
+VOCAB_SIZE=${VOCAB_SIZE:-32768}                   # of the vocabulary that the words are taken from
+SHARDS=${SHARDS:-8}                               # the last one is for validation
+PROCESSES=${PROCESSES:-8}
+CONFIG=${CONFIG:-wikipedia}                       # in configs/data/, for the length
+LENGTH=${LENGTH:-512}                             # tokens of an instance
+BATCH=${BATCH:-256}
+STEPS=${STEPS:-20000}
+RUNTIME=${RUNTIME:---config_file=configs/runtime/gpu.yaml}
+OVERRIDES=${OVERRIDES:-}                          # further parameters of the trainer: name=value,...
+
+# --- download
+[ -e $BASE_DIR/config.json ] || hf download $BASE --local-dir $BASE_DIR --exclude '*.h5' --exclude '*.msgpack'
+
+# --- corpus
+python merge_split_corpora.py --input_files $TEXT --output_dir corpus/$DOMAIN --num_files $SHARDS
+
+# --- words
+if [ $ADDED_WORDS -gt 0 ]; then
+    python train_tokenizer.py --input_files corpus/$DOMAIN/corpus_*.txt --output_dir tokenizers/$DOMAIN \
+        --mecab_dic_type unidic_lite --vocab_size $VOCAB_SIZE
+    ADD="--add_vocab_file tokenizers/$DOMAIN/vocab.txt --max_added_tokens $ADDED_WORDS"
+fi
+
 # --- start
-hf download tohoku-nlp/bert-base-japanese-v3 --local-dir tohoku-nlp/bert-base-japanese-v3
-python convert_hf_checkpoint_to_tf2.py --hf_model_dir tohoku-nlp/bert-base-japanese-v3 --output_dir tf2/my_domain
+python convert_hf_checkpoint_to_tf2.py --hf_model_dir $BASE_DIR --base_model $BASE --output_dir tf2/$NAME ${ADD:-}
 
 # --- data
-python merge_split_corpora.py --input_files my_domain.txt --output_dir corpus/my_domain --num_files 8
-create="python create_pretraining_data.py --input_file corpus/my_domain/corpus_{}.txt \
-    --vocab_file tf2/my_domain/vocab.txt --word_tokenizer_type mecab --subword_tokenizer_type wordpiece \
-    --mecab_dic_type unidic_lite --do_whole_word_mask --gzip_compress --use_v2_feature_names --max_seq_length 512 \
-    --max_predictions_per_seq 76 --masked_lm_prob 0.15 --dupe_factor 10"
-seq -f %02g 1 7 | xargs -I {} -P 8 $create --output_file pretraining_data/my_domain/pretraining_data_{}.tfrecord.gz
-echo 08 | xargs -I {} $create --output_file pretraining_data/my_domain/validation/pretraining_data_{}.tfrecord.gz
+create="python create_pretraining_data.py --input_file corpus/$DOMAIN/corpus_{}.txt \
+    --vocab_file tf2/$NAME/vocab.txt --word_tokenizer_type mecab --subword_tokenizer_type wordpiece \
+    --mecab_dic_type unidic_lite --do_whole_word_mask --gzip_compress --use_v2_feature_names \
+    --max_seq_length $LENGTH --max_predictions_per_seq $((LENGTH * 15 / 100)) --masked_lm_prob 0.15 --dupe_factor 10"
+DATA=pretraining_data/$NAME
+seq -f %02g $((SHARDS - 1)) | xargs -I {} -P $PROCESSES $create --output_file $DATA/pretraining_data_{}.tfrecord.gz
+printf '%02d\n' $SHARDS | xargs -I {} $create --output_file $DATA/validation/pretraining_data_{}.tfrecord.gz
 
 # --- training
-[ -e model/my_domain/ckpt-20000.index ] || python run_pretraining.py --experiment=bert/pretraining \
-    --mode=train_and_eval --model_dir=model/my_domain --config_file=configs/data/wikipedia.yaml \
-    --config_file=tf2/my_domain/model.yaml --config_file=configs/runtime/gpu.yaml \
-    --params_override="task.init_checkpoint=tf2/my_domain/ckpt-0,task.train_data.input_path=pretraining_data/my_domain/pretraining_data_*.tfrecord.gz,task.validation_data.input_path=pretraining_data/my_domain/validation/*.tfrecord.gz,task.train_data.global_batch_size=256,task.validation_data.global_batch_size=256,trainer.train_steps=20000,trainer.optimizer_config.learning_rate.polynomial.decay_steps=20000,trainer.optimizer_config.warmup.polynomial.warmup_steps=1000"
+[ -e model/$NAME/ckpt-$STEPS.index ] || python run_pretraining.py --experiment=bert/pretraining \
+    --mode=train_and_eval --model_dir=model/$NAME --config_file=configs/data/$CONFIG.yaml \
+    --config_file=tf2/$NAME/model.yaml $RUNTIME \
+    --params_override="${OVERRIDES:+$OVERRIDES,}task.init_checkpoint=tf2/$NAME/ckpt-0,task.train_data.input_path=$DATA/pretraining_data_*.tfrecord.gz,task.validation_data.input_path=$DATA/validation/*.tfrecord.gz,task.train_data.global_batch_size=$BATCH,task.validation_data.global_batch_size=$BATCH,trainer.train_steps=$STEPS,trainer.optimizer_config.learning_rate.polynomial.decay_steps=$STEPS,trainer.optimizer_config.warmup.polynomial.warmup_steps=$((STEPS / 20))"
 
 # --- conversion
-python convert_tf2_checkpoint_to_all_frameworks.py --tf_checkpoint_path model/my_domain/ckpt-20000 \
-    --tf_config_file tf2/my_domain/config.json --output_path hf_model/my-domain --hf_config_dir tf2/my_domain \
-    --vocab_file tf2/my_domain/vocab.txt
+python convert_tf2_checkpoint_to_all_frameworks.py --tf_checkpoint_path model/$NAME/ckpt-$STEPS \
+    --tf_config_file tf2/$NAME/config.json --output_path hf_model/$NAME --hf_config_dir tf2/$NAME \
+    --vocab_file tf2/$NAME/vocab.txt

@@ -1,11 +1,6 @@
 #!/usr/bin/env bash
-# Add words of your domain to the vocabulary of a released model, in place of the start of my_domain.sh.
-# It needs corpus/my_domain and tokenizers/alphabet/unidic_lite.txt (the section "alphabet" of tokenizers.sh).
-set -euo pipefail
+# The same with words of your domain added to the vocabulary. Values from the environment win here too.
 
 # --- added words
-python train_tokenizer.py --input_files corpus/my_domain/corpus_*.txt --output_dir tokenizers/my_domain \
-    --pre_tokenizer_type mecab --mecab_dic_type unidic_lite --vocab_size 32768 --limit_alphabet 7012 \
-    --initial_alphabet_file tokenizers/alphabet/unidic_lite.txt --num_unused_tokens 10 --wordpieces_prefix '##'
-python convert_hf_checkpoint_to_tf2.py --hf_model_dir tohoku-nlp/bert-base-japanese-v3 --output_dir tf2/my_domain_added \
-    --add_vocab_file tokenizers/my_domain/vocab.txt --max_added_tokens 2000
+export NAME=${NAME:-my_domain_words} ADDED_WORDS=${ADDED_WORDS:-2000}
+./recipes/my_domain.sh

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# The same on a CPU, to try it out: short instances, a small batch, few steps.
+
+# --- CPU
+export RUNTIME=--config_file=configs/runtime/cpu.yaml CONFIG=cc-100 LENGTH=128 BATCH=8 STEPS=100
+./recipes/my_domain.sh
