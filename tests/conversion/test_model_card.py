@@ -260,8 +260,10 @@ def test_a_base_without_licence_and_without_a_place_on_the_hub(two_stages):
     assert "were added" not in text
     text = card([], license="mit", base=BaseModel("our-bert", "apache-2.0", 0))
     assert "`mit`. The training data" in text
-    (line,) = [line for line in card(read_stages(two_stages)).split("\n") if line.startswith("| initial weights")]
-    assert line == "| initial weights | random | stage 1 |"
+    assert "\n| initial weights | random | stage 1 |\n" in card(read_stages(two_stages))
+    assert "\n| initial weights | `our-bert` | stage 1 |\n" in card(
+        read_stages(two_stages), base=BaseModel("our-bert", None, 0)
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from convert_tf2_checkpoint_to_all_frameworks import card_values
 from japanese_bert.conversion import frameworks, onnx_export, verification
+from japanese_bert.conversion.trained_model import TrainedModel
 from japanese_bert.conversion.verification import MAX_LOGIT_DIFFERENCE
 from japanese_bert.models.checkpoint_reading import read_weights
 from japanese_bert.models.model_garden import build_model, model_params
+from japanese_bert.models.training_history import BaseModel, TrainingStage
 from japanese_bert.models.weight_names import IN_HEAD, weights_of
 from japanese_bert.tokenization.mecab import find_dictionary
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, vocab_bytes
@@ -278,13 +281,31 @@ def test_a_card_is_replaced_only_as_it_was_written(trained, tokenizer_flags, tmp
     assert card.read_text(encoding="utf-8") == changed
 
 
+@pytest.mark.parametrize(
+    ("given", "base", "start", "expected"),
+    [
+        (None, None, None, "apache-2.0"),
+        (None, None, "", "apache-2.0"),
+        (None, None, "/elsewhere/ckpt-0", None),
+        (None, BaseModel("a/b", "cc-by-sa-3.0", 0), "tf2/ckpt-0", "cc-by-sa-3.0"),
+        (None, BaseModel("a/b", None, 0), "tf2/ckpt-0", None),
+        ("mit", BaseModel("a/b", "cc-by-sa-3.0", 0), "tf2/ckpt-0", "mit"),
+    ],
+)
+def test_only_a_model_from_random_weights_has_a_licence_by_default(given, base, start, expected):
+    stages = [] if start is None else [TrainingStage({"task": {"init_checkpoint": start}}, 5, [])]
+    model = TrainedModel(Path("ckpt-5"), BERT, stages, base, {}, None, None, None, None)
+    assert card_values(model, Path("model"), given, onnx=False)["license_name"] == expected
+
+
 def test_an_output_of_version_0_1_is_complete(trained, tokenizer_flags, tmp_path, capsys):
-    """That version hashed the text of its card into the recipe and had no roles of inputs."""
+    """That version hashed the text of its card into the recipe and had no roles of inputs. Every model had a licence."""
     output, prefix = tmp_path / "model", trained[0] / "ckpt-8"
     run(prefix, output, *tokenizer_flags)
     made_by = json.loads((output / "provenance.json").read_text(encoding="utf-8"))
     (output / "README.md").write_text("Another wording.", encoding="utf-8")
     made_by["method"]["model_card"] = hashlib.sha256(b"Another wording.").hexdigest()
+    made_by["arguments"]["license"] = "apache-2.0"
     made_by["inputs"] = [file for files in made_by["inputs"].values() for file in files]
     del made_by["card_sha256"]
     (output / "provenance.json").write_text(json.dumps(made_by), encoding="utf-8")
