@@ -80,6 +80,8 @@ def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # without it TensorFlow complains of missing GPUs
     stopwatch = Stopwatch()
     command_line.check_positive({"initial_learning_rate": args.initial_learning_rate})
+    if args.base_model and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", args.base_model):
+        raise ValueError(f"--base_model {args.base_model}: expected a name on the Hub, such as tohoku-nlp/bert-...")
     config_file = args.hf_model_dir / "config.json"
     config = load_config_with_every_head(config_file)
     tokenizer_files = [path for name in TOKENIZER_FILES if (path := args.hf_model_dir / name).is_file()]
@@ -157,7 +159,7 @@ def choose_tokens(add_vocab_file: Path, vocab: Vocab | None, add_pieces: bool) -
     candidates = add_vocab_file.read_bytes().decode("utf-8").split("\n")
     tokens = hf_reading.new_tokens(vocab, (line.removesuffix("\r") for line in candidates))
     added = [token for token in tokens if add_pieces or not token.startswith(PREFIX)]
-    left_out = f"{len(tokens) - len(added):,} new pieces that begin with {PREFIX}. --add_pieces adds them"
+    left_out = f"new pieces that begin with {PREFIX} ({len(tokens) - len(added):,}). --add_pieces adds them"
     if not added:
         advice = f"It has {left_out}" if tokens else "Leave --add_vocab_file out"
         raise ValueError(f"{add_vocab_file}: has no word that the model's vocab.txt lacks. {advice}")

@@ -196,6 +196,12 @@ def test_base_model_is_recorded(place, converted, tmp_path, capsys):
     assert f"base_model: {name}" in capsys.readouterr().out
 
 
+def test_a_base_model_is_no_path(place, tmp_path, capsys):
+    """The card is made to be published."""
+    message = "--base_model /home/me/bert: expected a name on the Hub, such as tohoku-nlp/bert-"
+    assert_refused(capsys, message, place / "hf", tmp_path / "tf2", "--base_model", "/home/me/bert")
+
+
 @pytest.mark.parametrize(
     ("directory", "recorded", "expected"),
     [
@@ -268,10 +274,10 @@ def test_pieces_are_added_only_if_asked_for(place, tmp_path, capsys):
     run(place / "hf", tmp_path / "tf2", "--add_vocab_file", str(words), "--max_added_tokens", "2")
     assert load_vocab(tmp_path / "tf2" / "vocab.txt").tokens[131:] == ("図書館", "犬猫")
     out = capsys.readouterr().out
-    assert "left out: 2 new pieces that begin with ##. --add_pieces adds them\n" in out
+    assert "left out: new pieces that begin with ## (2). --add_pieces adds them\n" in out
     assert "  added: lines 132 to 133 of vocab.txt, 図書館 犬猫\n" in out
     words.write_text("##犬\n", encoding="utf-8")
-    message = "has no word that the model's vocab.txt lacks. It has 1 new pieces that begin with ##. --add_pieces adds"
+    message = "has no word that the model's vocab.txt lacks. It has new pieces that begin with ## (1). --add_pieces"
     assert_refused(capsys, message, place / "hf", tmp_path / "other", "--add_vocab_file", str(words))
 
 
