@@ -9,7 +9,7 @@ import pytest
 
 from japanese_bert.conversion import trained_model
 from japanese_bert.conversion.trained_model import TrainedModel, load_fitting_vocab, load_trained_model
-from japanese_bert.models.training_history import BaseModel, read_stages
+from japanese_bert.models.training_history import BaseModel
 from japanese_bert.tokenization.mecab import find_dictionary
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, vocab_bytes
 from tests.helpers.converting import BERT
@@ -147,33 +147,3 @@ class TestBaseModel:
         write_continued(place / "hf_config", **RECORDED)
         write_params(place, task={"init_checkpoint": ""})
         assert load(place).base is None
-
-
-class TestBestCheckpoint:
-    """Model Garden writes it into a folder of the model directory. Its number counts the exports."""
-
-    @pytest.fixture
-    def best(self, place) -> Path:
-        trainer = {"train_steps": 20, "best_checkpoint_export_subdir": "best"}
-        write_params(place, task={"train_data": {"seq_length": 32}}, trainer=trainer)
-        (place / "best").mkdir()
-        return place / "best" / "best_ckpt-3"
-
-    def test_it_has_the_history_of_its_training(self, best):
-        best.with_name("info.json").write_text('{"loss": 1.5, "best_ckpt_global_step": 15.0}', encoding="utf-8")
-        (stage,) = read_stages(best)
-        assert (stage.steps, stage.param("task.train_data.seq_length")) == (15, 32)
-
-    def test_its_step_is_not_the_number_in_its_name(self, best):
-        (stage,) = read_stages(best)
-        assert stage.steps is None
-
-    def test_a_stage_may_start_from_it(self, best, tmp_path):
-        best.with_name("info.json").write_text('{"best_ckpt_global_step": 15.0}', encoding="utf-8")
-        for number, start in enumerate((best, best.parent)):
-            write_params(tmp_path / f"second{number}", task={"init_checkpoint": str(start)})
-            stages = read_stages(tmp_path / f"second{number}" / "ckpt-5")
-            assert [stage.steps for stage in stages] == [15, 5]
-
-    def test_other_folders_of_a_model_directory_have_none(self, best):
-        assert read_stages(best.parent.parent / "other" / "ckpt-3") == []

@@ -75,3 +75,33 @@ def test_damaged_parameters_are_refused(tmp_path, content):
     (tmp_path / "params.yaml").write_bytes(content)
     with pytest.raises(ValueError, match=r"params\.yaml: not YAML"):
         read_stages(tmp_path / "ckpt-1")
+
+
+class TestBestCheckpoint:
+    """Model Garden writes it into a folder of the model directory. Its number counts the exports."""
+
+    @pytest.fixture
+    def best(self, tmp_path) -> Path:
+        trainer = {"train_steps": 20, "best_checkpoint_export_subdir": "best"}
+        params = {"task": {"train_data": {"seq_length": 32}}, "trainer": trainer}
+        (tmp_path / "model" / "best").mkdir(parents=True)
+        (tmp_path / "model" / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        return tmp_path / "model" / "best" / "best_ckpt-3"
+
+    def test_it_has_the_history_of_its_training(self, best):
+        best.with_name("info.json").write_text('{"loss": 1.5, "best_ckpt_global_step": 15.0}', encoding="utf-8")
+        (stage,) = read_stages(best)
+        assert (stage.steps, stage.param("task.train_data.seq_length")) == (15, 32)
+
+    def test_its_step_is_not_the_number_in_its_name(self, best):
+        (stage,) = read_stages(best)
+        assert stage.steps is None
+
+    def test_a_stage_may_start_from_it(self, best, tmp_path):
+        best.with_name("info.json").write_text('{"best_ckpt_global_step": 15.0}', encoding="utf-8")
+        for number, start in enumerate((best, best.parent)):
+            second = write_params(tmp_path / f"second{number}", "", str(start))
+            assert [stage.steps for stage in read_stages(second / "ckpt-5")] == [15, 5]
+
+    def test_other_folders_of_a_model_directory_have_none(self, best):
+        assert read_stages(best.parent.parent / "other" / "ckpt-3") == []

@@ -299,7 +299,7 @@ def test_only_a_model_from_random_weights_has_a_licence_by_default(given, base, 
 
 
 def test_an_output_of_version_0_1_is_complete(trained, tokenizer_flags, tmp_path, capsys):
-    """That version hashed the text of its card into the recipe and had no roles of inputs. Its --license had a default."""
+    """That version hashed the text of its card into the recipe and had no roles of inputs."""
     output, prefix = tmp_path / "model", trained[0] / "ckpt-8"
     run(prefix, output, *tokenizer_flags)
     made_by = json.loads((output / "provenance.json").read_text(encoding="utf-8"))
