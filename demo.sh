@@ -27,6 +27,7 @@ STEPS_512=60
 
 # wordpiece or character: set what recipes/bert_base_*.sh set, for the tiny model
 use() {
+    unset DATA MODEL_DIR HF_MODEL
     MODEL=bert_tiny_$1
     TOKENIZER=$1_unidic_lite
     SUBWORDS=$1

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Train on a CPU, to try things out: the released model with a small batch.
+# Show that the training of the released model starts and ends: a trial on a CPU, with few steps and a small batch.
 
 # --- training
-export RUNTIME=--config_file=configs/runtime/cpu.yaml
-export OVERRIDES=task.train_data.global_batch_size=32,task.validation_data.global_batch_size=32
+export MODEL_DIR=model/trial RUNTIME=--config_file=configs/runtime/cpu.yaml
+export OVERRIDES=task.train_data.global_batch_size=8,task.validation_data.global_batch_size=8
+export CONFIG_128=demo_128 STEPS_128=300 CONFIG_512=demo_512 STEPS_512=60
 ./recipes/bert_base_wordpiece.sh training

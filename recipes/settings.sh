@@ -1,5 +1,5 @@
-# Sizes and places of the released recipe. Every recipe reads this file first.
-# A value from the environment wins: WORK=/data PROCESSES=32 ./recipes/bert_base_wordpiece.sh
+# Sizes and places of the released recipe. Every recipe of a model reads this file first.
+# A value from your shell wins: WORK=/data PROCESSES=32 ./recipes/bert_base_wordpiece.sh
 set -euo pipefail
 
 # --- settings
@@ -10,17 +10,20 @@ WIKIPEDIA=${WIKIPEDIA:-$WORK/cirrus_search_index/$DATE/index_name=jawiki_content
 CC100_SHARDS=${CC100_SHARDS:-64}
 WIKIPEDIA_SHARDS=${WIKIPEDIA_SHARDS:-8}
 PROCESSES=${PROCESSES:-8}
-TOKENIZER_TEXT=${TOKENIZER_TEXT:-$WORK/corpus/wikipedia}
+TOKENIZER_TEXT=${TOKENIZER_TEXT:-$WORK/corpus/wikipedia}  # folder with corpus_*.txt
 VOCAB_SIZE=${VOCAB_SIZE:-32768}
 CC100_DUPE_FACTOR=${CC100_DUPE_FACTOR:-5}
 RUN_SHARDS=${RUN_SHARDS:-"xargs -I {} -P $PROCESSES"}
-DATA=$WORK/pretraining_data/$TOKENIZER
-MODEL_DIR=$WORK/model/$MODEL
-HF_MODEL=$WORK/hf_model/$NAME
-EXPERIMENT=${EXPERIMENT:-bert/pretraining}
+DATA=${DATA:-$WORK/pretraining_data/$TOKENIZER}
+MODEL_DIR=${MODEL_DIR:-$WORK/model/$MODEL}        # one folder for each training
+HF_MODEL=${HF_MODEL:-$WORK/hf_model/$NAME}
+
+# --- training settings
+EXPERIMENT=${EXPERIMENT:-bert/pretraining}        # an ELECTRA has its own
 RUNTIME=${RUNTIME:---config_file=configs/runtime/gpu.yaml}
-OVERRIDES=${OVERRIDES:-runtime.num_gpus=8}
-CONFIG_128=${CONFIG_128:-cc-100}                  # configs/data/cc-100.yaml
-CONFIG_512=${CONFIG_512:-wikipedia}
-STEPS_128=${STEPS_128:-1000000}                   # as in these two files
+OVERRIDES=${OVERRIDES:-runtime.num_gpus=8}        # parameters of both stages: name=value,name=value
+OVERRIDES_512=${OVERRIDES_512:-}                  # more parameters of the second stage
+CONFIG_128=${CONFIG_128:-cc-100}                  # first stage: configs/data/cc-100.yaml
+CONFIG_512=${CONFIG_512:-wikipedia}               # second stage: configs/data/wikipedia.yaml
+STEPS_128=${STEPS_128:-1000000}
 STEPS_512=${STEPS_512:-1000000}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train on several machines. Run the same on each; only the index in TF_CONFIG differs.
+# Train on several machines. Run the same on each. Only the index in TF_CONFIG differs.
 
 # --- training
 export TF_CONFIG='{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}'

@@ -2,6 +2,7 @@
 
 # --- sentences
 if [ ! -e $WORK/corpus/corpus_sampled.txt ]; then
+    mkdir -p $WORK/corpus
     cat $TOKENIZER_TEXT/corpus_*.txt | grep -a -v '^$' | shuf -n 10000000 > $WORK/corpus/corpus_sampled.tmp
     mv $WORK/corpus/corpus_sampled.tmp $WORK/corpus/corpus_sampled.txt
 fi

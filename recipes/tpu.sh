@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Train on a TPU VM. The section "VM" runs on your machine, the section "training" on the VM.
+# Train on a TPU VM. The sections "VM" and "end" run on your machine, the section "training" on the VM.
 
 # --- VM
 gcloud compute tpus tpu-vm versions list --zone=europe-west4-a
-gcloud compute tpus tpu-vm create bert --zone=europe-west4-a --accelerator-type=v3-8 --version=tpu-vm-tf-2.x.y-pjrt
+gcloud compute tpus tpu-vm create bert --zone=europe-west4-a --accelerator-type=v3-8 --version=tpu-ubuntu2204-base
 gcloud compute tpus tpu-vm ssh bert --zone=europe-west4-a
 
 # --- training

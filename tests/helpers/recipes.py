@@ -6,6 +6,7 @@ python -m tests.helpers.recipes    writes each section that a page quotes into R
 import importlib
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -46,12 +47,14 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def make_workplace(place: Path) -> Path:
     """Make a folder in which the recipes run, with stand-ins for the programs they call."""
-    for name in ("recipes", "configs", "model_configs", "hf_model_configs"):
+    for name in ("recipes", "model_configs", "hf_model_configs"):
         (place / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "configs", place / "configs")  # a page copies a file into it
     own = ("demo.sh", "install.sh", "test.sh")
     programs = dict.fromkeys((*own, *(f"bin/{name}" for name in STAND_INS)), RECORD)
-    files = {".venv/bin/activate": "", "corpus/wikipedia/corpus_01.txt": "文\n", "my_domain.txt": "文\n"}
-    files |= {"tokenizers/wordpiece_unidic_lite/vocab.txt": "字\n"}
+    files = {".venv/bin/activate": "", "tokenizers/wordpiece_unidic_lite/vocab.txt": "字\n"}
+    texts = ("my_domain.txt", "corpus/my_domain/corpus_01.txt", "corpus/wikipedia/corpus_01.txt")
+    files |= dict.fromkeys(texts, "文\n")
     for name, text in {**programs, **files}.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_text(text, encoding="utf-8")
