@@ -42,7 +42,8 @@ def get_parser() -> argparse.ArgumentParser:
     inputs.add_argument(
         "--hf_config_dir",
         type=Path,
-        help="hf_model_configs/*; its configurations and its fast tokenizer are copied into the output",
+        help="hf_model_configs/*, or the output of convert_hf_checkpoint_to_tf2.py for a continued model; its "
+        "configurations and its fast tokenizer, if there is one, are copied into the output",
     )
     inputs.add_argument("--vocab_file", type=Path, help="vocab.txt of the tokenizer; it is copied into the output")
     output = parser.add_argument_group("output")
