@@ -10,6 +10,8 @@ BASE_DIR=${BASE_DIR:-$BASE}                       # its folder here
 DOMAIN=${DOMAIN:-my_domain}
 TEXT=${TEXT:-$DOMAIN.txt}
 NAME=${NAME:-$DOMAIN}                             # of the new model
+SUBWORDS=${SUBWORDS:-wordpiece}                   # of the base model, as in recipes/bert_base_*.sh
+DICTIONARY=${DICTIONARY:-unidic_lite}
 ADDED_WORDS=${ADDED_WORDS:-0}
 VOCAB_SIZE=${VOCAB_SIZE:-32768}                   # of the vocabulary that the words are taken from
 SHARDS=${SHARDS:-8}                               # the last one is for validation
@@ -17,7 +19,7 @@ PROCESSES=${PROCESSES:-8}
 CONFIG=${CONFIG:-wikipedia}                       # in configs/data/, for the length
 LENGTH=${LENGTH:-512}                             # tokens of an instance
 BATCH=${BATCH:-256}
-STEPS=${STEPS:-20000}
+STEPS=${STEPS:-20000}                             # they also set the learning rate and its warm-up
 RUNTIME=${RUNTIME:---config_file=configs/runtime/gpu.yaml}
 OVERRIDES=${OVERRIDES:-}                          # further parameters of the trainer: name=value,...
 
@@ -30,7 +32,7 @@ python merge_split_corpora.py --input_files $TEXT --output_dir corpus/$DOMAIN --
 # --- words
 if [ $ADDED_WORDS -gt 0 ]; then
     python train_tokenizer.py --input_files corpus/$DOMAIN/corpus_*.txt --output_dir tokenizers/$DOMAIN \
-        --mecab_dic_type unidic_lite --vocab_size $VOCAB_SIZE
+        --mecab_dic_type $DICTIONARY --vocab_size $VOCAB_SIZE
     ADD="--add_vocab_file tokenizers/$DOMAIN/vocab.txt --max_added_tokens $ADDED_WORDS"
 fi
 
@@ -39,8 +41,8 @@ python convert_hf_checkpoint_to_tf2.py --hf_model_dir $BASE_DIR --base_model $BA
 
 # --- data
 create="python create_pretraining_data.py --input_file corpus/$DOMAIN/corpus_{}.txt \
-    --vocab_file tf2/$NAME/vocab.txt --word_tokenizer_type mecab --subword_tokenizer_type wordpiece \
-    --mecab_dic_type unidic_lite --do_whole_word_mask --gzip_compress --use_v2_feature_names \
+    --vocab_file tf2/$NAME/vocab.txt --word_tokenizer_type mecab --subword_tokenizer_type $SUBWORDS \
+    --mecab_dic_type $DICTIONARY --do_whole_word_mask --gzip_compress --use_v2_feature_names \
     --max_seq_length $LENGTH --max_predictions_per_seq $((LENGTH * 15 / 100)) --masked_lm_prob 0.15 --dupe_factor 10"
 DATA=pretraining_data/$NAME
 seq -f %02g $((SHARDS - 1)) | xargs -I {} -P $PROCESSES $create --output_file $DATA/pretraining_data_{}.tfrecord.gz
@@ -50,7 +52,7 @@ printf '%02d\n' $SHARDS | xargs -I {} $create --output_file $DATA/validation/pre
 [ -e model/$NAME/ckpt-$STEPS.index ] || python run_pretraining.py --experiment=bert/pretraining \
     --mode=train_and_eval --model_dir=model/$NAME --config_file=configs/data/$CONFIG.yaml \
     --config_file=tf2/$NAME/model.yaml $RUNTIME \
-    --params_override="${OVERRIDES:+$OVERRIDES,}task.init_checkpoint=tf2/$NAME/ckpt-0,task.train_data.input_path=$DATA/pretraining_data_*.tfrecord.gz,task.validation_data.input_path=$DATA/validation/*.tfrecord.gz,task.train_data.global_batch_size=$BATCH,task.validation_data.global_batch_size=$BATCH,trainer.train_steps=$STEPS,trainer.optimizer_config.learning_rate.polynomial.decay_steps=$STEPS,trainer.optimizer_config.warmup.polynomial.warmup_steps=$((STEPS / 20))"
+    --params_override="trainer.checkpoint_interval=1000,${OVERRIDES:+$OVERRIDES,}task.init_checkpoint=tf2/$NAME/ckpt-0,task.train_data.input_path=$DATA/pretraining_data_*.tfrecord.gz,task.validation_data.input_path=$DATA/validation/*.tfrecord.gz,task.train_data.global_batch_size=$BATCH,task.validation_data.global_batch_size=$BATCH,trainer.train_steps=$STEPS,trainer.optimizer_config.learning_rate.polynomial.decay_steps=$STEPS,trainer.optimizer_config.warmup.polynomial.warmup_steps=$((STEPS / 20))"
 
 # --- conversion
 python convert_tf2_checkpoint_to_all_frameworks.py --tf_checkpoint_path model/$NAME/ckpt-$STEPS \

@@ -2,5 +2,6 @@
 # The same on a CPU, to try it out: short instances, a small batch, few steps.
 
 # --- CPU
-export RUNTIME=--config_file=configs/runtime/cpu.yaml CONFIG=cc-100 LENGTH=128 BATCH=8 STEPS=100
+export NAME=${NAME:-${DOMAIN:-my_domain}_trial} RUNTIME=--config_file=configs/runtime/cpu.yaml
+export CONFIG=cc-100 LENGTH=128 BATCH=8 STEPS=100
 ./recipes/my_domain.sh

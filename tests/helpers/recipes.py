@@ -53,7 +53,7 @@ def make_workplace(place: Path) -> Path:
     own = ("demo.sh", "install.sh", "test.sh")
     programs = dict.fromkeys((*own, *(f"bin/{name}" for name in STAND_INS)), RECORD)
     files = {".venv/bin/activate": "", "tokenizers/wordpiece_unidic_lite/vocab.txt": "字\n"}
-    texts = ("my_domain.txt", "corpus/my_domain/corpus_01.txt", "corpus/wikipedia/corpus_01.txt")
+    texts = ("raw.txt", "my_domain.txt", "corpus/my_domain/corpus_01.txt", "corpus/wikipedia/corpus_01.txt")
     files |= dict.fromkeys(texts, "文\n")
     for name, text in {**programs, **files}.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
