@@ -36,9 +36,12 @@ WITHOUT_CLASS = {"/pre_softmax_weight": "talking heads", "/_gate_dense/": "gated
 def find_checkpoint(path: Path) -> Path:
     """Return the checkpoint prefix that `path` names: `.../ckpt-1000000` itself, or the latest of a `--model_dir`."""
     if path.is_dir():
-        return _latest_checkpoint(path)
+        latest = _tensorflow().train.latest_checkpoint(str(path))
+        if latest is None:
+            raise FileNotFoundError(f"{path}: no checkpoint in this directory. Expected the trainer's --model_dir")
+        return Path(latest)
     prefix = path.with_name(path.name.removesuffix(".index"))
-    if not _with_suffix(prefix, ".index").is_file():
+    if not Path(f"{prefix}.index").is_file():
         raise FileNotFoundError(
             f"{path}: no such checkpoint. Expected the name of its .index file without .index, or the trainer's "
             "--model_dir"
@@ -52,7 +55,7 @@ def checkpoint_files(prefix: Path) -> list[Path]:
     data = sorted(path for path in prefix.parent.iterdir() if data_name.fullmatch(path.name))
     if not data:
         raise FileNotFoundError(f"{prefix}: the index has no data files. Copy {prefix.name}.data-* beside it")
-    return [_with_suffix(prefix, ".index"), *data]
+    return [Path(f"{prefix}.index"), *data]
 
 
 def read_weights(prefix: Path, config: BertConfig) -> dict[str, np.ndarray]:
@@ -64,9 +67,11 @@ def read_weights(prefix: Path, config: BertConfig) -> dict[str, np.ndarray]:
     with reading_checkpoint(str(prefix)) as reader:
         shapes = reader.get_variable_to_shape_map()
         _check_family(prefix, _names(shapes, config), config)
-        variables, rows = _variables(shapes, config), weights_of(config)
-        _check_variables(prefix, rows, variables, config)
-        return {row.hf_name: _read(reader, variables[row.tf_name].key, row, config) for row in rows}
+        mismatch = _compare(shapes, config)
+        if mismatch.lines():
+            raise ValueError(f"{prefix}: {mismatch.summary()}. {_advice(mismatch, config)}")
+        keys = _used_names(shapes, config)
+        return {row.hf_name: _read(reader, keys[row.tf_name], row, config) for row in weights_of(config)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +116,14 @@ def compare_with_config(prefix: str, config: BertConfig) -> Mismatch:
         ValueError: the checkpoint cannot be read.
     """
     with reading_checkpoint(prefix) as reader:
-        return _find_mismatch(weights_of(config), _variables(reader.get_variable_to_shape_map(), config), config)
+        return _compare(reader.get_variable_to_shape_map(), config)
 
 
 def check_checksums(prefix: str, config: BertConfig) -> None:
     """Read every weight once, so that TensorFlow checks its checksum. Raise ValueError if one is damaged."""
     with reading_checkpoint(prefix) as reader:
-        for variable in _variables(reader.get_variable_to_shape_map(), config).values():
-            reader.get_tensor(variable.key)
+        for key in _used_names(reader.get_variable_to_shape_map(), config).values():
+            reader.get_tensor(key)
 
 
 def read_step(prefix: str) -> int | None:
@@ -126,12 +131,6 @@ def read_step(prefix: str) -> int | None:
     with reading_checkpoint(prefix) as reader:
         key = f"global_step{VALUE_SUFFIX}"
         return int(reader.get_tensor(key)) if reader.has_tensor(key) else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Variable:
-    key: str
-    shape: Shape
 
 
 def _names(keys: Iterable[str], config: BertConfig) -> dict[str, str]:
@@ -143,20 +142,11 @@ def _names(keys: Iterable[str], config: BertConfig) -> dict[str, str]:
     return names
 
 
-def _variables(shapes: Mapping[str, list[int]], config: BertConfig) -> dict[str, _Variable]:
-    """Return the variables of a checkpoint that must be used, by the names of `weights_of`."""
+def _used_names(keys: Iterable[str], config: BertConfig) -> dict[str, str]:
+    """Return `_names` of the variables that must be used."""
     used = {row.tf_name for row in weights_of(config)}
-    return {
-        name: _Variable(key, tuple(shapes[key]))
-        for name, key in _names(shapes, config).items()
-        if name in used or reason_to_leave_out(name, config) is None
-    }
-
-
-def _check_variables(prefix: Path, rows: list[Weight], variables: dict[str, _Variable], config: BertConfig) -> None:
-    mismatch = _find_mismatch(rows, variables, config)
-    if mismatch.lines():
-        raise ValueError(f"{prefix}: {mismatch.summary()}. {_advice(mismatch, config)}")
+    names = _names(keys, config).items()
+    return {name: key for name, key in names if name in used or reason_to_leave_out(name, config) is None}
 
 
 def _check_family(prefix: Path, names: Collection[str], config: BertConfig) -> None:
@@ -197,9 +187,9 @@ def _advice(mismatch: Mismatch, config: BertConfig) -> str:
     )
 
 
-def _find_mismatch(rows: list[Weight], variables: dict[str, _Variable], config: BertConfig) -> Mismatch:
-    expected = {row.tf_name: row.tf_shape(config) for row in rows}
-    return find_mismatch(expected, {name: variable.shape for name, variable in variables.items()})
+def _compare(shapes: Mapping[str, list[int]], config: BertConfig) -> Mismatch:
+    expected = {row.tf_name: row.tf_shape(config) for row in weights_of(config)}
+    return find_mismatch(expected, {name: tuple(shapes[key]) for name, key in _used_names(shapes, config).items()})
 
 
 def find_mismatch(expected: Mapping[str, Shape], found: Mapping[str, Shape]) -> Mismatch:
@@ -218,14 +208,6 @@ def _read(reader, key: str, row: Weight, config: BertConfig) -> np.ndarray:
     return row.to_hf(array, config)
 
 
-def _latest_checkpoint(directory: Path) -> Path:
-    """Return the checkpoint that the trainer's state file `checkpoint` names."""
-    latest = _tensorflow().train.latest_checkpoint(str(directory))
-    if latest is None:
-        raise FileNotFoundError(f"{directory}: no checkpoint in this directory. Expected the trainer's --model_dir")
-    return Path(latest)
-
-
 @contextmanager
 def reading_checkpoint(prefix: str) -> Iterator:
     """Yield TensorFlow's reader of a checkpoint. Its errors in the block become one ValueError."""
@@ -242,7 +224,3 @@ def _tensorflow():
     import tensorflow
 
     return tensorflow
-
-
-def _with_suffix(prefix: Path, suffix: str) -> Path:
-    return prefix.with_name(prefix.name + suffix)

@@ -27,8 +27,8 @@ def write_checkpoint(weights: Mapping[str, np.ndarray], config: BertConfig, dire
         variable = find_variable(model, row.tf_name)
         variable.assign(row.to_tf(weights[row.hf_name], config))
         if row.tf_name.startswith(POOLER):
-            name = row.tf_name.removeprefix(POOLER)
-            find_variable(model, f"encoder/layer_with_weights-{_last_layer(model)}/{name}").assign(variable)
+            own_pooler = _layers_with_weights(model.encoder_network)[-1]
+            getattr(own_pooler, row.tf_name.removeprefix(POOLER)).assign(variable)
     step = tf.Variable(0, dtype=tf.int64)
     checkpoint = tf.train.Checkpoint(model=model, global_step=step, **model.checkpoint_items)
     path = directory / CHECKPOINT_NAME
@@ -70,7 +70,3 @@ def _weight_named(layer, name: str):
 
 def _layers_with_weights(encoder) -> list:
     return [layer for layer in encoder.layers if layer.weights]
-
-
-def _last_layer(model) -> int:
-    return len(_layers_with_weights(model.encoder_network)) - 1

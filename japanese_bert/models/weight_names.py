@@ -63,104 +63,93 @@ class WeightTable:
     unused: Mapping[str, str]
 
 
-def _rows(tf_prefix: str, hf_prefix: str, rows: tuple[tuple[str, str, str], ...]) -> tuple[Weight, ...]:
-    return tuple(Weight(tf_prefix + tf_name, hf_prefix + hf_name, shape) for tf_name, hf_name, shape in rows)
+# A part has a prefix of names in the checkpoint, which ends in "/", and one in Transformers, which ends in ".".
+def _dense(tf_prefix: str, hf_prefix: str, inputs: str, outputs: str) -> tuple[Weight, ...]:
+    kernel = Weight(f"{tf_prefix}kernel", f"{hf_prefix}weight", f"{inputs} {outputs}")
+    return kernel, Weight(f"{tf_prefix}bias", f"{hf_prefix}bias", outputs)
+
+
+def _norm(tf_prefix: str, hf_prefix: str, size: str) -> tuple[Weight, ...]:
+    return Weight(f"{tf_prefix}gamma", f"{hf_prefix}weight", size), Weight(f"{tf_prefix}beta", f"{hf_prefix}bias", size)
 
 
 # Networks number all their layers. 0 to 3 are the three embeddings and their layer norm. 4 is the projection from
 # embedding to hidden size, if these differ. The layers of the transformer and an untrained pooler follow.
 PROJECTION = 4
-_EMBEDDINGS = (
-    ("layer_with_weights-1/embeddings", "position_embeddings.weight", "P E"),
-    ("layer_with_weights-2/embeddings", "token_type_embeddings.weight", "T E"),
-    ("layer_with_weights-3/gamma", "LayerNorm.weight", "E"),
-    ("layer_with_weights-3/beta", "LayerNorm.bias", "E"),
-)
-_DENSE = (("kernel", "weight", "E H"), ("bias", "bias", "H"))
+
+
+def _embeddings(network: str, hf_prefix: str) -> tuple[Weight, ...]:
+    """Return all but the word embeddings."""
+    return (
+        Weight(f"{network}layer_with_weights-1/embeddings", f"{hf_prefix}position_embeddings.weight", "P E"),
+        Weight(f"{network}layer_with_weights-2/embeddings", f"{hf_prefix}token_type_embeddings.weight", "T E"),
+        *_norm(f"{network}layer_with_weights-3/", f"{hf_prefix}LayerNorm.", "E"),
+    )
+
+
+# A layer of the transformer: names in the checkpoint, BERT and ALBERT, inputs and outputs. A layer norm has no inputs.
 _LAYER = (
-    ("_attention_layer/_query_dense/kernel", "attention.self.query.weight", "H N D"),
-    ("_attention_layer/_query_dense/bias", "attention.self.query.bias", "N D"),
-    ("_attention_layer/_key_dense/kernel", "attention.self.key.weight", "H N D"),
-    ("_attention_layer/_key_dense/bias", "attention.self.key.bias", "N D"),
-    ("_attention_layer/_value_dense/kernel", "attention.self.value.weight", "H N D"),
-    ("_attention_layer/_value_dense/bias", "attention.self.value.bias", "N D"),
-    ("_attention_layer/_output_dense/kernel", "attention.output.dense.weight", "N D H"),
-    ("_attention_layer/_output_dense/bias", "attention.output.dense.bias", "H"),
-    ("_attention_layer_norm/gamma", "attention.output.LayerNorm.weight", "H"),
-    ("_attention_layer_norm/beta", "attention.output.LayerNorm.bias", "H"),
-    ("_intermediate_dense/kernel", "intermediate.dense.weight", "H I"),
-    ("_intermediate_dense/bias", "intermediate.dense.bias", "I"),
-    ("_output_dense/kernel", "output.dense.weight", "I H"),
-    ("_output_dense/bias", "output.dense.bias", "H"),
-    ("_output_layer_norm/gamma", "output.LayerNorm.weight", "H"),
-    ("_output_layer_norm/beta", "output.LayerNorm.bias", "H"),
+    ("_attention_layer/_query_dense/", "attention.self.query.", "attention.query.", "H", "N D"),
+    ("_attention_layer/_key_dense/", "attention.self.key.", "attention.key.", "H", "N D"),
+    ("_attention_layer/_value_dense/", "attention.self.value.", "attention.value.", "H", "N D"),
+    ("_attention_layer/_output_dense/", "attention.output.dense.", "attention.dense.", "N D", "H"),
+    ("_attention_layer_norm/", "attention.output.LayerNorm.", "attention.LayerNorm.", "", "H"),
+    ("_intermediate_dense/", "intermediate.dense.", "ffn.", "H", "I"),
+    ("_output_dense/", "output.dense.", "ffn_output.", "I", "H"),
+    ("_output_layer_norm/", "output.LayerNorm.", "full_layer_layer_norm.", "", "H"),
 )
-_ALBERT_LAYER = (
-    ("_attention_layer/_query_dense/kernel", "attention.query.weight", "H N D"),
-    ("_attention_layer/_query_dense/bias", "attention.query.bias", "N D"),
-    ("_attention_layer/_key_dense/kernel", "attention.key.weight", "H N D"),
-    ("_attention_layer/_key_dense/bias", "attention.key.bias", "N D"),
-    ("_attention_layer/_value_dense/kernel", "attention.value.weight", "H N D"),
-    ("_attention_layer/_value_dense/bias", "attention.value.bias", "N D"),
-    ("_attention_layer/_output_dense/kernel", "attention.dense.weight", "N D H"),
-    ("_attention_layer/_output_dense/bias", "attention.dense.bias", "H"),
-    ("_attention_layer_norm/gamma", "attention.LayerNorm.weight", "H"),
-    ("_attention_layer_norm/beta", "attention.LayerNorm.bias", "H"),
-    ("_intermediate_dense/kernel", "ffn.weight", "H I"),
-    ("_intermediate_dense/bias", "ffn.bias", "I"),
-    ("_output_dense/kernel", "ffn_output.weight", "I H"),
-    ("_output_dense/bias", "ffn_output.bias", "H"),
-    ("_output_layer_norm/gamma", "full_layer_layer_norm.weight", "H"),
-    ("_output_layer_norm/beta", "full_layer_layer_norm.bias", "H"),
-)
-_TRANSFORM = (
-    ("dense/kernel", "dense.weight", "H E"),
-    ("dense/bias", "dense.bias", "E"),
-    ("layer_norm/gamma", "LayerNorm.weight", "E"),
-    ("layer_norm/beta", "LayerNorm.bias", "E"),
-)
-_POOLER = (("kernel", "weight", "H H"), ("bias", "bias", "H"))
-_TWO_CLASSES = (("kernel", "weight", "H C"), ("bias", "bias", "C"))
+
+
+def _layer(tf_prefix: str, hf_prefix: str, is_albert: bool = False) -> list[Weight]:
+    rows: list[Weight] = []
+    for tf_name, bert_name, albert_name, inputs, outputs in _LAYER:
+        names = tf_prefix + tf_name, hf_prefix + (albert_name if is_albert else bert_name)
+        rows += _dense(*names, inputs, outputs) if inputs else _norm(*names, outputs)
+    return rows
+
+
+def _transform(head: str, hf_prefix: str) -> tuple[Weight, ...]:
+    """Return the layers of a masked language model head before the word embeddings."""
+    dense = _dense(f"{head}dense/", f"{hf_prefix}dense.", "H", "E")
+    return dense + _norm(f"{head}layer_norm/", f"{hf_prefix}LayerNorm.", "E")
+
 
 IN_HEAD, IN_ENCODER = "masked_lm/embedding_table", "encoder/layer_with_weights-0/embeddings"
 POOLER, OUTPUT_LAYER = "next_sentence..pooler_dense/", "model/classification_heads/0/out_proj/"
 
 _BERT = (
     Weight(IN_HEAD, "bert.embeddings.word_embeddings.weight", "V E"),
-    *_rows("encoder/", "bert.embeddings.", _EMBEDDINGS),
-    *_rows("encoder/layer_with_weights-{layer}/", "bert.encoder.layer.{layer}.", _LAYER),
-    *_rows("masked_lm/", "cls.predictions.transform.", _TRANSFORM),
+    *_embeddings("encoder/", "bert.embeddings."),
+    *_layer("encoder/layer_with_weights-{layer}/", "bert.encoder.layer.{layer}."),
+    *_transform("masked_lm/", "cls.predictions.transform."),
     Weight("masked_lm/output_bias.Sbias", "cls.predictions.bias", "V"),
 )
 _BERT_NEXT_SENTENCE = (
-    *_rows(POOLER, "bert.pooler.dense.", _POOLER),
-    *_rows(OUTPUT_LAYER, "cls.seq_relationship.", _TWO_CLASSES),
+    *_dense(POOLER, "bert.pooler.dense.", "H", "H"),
+    *_dense(OUTPUT_LAYER, "cls.seq_relationship.", "H", "C"),
 )
 # All layers of an ALBERT share one set of weights.
+_ALBERT_LAYER = "albert.encoder.albert_layer_groups.0.albert_layers.0."
 _ALBERT = (
     Weight(IN_HEAD, "albert.embeddings.word_embeddings.weight", "V E"),
-    *_rows("encoder/", "albert.embeddings.", _EMBEDDINGS),
-    *_rows(f"encoder/layer_with_weights-{PROJECTION}/", "albert.encoder.embedding_hidden_mapping_in.", _DENSE),
-    *_rows(
-        f"encoder/layer_with_weights-{PROJECTION + 1}/",
-        "albert.encoder.albert_layer_groups.0.albert_layers.0.",
-        _ALBERT_LAYER,
-    ),
-    *_rows("masked_lm/", "predictions.", _TRANSFORM),
+    *_embeddings("encoder/", "albert.embeddings."),
+    *_dense(f"encoder/layer_with_weights-{PROJECTION}/", "albert.encoder.embedding_hidden_mapping_in.", "E", "H"),
+    *_layer(f"encoder/layer_with_weights-{PROJECTION + 1}/", _ALBERT_LAYER, is_albert=True),
+    *_transform("masked_lm/", "predictions."),
     Weight("masked_lm/output_bias.Sbias", "predictions.bias", "V"),
 )
 _ALBERT_NEXT_SENTENCE = (
-    *_rows(POOLER, "albert.pooler.", _POOLER),
-    *_rows(OUTPUT_LAYER, "sop_classifier.classifier.", _TWO_CLASSES),
+    *_dense(POOLER, "albert.pooler.", "H", "H"),
+    *_dense(OUTPUT_LAYER, "sop_classifier.classifier.", "H", "C"),
 )
 
 
 def _electra(network: str) -> tuple[Weight, ...]:
     """Return the rows of one of the two networks, which share the word embeddings."""
     return (
-        *_rows(network, "electra.embeddings.", _EMBEDDINGS),
-        *_rows(f"{network}layer_with_weights-{PROJECTION}/", "electra.embeddings_project.", _DENSE),
-        *_rows(f"{network}layer_with_weights-{{layer}}/", "electra.encoder.layer.{layer}.", _LAYER),
+        *_embeddings(network, "electra.embeddings."),
+        *_dense(f"{network}layer_with_weights-{PROJECTION}/", "electra.embeddings_project.", "E", "H"),
+        *_layer(f"{network}layer_with_weights-{{layer}}/", "electra.encoder.layer.{layer}."),
     )
 
 
@@ -168,15 +157,13 @@ _GENERATOR_NETWORK = "model/generator_network/"
 _DISCRIMINATOR = (
     Weight(IN_ENCODER, "electra.embeddings.word_embeddings.weight", "V E"),
     *_electra("encoder/"),
-    Weight("model/discriminator_projection/kernel", "discriminator_predictions.dense.weight", "H H"),
-    Weight("model/discriminator_projection/bias", "discriminator_predictions.dense.bias", "H"),
-    Weight("model/discriminator_head/kernel", "discriminator_predictions.dense_prediction.weight", "H 1"),
-    Weight("model/discriminator_head/bias", "discriminator_predictions.dense_prediction.bias", "1"),
+    *_dense("model/discriminator_projection/", "discriminator_predictions.dense.", "H", "H"),
+    *_dense("model/discriminator_head/", "discriminator_predictions.dense_prediction.", "H", "1"),
 )
 _GENERATOR = (
     Weight("model/masked_lm/embedding_table", "electra.embeddings.word_embeddings.weight", "V E"),
     *_electra(_GENERATOR_NETWORK),
-    *_rows("model/masked_lm/", "generator_predictions.", _TRANSFORM),
+    *_transform("model/masked_lm/", "generator_predictions."),
     Weight("model/masked_lm/output_bias.Sbias", "generator_lm_head.bias", "V"),
 )
 
