@@ -62,10 +62,7 @@ def add_method_arguments(parser: argparse.ArgumentParser) -> None:
     method.add_argument("--max_train_samples", type=int, help="for a trial: train on the first so many")
     devices = parser.add_argument_group("devices")
     devices.add_argument(
-        "--gradient_accumulation_steps",
-        type=int,
-        default=1,
-        help="each device takes its share of a batch in so many parts",
+        "--gradient_accumulation_steps", type=int, default=1, help="parts in which a device takes its share of a batch"
     )
     devices.add_argument("--mixed_precision", choices=("no", "bf16", "fp16"), default="no", help="for GPUs")
     devices.add_argument("--use_cpu", action=argparse.BooleanOptionalAction, default=False, help="even with GPUs")
@@ -156,8 +153,8 @@ def write_results(
     results = {name: report.choose(TASKS[name], report.summarize_runs(finished[name])) for name in finished}
     notes = report.notes(model, experiment.eval_split, search, experiment.max_train_samples, list(skipped))
     table = report.markdown_table(model, results, notes)
-    content = report.results_content(header, finished, skipped)
-    replace_file(experiment.output_dir / "results.json", report.json_bytes(content))
+    content = report.results_json(header, finished, skipped)
+    replace_file(experiment.output_dir / "results.json", content.encode("utf-8"))
     replace_file(experiment.output_dir / "results.md", table.encode("utf-8"))
     if importlib.util.find_spec("matplotlib"):
         replace_file(experiment.output_dir / "results.png", report.bar_chart(model, results))

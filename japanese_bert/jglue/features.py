@@ -6,13 +6,14 @@ answering. Functions import PyTorch when they need it, because the import takes 
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from japanese_bert.jglue import squad
-from japanese_bert.jglue.squad import Paragraphs
 from japanese_bert.jglue.tasks import Example, Gold, Task
+from japanese_bert.tokenization.offsets import tokenize_with_offsets
 
 LABELS = ("labels", "start_positions", "end_positions")
 Row = dict[str, Any]  # inputs of one example by name: lists of ids, a label, or `choices` with inputs of their own
@@ -95,8 +96,8 @@ class QuestionAnswering(Features):
 
     def __init__(self, task: Task, examples: Sequence[Example], tokenizer, max_seq_length: int, learn: bool) -> None:
         self._examples = examples
-        self._paragraphs = Paragraphs(tokenizer)
-        self._windows = squad.make_windows(examples, tokenizer, self._paragraphs, max_seq_length)
+        self._tokens_of = cache(partial(tokenize_with_offsets, tokenizer))  # a paragraph has several questions
+        self._windows = squad.make_windows(examples, tokenizer, self._tokens_of, max_seq_length)
         has_segments = "token_type_ids" in tokenizer.model_input_names
         self.rows = []
         for window in self._windows:
@@ -105,16 +106,16 @@ class QuestionAnswering(Features):
                 row["token_type_ids"] = window.token_type_ids
             if learn:
                 example = examples[window.example]
-                answer = squad.answer_tokens(example, self._paragraphs.tokens(example.texts[1]))
+                answer = squad.answer_tokens(example, self._tokens_of(example.texts[1]))
                 row["start_positions"], row["end_positions"] = squad.positions_to_learn(window, answer)
             self.rows.append(row)
 
     def counts(self) -> dict[str, int]:
         """Return how many answers a token span can give back, and why it cannot give back the others."""
-        return squad.count_answers(self._examples, self._windows, self._paragraphs)
+        return squad.count_answers(self._examples, self._windows, self._tokens_of)
 
     def decode(self, scores: tuple[np.ndarray, np.ndarray]) -> dict[str, str]:
-        return squad.decode_answers(self._examples, self._windows, self._paragraphs, *scores)
+        return squad.decode_answers(self._examples, self._windows, self._tokens_of, *scores)
 
 
 def _encode(tokenizer, texts: Sequence[str], max_seq_length: int) -> Row:

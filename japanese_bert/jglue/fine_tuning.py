@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from japanese_bert.jglue.features import Features, collate, make_features, takes_segments
+from japanese_bert.jglue.features import collate, make_features, takes_segments
 from japanese_bert.jglue.tasks import WARMUP_RATIO, Example, Gold, Task
 
 
@@ -127,11 +127,14 @@ class FineTuning:
             ValueError: out of memory, or the training diverged.
         """
         import torch
+        import transformers
         from torch.utils.data import Dataset
         from transformers import PrinterCallback, Trainer, set_seed
 
         set_seed(settings.seed)  # the head's weights are drawn when the model is loaded
-        model = self._load_model(self.train)
+        model = getattr(transformers, self.train.model_class).from_pretrained(
+            self._model_dir, trust_remote_code=self._trust_remote_code, **self.train.model_settings()
+        )
         trainer = Trainer(
             model=model,
             args=self._training_arguments(settings, work_dir),
@@ -155,14 +158,6 @@ class FineTuning:
         rows = {"train": len(self.train.rows), "evaluation": len(self.evaluation.rows)}
         answers = self.evaluation.counts()
         return {"rows": rows, "answers": answers} if answers else {"rows": rows}
-
-    def _load_model(self, features: Features):
-        import transformers
-
-        model_class = getattr(transformers, features.model_class)
-        return model_class.from_pretrained(
-            self._model_dir, trust_remote_code=self._trust_remote_code, **features.model_settings()
-        )
 
     def _training_arguments(self, settings: Settings, work_dir: Path):
         from transformers import TrainingArguments

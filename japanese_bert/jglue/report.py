@@ -74,9 +74,9 @@ def choose(task: Task, summaries: Sequence[Summary]) -> Summary:
     return max(summaries, key=lambda summary: summary.mean[task.metrics[0]])
 
 
-def results_content(
+def results_json(
     header: Mapping[str, object], runs: Mapping[str, Sequence[FineTuningRun]], skipped: Mapping[str, str]
-) -> dict[str, object]:
+) -> str:
     """Return the content of `results.json`."""
     tasks = {}
     for name, task_runs in runs.items():
@@ -90,7 +90,8 @@ def results_content(
         model: {name: dict(zip(TASKS[name].metrics, values, strict=True)) for name, values in scores.items()}
         for model, scores in QUOTED_SCORES.items()
     }
-    return {**header, "tasks": tasks, "skipped": dict(skipped), "quoted_scores_of_released_models": quoted}
+    content = {**header, "tasks": tasks, "skipped": dict(skipped), "quoted_scores_of_released_models": quoted}
+    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
 def markdown_table(model: str, results: Mapping[str, Summary], notes: Sequence[str]) -> str:
@@ -158,7 +159,3 @@ def bar_chart(model: str, results: Mapping[str, Summary]) -> bytes:
     figure.savefig(file, format="png", dpi=120)
     pyplot.close(figure)
     return file.getvalue()
-
-
-def json_bytes(content: Mapping[str, object]) -> bytes:
-    return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode("utf-8")

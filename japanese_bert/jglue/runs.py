@@ -5,7 +5,7 @@ A finished run is a file of predictions with its `<output>.json`. Scores are alw
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from japanese_bert.common.output_files import open_outputs
@@ -24,7 +24,6 @@ from japanese_bert.jglue.tasks import (
     load_examples,
 )
 
-STAGE = "evaluate_jglue"
 PACKAGES = ("torch", "transformers", "accelerate")
 MODEL_FILE_TYPES = (".json", ".txt", ".safetensors", ".bin", ".model", ".py")
 NOT_OF_THE_MODEL = ("provenance.json", "vocab.txt.json")  # they do not change what the model computes
@@ -107,7 +106,7 @@ def run_task(
     experiment: Experiment, task: Task, files: tuple[Path, Path], settings: Sequence[Settings]
 ) -> Iterator[FineTuningRun]:
     """Train the runs that are not finished, and yield all in order. Only the main process yields."""
-    provenances = dict(_plan(experiment, task, files, settings))
+    provenances = dict(_plan(experiment, task, files, chosen) for chosen in settings)
     train, evaluation = (load_examples(path, task) for path in files)
     is_kept = {path: provenance.is_complete([path]) for path, provenance in provenances.items()}
     model = experiment.model
@@ -128,27 +127,20 @@ def run_task(
             yield FineTuningRun(chosen, scores, str(path.relative_to(experiment.output_dir)), is_kept[path])
 
 
-def _plan(
-    experiment: Experiment, task: Task, files: tuple[Path, Path], settings: Sequence[Settings]
-) -> Iterator[tuple[Path, Provenance]]:
-    """Yield the file of each run and its provenance."""
-    for chosen in settings:
-        method = {
-            "task": task.name,
-            "learning_rate": chosen.learning_rate,
-            "num_train_epochs": chosen.num_train_epochs,
-            "seed": chosen.seed,
-            "batch_size": task.batch_size,
-            "max_seq_length": task.max_seq_length,
-            "max_train_samples": experiment.max_train_samples,
-            "mixed_precision": experiment.devices.mixed_precision,
-            "trust_remote_code": experiment.model.trust_remote_code,
-            "model": experiment.model.files,
-        }
-        yield (
-            experiment.output_dir / task.name / predictions_name(experiment, chosen),
-            Provenance(STAGE, method, InputFiles(data=files), experiment.arguments, packages=PACKAGES),
-        )
+def _plan(experiment: Experiment, task: Task, files: tuple[Path, Path], settings: Settings) -> tuple[Path, Provenance]:
+    """Return the file of a run and its provenance."""
+    method = {
+        "task": task.name,
+        **asdict(settings),
+        "batch_size": task.batch_size,
+        "max_seq_length": task.max_seq_length,
+        "max_train_samples": experiment.max_train_samples,
+        "mixed_precision": experiment.devices.mixed_precision,
+        "trust_remote_code": experiment.model.trust_remote_code,
+        "model": experiment.model.files,
+    }
+    path = experiment.output_dir / task.name / predictions_name(experiment, settings)
+    return path, Provenance("evaluate_jglue", method, InputFiles(data=files), experiment.arguments, packages=PACKAGES)
 
 
 def predictions_name(experiment: Experiment, settings: Settings) -> str:

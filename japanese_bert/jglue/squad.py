@@ -8,18 +8,19 @@ best beginnings and ends.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
 from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 
 from japanese_bert.jglue.tasks import Example
-from japanese_bert.tokenization.offsets import Token, tokenize_with_offsets
+from japanese_bert.tokenization.offsets import Token
 
 MAX_QUERY_LENGTH = 64
 DOC_STRIDE = 128
 MAX_ANSWER_LENGTH = 30
+
+TokensOf = Callable[[str], list[Token]]  # the tokens of a paragraph
 
 
 class TokenSpan(NamedTuple):
@@ -37,9 +38,6 @@ class PairTemplate:
     between: tuple[list[int], list[int]]
     after: tuple[list[int], list[int]]
     segments: tuple[int, int]
-
-    def num_special_tokens(self) -> int:
-        return len(self.before[0]) + len(self.between[0]) + len(self.after[0])
 
     def join(self, first: list[int], second: list[int]) -> tuple[list[int], list[int]]:
         """Return ids and segments of the pair."""
@@ -85,14 +83,7 @@ class Window:
     token_type_ids: list[int]
 
 
-class Paragraphs:
-    """The tokens of all paragraphs. Each is tokenized once, although it has several questions."""
-
-    def __init__(self, tokenizer) -> None:
-        self.tokens: Callable[[str], list[Token]] = cache(partial(tokenize_with_offsets, tokenizer))
-
-
-def make_windows(examples: Sequence[Example], tokenizer, paragraphs: Paragraphs, max_seq_length: int) -> list[Window]:
+def make_windows(examples: Sequence[Example], tokenizer, tokens_of: TokensOf, max_seq_length: int) -> list[Window]:
     """Return all windows of all examples, in order.
 
     Raises:
@@ -103,11 +94,12 @@ def make_windows(examples: Sequence[Example], tokenizer, paragraphs: Paragraphs,
     for index, example in enumerate(examples):
         question, context = example.texts
         query = tokenizer(question, add_special_tokens=False)["input_ids"][:MAX_QUERY_LENGTH]
-        ids = [token.id for token in paragraphs.tokens(context)]
-        room = max_seq_length - len(query) - template.num_special_tokens()
+        ids = [token.id for token in tokens_of(context)]
+        without_context, _ = template.join(query, [])
+        room = max_seq_length - len(without_context)
         if not ids or room < 1:
             raise ValueError(f"question {example.id}: no token of its paragraph fits into {max_seq_length} tokens")
-        offset = len(template.before[0]) + len(query) + len(template.between[0])
+        offset = len(without_context) - len(template.after[0])
         for tokens in window_spans(len(ids), room):
             inputs = template.join(query, ids[tokens.start : tokens.end])
             windows.append(Window(index, tokens, offset, *inputs))
@@ -165,9 +157,7 @@ def max_context_windows(windows: Sequence[TokenSpan]) -> np.ndarray:
     """
     positions = np.arange(windows[-1].end)
     context = [np.minimum(positions - start, end - 1 - positions) for start, end in windows]  # negative outside
-    return np.argmax(
-        context, axis=0
-    )  # the first of equals: SQuAD's script prefers the longer one, and the last is short
+    return np.argmax(context, axis=0)  # first of equals: SQuAD's script prefers the longer one, and the last is short
 
 
 def best_span(start_scores: np.ndarray, end_scores: np.ndarray, may_start: np.ndarray) -> tuple[float, TokenSpan]:
@@ -185,14 +175,13 @@ def best_span(start_scores: np.ndarray, end_scores: np.ndarray, may_start: np.nd
 def decode_answers(
     examples: Sequence[Example],
     windows: Sequence[Window],
-    paragraphs: Paragraphs,
+    tokens_of: TokensOf,
     start_scores: np.ndarray,
     end_scores: np.ndarray,
 ) -> dict[str, str]:
     """Return answers by id. The scores have the shape [windows, positions of the input]."""
     answers = {}
-    for rows in _rows_of_examples(windows):
-        example = examples[windows[rows[0]].example]
+    for example, rows in _rows_of_examples(examples, windows):
         chosen = max_context_windows([windows[row].tokens for row in rows])
         candidates = []
         for number, row in enumerate(rows):
@@ -201,21 +190,20 @@ def decode_answers(
             score, span = best_span(start_scores[row, inputs], end_scores[row, inputs], chosen[first:last] == number)
             candidates.append((score, TokenSpan(first + span.start, first + span.end)))
         context = example.texts[1]
-        answers[example.id] = text_of_span(context, paragraphs.tokens(context), max(candidates)[1])
+        answers[example.id] = text_of_span(context, tokens_of(context), max(candidates)[1])
     return answers
 
 
-def _rows_of_examples(windows: Sequence[Window]) -> Iterator[list[int]]:
-    for _, rows in groupby(range(len(windows)), key=lambda row: windows[row].example):
-        yield list(rows)
+def _rows_of_examples(examples: Sequence[Example], windows: Sequence[Window]) -> Iterator[tuple[Example, list[int]]]:
+    for number, rows in groupby(range(len(windows)), key=lambda row: windows[row].example):
+        yield examples[number], list(rows)
 
 
-def count_answers(examples: Sequence[Example], windows: Sequence[Window], paragraphs: Paragraphs) -> dict[str, int]:
+def count_answers(examples: Sequence[Example], windows: Sequence[Window], tokens_of: TokensOf) -> dict[str, int]:
     """Count the first right answers that a token span gives back exactly, and the others by reason."""
     counts = dict.fromkeys(("recovered", "cut_inside_a_token", "in_no_window", "longer_than_an_answer_may_be"), 0)
-    for rows in _rows_of_examples(windows):
-        example = examples[windows[rows[0]].example]
-        tokens = paragraphs.tokens(example.texts[1])
+    for example, rows in _rows_of_examples(examples, windows):
+        tokens = tokens_of(example.texts[1])
         span = answer_tokens(example, tokens)
         spans = [windows[row].tokens for row in rows]
         if span is None or not any(start <= span.start and span.end <= end for start, end in spans):

@@ -52,30 +52,17 @@ class Example:
     answer_start: int | None = None
 
 
+_PAIR = "sentence_pair_id", ("sentence1", "sentence2")
+_CHOICES = [f"choice{index}" for index in range(5)]
+
 TASKS = {
     task.name: task
     for task in (
         Task("marc_ja", "MARC-ja", ("accuracy",), "review_id", ("sentence",), 512, labels=("positive", "negative")),
-        Task("jsts", "JSTS", ("pearson", "spearman"), "sentence_pair_id", ("sentence1", "sentence2"), 128),
-        Task(
-            "jnli",
-            "JNLI",
-            ("accuracy",),
-            "sentence_pair_id",
-            ("sentence1", "sentence2"),
-            128,
-            labels=("entailment", "contradiction", "neutral"),
-        ),
+        Task("jsts", "JSTS", ("pearson", "spearman"), *_PAIR, 128),
+        Task("jnli", "JNLI", ("accuracy",), *_PAIR, 128, labels=("entailment", "contradiction", "neutral")),
         Task("jsquad", "JSQuAD", ("exact_match", "f1"), "id", ("question", "context"), 384, num_train_epochs=3),
-        Task(
-            "jcommonsenseqa",
-            "JCommonsenseQA",
-            ("accuracy",),
-            "q_id",
-            ("question", *(f"choice{index}" for index in range(5))),
-            64,
-            batch_size=64,
-        ),
+        Task("jcommonsenseqa", "JCommonsenseQA", ("accuracy",), "q_id", ("question", *_CHOICES), 64, batch_size=64),
     )
 }
 

@@ -90,8 +90,7 @@ def test_notes_name_what_limits_the_numbers():
 
 
 def test_record_is_json_with_all_runs():
-    record = report.results_content({"model": "m"}, {"jsts": RUNS}, {"marc_ja": "no file"})
-    again = json.loads(report.json_bytes(record))
+    again = json.loads(report.results_json({"model": "m"}, {"jsts": RUNS}, {"marc_ja": "no file"}))
     assert again["tasks"]["jsts"]["result"]["mean"]["pearson"] == pytest.approx(0.92333, abs=1e-5)
     assert len(again["tasks"]["jsts"]["settings_compared"]) == 2
     assert again["tasks"]["jsts"]["runs"][1] == {

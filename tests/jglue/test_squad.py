@@ -2,15 +2,16 @@
 
 import collections
 import itertools
+from functools import partial
 
 import numpy as np
 import pytest
 
 from japanese_bert.jglue import squad
 from japanese_bert.jglue.scoring import score
-from japanese_bert.jglue.squad import Paragraphs, TokenSpan, answer_span, best_span, max_context_windows, window_spans
+from japanese_bert.jglue.squad import TokenSpan, answer_span, best_span, max_context_windows, window_spans
 from japanese_bert.jglue.tasks import TASKS, Example, find_file, load_examples
-from japanese_bert.tokenization.offsets import Token
+from japanese_bert.tokenization.offsets import Token, tokenize_with_offsets
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, unused_tokens, vocab_bytes
 from tests.helpers.places import SHARED_DATA
 
@@ -115,11 +116,11 @@ def test_every_answer_of_the_real_files_is_recovered(jglue, tmp_path, split, kin
     task = TASKS["jsquad"]
     examples = load_examples(find_file(jglue, task, split), task)
     tokenizer = make_tokenizer(tmp_path, kind, examples)
-    paragraphs = Paragraphs(tokenizer)
-    windows = squad.make_windows(examples, tokenizer, paragraphs, MAX_SEQ_LENGTH)
+    tokens_of = partial(tokenize_with_offsets, tokenizer)
+    windows = squad.make_windows(examples, tokenizer, tokens_of, MAX_SEQ_LENGTH)
     assert max(len(window.input_ids) for window in windows) <= MAX_SEQ_LENGTH
     assert len(windows) > len(examples)
-    counts = squad.count_answers(examples, windows, paragraphs)
+    counts = squad.count_answers(examples, windows, tokens_of)
     assert counts["recovered"] + counts["cut_inside_a_token"] + counts["in_no_window"] == len(examples)
     assert counts["in_no_window"] == 0
     if kind == "character":
@@ -129,10 +130,10 @@ def test_every_answer_of_the_real_files_is_recovered(jglue, tmp_path, split, kin
     starts, ends = np.zeros((2, len(windows), MAX_SEQ_LENGTH), np.float32)
     for row, window in enumerate(windows):
         example = examples[window.example]
-        answer = squad.answer_tokens(example, paragraphs.tokens(example.texts[1]))
+        answer = squad.answer_tokens(example, tokens_of(example.texts[1]))
         first, last = squad.positions_to_learn(window, answer)
         starts[row, first], ends[row, last] = 1, 1
-    answers = squad.decode_answers(examples, windows, paragraphs, starts, ends)
+    answers = squad.decode_answers(examples, windows, tokens_of, starts, ends)
     exact = score(task, examples, answers)["exact_match"] * len(examples)
     too_long = counts["longer_than_an_answer_may_be"]
     # An answer that is cut inside a token may equal another right answer of the question.
@@ -146,8 +147,8 @@ def test_text_comes_from_the_paragraph_as_written(tmp_path):
     context = "梅雨 [SEP] 東京の㈱ｶﾞﾗｽは２０２０年に𠮷野へ移った。"
     examples = [Example("1", ("いつ？", context), ("２０２０年",), context.index("２"))]
     tokenizer = make_tokenizer(tmp_path, "wordpiece", examples)
-    paragraphs = Paragraphs(tokenizer)
-    tokens = paragraphs.tokens(context)
+    tokens_of = partial(tokenize_with_offsets, tokenizer)
+    tokens = tokens_of(context)
     for answer in ("㈱ｶﾞﾗｽ", "２０２０年", "𠮷野", "東京の㈱ｶﾞﾗｽは２０２０年", "[SEP] 東京"):
         start = context.index(answer)
         assert squad.text_of_span(context, tokens, answer_span(tokens, start, start + len(answer))) == answer
@@ -170,7 +171,7 @@ class NarrowTokenizer:
 def test_inputs_and_positions(monkeypatch):
     monkeypatch.setattr(squad, "DOC_STRIDE", 2)
     examples = [Example("1", ("か？", "あいうえおかき"), ("えお",), 3)]
-    windows = squad.make_windows(examples, NarrowTokenizer(), Paragraphs(NarrowTokenizer()), 10)
+    windows = squad.make_windows(examples, NarrowTokenizer(), partial(tokenize_with_offsets, NarrowTokenizer()), 10)
     question = [1, ord("か"), ord("？"), 2]
     assert [window.input_ids for window in windows] == [
         [*question, *map(ord, text), 3] for text in ("あいうえお", "うえおかき")
@@ -183,23 +184,23 @@ def test_inputs_and_positions(monkeypatch):
 
 def test_questions_are_cut_at_64_tokens():
     examples = [Example("1", ("か" * 99, "あ" * 9), ("あ",), 0)]
-    (window,) = squad.make_windows(examples, NarrowTokenizer(), Paragraphs(NarrowTokenizer()), 384)
+    (window,) = squad.make_windows(examples, NarrowTokenizer(), partial(tokenize_with_offsets, NarrowTokenizer()), 384)
     assert window.input_ids == [1, *[ord("か")] * 64, 2, *[ord("あ")] * 9, 3]
 
 
 def test_a_paragraph_without_room():
     examples = [Example("1", ("か" * 99, "あ"), ("あ",), 0)]
     with pytest.raises(ValueError, match="question 1: no token of its paragraph fits into 60 tokens"):
-        squad.make_windows(examples, NarrowTokenizer(), Paragraphs(NarrowTokenizer()), 60)
+        squad.make_windows(examples, NarrowTokenizer(), partial(tokenize_with_offsets, NarrowTokenizer()), 60)
 
 
 def test_answers_do_not_start_where_another_window_has_more_context(monkeypatch):
     """A high score at the very end of the first window does not count."""
     monkeypatch.setattr(squad, "DOC_STRIDE", 2)
     examples = [Example("1", ("か？", "あいうえおかき"), ("え",), 3)]
-    paragraphs = Paragraphs(NarrowTokenizer())
-    windows = squad.make_windows(examples, NarrowTokenizer(), paragraphs, 10)
+    tokens_of = partial(tokenize_with_offsets, NarrowTokenizer())
+    windows = squad.make_windows(examples, NarrowTokenizer(), tokens_of, 10)
     starts, ends = np.zeros((2, 2, 10))
     starts[0, 8] = ends[0, 8] = 9  # お, of which the second window sees both sides
     starts[1, 5] = ends[1, 6] = 1  # えお
-    assert squad.decode_answers(examples, windows, paragraphs, starts, ends) == {"1": "えお"}
+    assert squad.decode_answers(examples, windows, tokens_of, starts, ends) == {"1": "えお"}
