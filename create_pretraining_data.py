@@ -100,7 +100,7 @@ def main(args: argparse.Namespace) -> None:
         if dictionary:
             release_files_below(dictionary.directory)
         instances, order = plan(args, store, new_file)
-        settings = RenderSettings(**{name: vars(args)[name] for name in RenderSettings.__slots__})
+        settings = RenderSettings(**{name: vars(args)[name] for name in RenderSettings._fields})
         totals = render(args, Renderer(store, instances, order, vocab, settings, num_outputs=len(files)), files)
         provenance.report.update(summarize(store.counts, totals), **stopwatch.measurements())
     print_summary("created pretraining data", provenance.report)

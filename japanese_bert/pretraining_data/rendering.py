@@ -18,9 +18,8 @@ from japanese_bert.tfrecord import crc32c, writing
 from japanese_bert.tokenization.subwords import MAX_VOCAB_SIZE
 from japanese_bert.tokenization.vocab import CLS, MASK, SEP, Vocab
 
-RECORDS_PER_JOB = (
-    8 * writing.RECORDS_PER_MEMBER
-)  # gathered together, so that a large store is read in few sweeps; alters no byte
+# Gathered together, so that a large store is read in few sweeps. Another number alters no byte.
+RECORDS_PER_JOB = 8 * writing.RECORDS_PER_MEMBER
 
 
 class RenderCount(IntEnum):
@@ -35,8 +34,7 @@ class RenderCount(IntEnum):
     WITHOUT_PREDICTIONS = 6
 
 
-@dataclass(frozen=True, slots=True)
-class RenderSettings:
+class RenderSettings(NamedTuple):
     """The shape and masking of the records. Lengths are in tokens."""
 
     max_seq_length: int
@@ -49,37 +47,14 @@ class RenderSettings:
     random_seed: int
 
 
-class InstanceBatch(NamedTuple):
-    """Some instances: their tokens (see `gather_segments`), token ranges, and numbers, which seed the masks."""
-
-    segments: np.ndarray
-    planned: np.ndarray
-    numbers: np.ndarray
-
-
-class Layout(NamedTuple):
-    """The rules that make a sequence of ids from an instance."""
+class Constants(NamedTuple):
+    """What rendering needs besides its settings. `names` are of features (`encode_names`), `tables` for checksums."""
 
     cls_id: int
     sep_id: int
-    next_sentence: bool
-    word_start_bit: int
-
-
-class Masking(NamedTuple):
-    """The rules that choose masked tokens and replace them."""
-
-    max_predictions_per_seq: int
-    masked_lm_prob: float
-    do_whole_word_mask: bool
     mask_id: int
     replacement_ids: np.ndarray
-    random_seed: int
-
-
-class Encoding(NamedTuple):
-    """The feature names (`encode_names`) and checksum tables."""
-
+    word_start_bit: int
     names: np.ndarray
     tables: np.ndarray
 
@@ -94,24 +69,20 @@ class Renderer:
     vocab: Vocab
     settings: RenderSettings
     num_outputs: int = 1
-    _rules: tuple[Layout, Masking, Encoding] = field(init=False)
+    _constants: Constants = field(init=False)
     _out: np.ndarray = field(init=False)
     _segments: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         settings, ids = self.settings, self.vocab.ids
-        names = writing.encode_names(writing.feature_names(settings.use_v2_feature_names))
-        self._rules = (
-            Layout(ids[CLS], ids[SEP], settings.next_sentence, self.store.word_start_bit),
-            Masking(
-                settings.max_predictions_per_seq,
-                settings.masked_lm_prob,
-                settings.do_whole_word_mask,
-                ids[MASK],
-                np.array(self.vocab.real_token_ids(), np.int64),
-                settings.random_seed,
-            ),
-            Encoding(names, crc32c.make_tables()),
+        self._constants = Constants(
+            ids[CLS],
+            ids[SEP],
+            ids[MASK],
+            np.array(self.vocab.real_token_ids(), np.int64),
+            self.store.word_start_bit,
+            writing.encode_names(writing.feature_names(settings.use_v2_feature_names)),
+            crc32c.make_tables(),
         )
         # Both arrays serve every member and job. The system would zero new memory page by page each time.
         lengths = settings.max_seq_length, settings.max_predictions_per_seq
@@ -137,8 +108,8 @@ class Renderer:
         members = []
         for start in range(0, len(numbers), writing.RECORDS_PER_MEMBER):
             member = slice(start, min(start + writing.RECORDS_PER_MEMBER, len(numbers)))
-            batch = InstanceBatch(self._segments[member], planned[member], numbers[member])
-            end = render_records(batch, *self._rules, self._out, counters)
+            instances = self._segments[member], planned[member], numbers[member]
+            end = render_records(instances, self.settings, self._constants, self._out, counters)
             records = self._out[:end].data
             members.append(writing.compress_member(records) if self.settings.gzip_compress else bytes(records))
         return b"".join(members), counters
@@ -188,9 +159,13 @@ def copy_segments(tokens, chosen, starts, lengths, columns, segments):
 
 
 @kernel
-def render_records(batch, layout, masking, encoding, out, counters):
-    """Mask and encode a batch into `out`, and return the number of bytes."""
-    max_seq_length = batch.segments.shape[1]
+def render_records(instances, settings, constants, out, counters):
+    """Mask and encode instances into `out`, and return the number of bytes.
+
+    `instances` are their tokens (see `gather_segments`), their token ranges, and their numbers, which seed the masks.
+    """
+    segments, planned, numbers = instances
+    max_seq_length = segments.shape[1]
     state = np.zeros(1, np.uint64)
     ids = np.zeros(max_seq_length, np.int64)
     starts_word = np.zeros(max_seq_length, np.bool_)
@@ -198,54 +173,42 @@ def render_records(batch, layout, masking, encoding, out, counters):
     groups = np.zeros((2, max_seq_length + 1), np.int64)
     predictions = np.zeros((2, max_seq_length + 1), np.int64)
     end = 0
-    for row in range(len(batch.planned)):
-        a_length, b_length = np.int64(batch.planned[row]["a_length"]), np.int64(batch.planned[row]["b_length"])
-        is_random_next = np.int64(batch.planned[row]["is_random_next"])
-        length = lay_out(batch.segments[row], a_length, b_length, layout, ids, starts_word)
-        start_stream(state, masking.random_seed, Stream.MASK, batch.numbers[row])
-        count = mask_instance(
-            ids, starts_word, (length, a_length, b_length), masking, state, is_masked, groups, predictions
+    for row in range(len(planned)):
+        a_length, b_length = np.int64(planned[row]["a_length"]), np.int64(planned[row]["b_length"])
+        is_random_next = np.int64(planned[row]["is_random_next"])
+        length = lay_out(segments[row], a_length, b_length, settings, constants, ids, starts_word)
+        start_stream(state, settings.random_seed, Stream.MASK, numbers[row])
+        quota = num_predictions(length, settings.masked_lm_prob, settings.max_predictions_per_seq)
+        num_groups = find_groups(starts_word, a_length, b_length, settings.do_whole_word_mask, groups[0], groups[1])
+        choose_groups(num_groups, groups[0], groups[1], quota, state, is_masked)
+        count = mask_tokens(
+            ids, length, is_masked, constants.mask_id, constants.replacement_ids, state, predictions[0], predictions[1]
         )
-        count_instance(counters, ids, length, predictions, count, masking.mask_id, is_random_next)
+        count_instance(counters, ids, length, predictions, count, constants.mask_id, is_random_next)
         body = write_example(
             out,
             end + writing.FRAME_HEAD,
-            encoding.names,
-            (ids, length, a_length + 2, b_length + 1 if layout.next_sentence else 0),
-            (predictions, count, masking.max_predictions_per_seq),
-            (layout.next_sentence, is_random_next),
+            constants.names,
+            (ids, length, a_length + 2, b_length + 1 if settings.next_sentence else 0),
+            (predictions, count, settings.max_predictions_per_seq),
+            (settings.next_sentence, is_random_next),
         )
-        end = writing.frame_record(out, end, body, encoding.tables)
+        end = writing.frame_record(out, end, body, constants.tables)
     return end
 
 
 @kernel
-def lay_out(segments, a_length, b_length, layout, ids, starts_word):
+def lay_out(segments, a_length, b_length, settings, constants, ids, starts_word):
     """Fill `ids` with [CLS] A [SEP] B [SEP], or [CLS] A [SEP], and `starts_word`. Return the length."""
-    length = a_length + b_length + (NUM_SPECIAL_PAIR if layout.next_sentence else NUM_SPECIAL_SINGLE)
+    length = a_length + b_length + (NUM_SPECIAL_PAIR if settings.next_sentence else NUM_SPECIAL_SINGLE)
     for position in range(length):
         token = np.int64(segments[position])
-        ids[position] = token & (layout.word_start_bit - 1)
-        starts_word[position] = token & layout.word_start_bit != 0
-    ids[0] = layout.cls_id
-    ids[a_length + 1] = layout.sep_id
-    ids[length - 1] = layout.sep_id
+        ids[position] = token & (constants.word_start_bit - 1)
+        starts_word[position] = token & constants.word_start_bit != 0
+    ids[0] = constants.cls_id
+    ids[a_length + 1] = constants.sep_id
+    ids[length - 1] = constants.sep_id
     return length
-
-
-@kernel
-def mask_instance(ids, starts_word, lengths, masking, state, is_masked, groups, predictions):
-    """Mask whole words of one instance in place, and return the number of predictions.
-
-    `predictions` gets positions and labels. `is_masked` and `groups` are scratch.
-    """
-    length, a_length, b_length = lengths
-    quota = num_predictions(length, masking.masked_lm_prob, masking.max_predictions_per_seq)
-    num_groups = find_groups(starts_word, a_length, b_length, masking.do_whole_word_mask, groups[0], groups[1])
-    choose_groups(num_groups, groups[0], groups[1], quota, state, is_masked)
-    return mask_tokens(
-        ids, length, is_masked, masking.mask_id, masking.replacement_ids, state, predictions[0], predictions[1]
-    )
 
 
 @kernel
@@ -255,9 +218,8 @@ def write_example(out, start, names, segments, predictions, next_sentence):
     (positions, labels), count, max_predictions_per_seq = predictions
     has_label, is_random_next = next_sentence
     padded = len(ids)
-    features = (
-        start + 1 + writing.varint_size(writing.max_record_bytes(padded, max_predictions_per_seq, MAX_VOCAB_SIZE))
-    )
+    max_size = writing.max_record_bytes(padded, max_predictions_per_seq, MAX_VOCAB_SIZE)
+    features = start + 1 + writing.varint_size(max_size)
     end = writing.write_int64s(out, features, names[0], ids, length, padded)
     end = writing.write_run(out, end, names[1], 0, length, padded)
     end = writing.write_run(out, end, names[2], segment_a, segment_b, padded)

@@ -73,10 +73,6 @@ class TokenStore:
     def word_start_bit(self) -> int:
         return 1 << (8 * self.tokens.dtype.itemsize - 1)
 
-    def sentence(self, index: int) -> np.ndarray:
-        """Return the tokens of one sentence, with word start bits."""
-        return self.tokens[self.sentence_offsets[index] : self.sentence_offsets[index + 1]]
-
 
 class BlockTokenizer:
     """The way from lines to ids. It calls MeCab for each sentence, because several in one call change the words."""

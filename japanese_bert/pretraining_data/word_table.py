@@ -55,9 +55,8 @@ class WordTable:
             self._make_empty(size, max(size * MEAN_WORD_BYTES, num_bytes))
 
     def _make_empty(self, num_words: int, num_bytes: int) -> None:
-        self._slots = np.zeros(
-            2 << (num_words - 1).bit_length(), np.int32
-        )  # row + 1, at the place of its hash or soon after
+        # A slot holds row + 1, at the place of the word's hash or soon after.
+        self._slots = np.zeros(2 << (num_words - 1).bit_length(), np.int32)
         self._hashes = np.empty(num_words, np.uint64)
         self._ends = np.zeros(num_words + 1, np.int64)  # of the words in `characters`: word r begins at ends[r]
         self._characters = np.empty(num_bytes, np.uint8)

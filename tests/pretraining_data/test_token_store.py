@@ -42,9 +42,9 @@ def decode(store: TokenStore, vocab: Vocab) -> list[list[str]]:
     bit = store.word_start_bit
     sentences = [
         "".join(
-            ("|" if token & bit else "") + vocab.tokens[token & (bit - 1)] for token in store.sentence(index).tolist()
+            ("|" if token & bit else "") + vocab.tokens[token & (bit - 1)] for token in store.tokens[start:end].tolist()
         )
-        for index in range(len(store.sentence_offsets) - 1)
+        for start, end in pairwise(store.sentence_offsets)
     ]
     bounds = store.document_offsets.tolist()
     return [sentences[start:end] for start, end in pairwise(bounds)]
