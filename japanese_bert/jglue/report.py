@@ -55,18 +55,13 @@ def summarize_runs(runs: Sequence[FineTuningRun]) -> list[Summary]:
     groups: dict[tuple[float, int], list[FineTuningRun]] = {}
     for run in runs:
         groups.setdefault((run.settings.learning_rate, run.settings.num_train_epochs), []).append(run)
-    return [_summarize_group(*key, group) for key, group in groups.items()]
-
-
-def _summarize_group(learning_rate: float, num_train_epochs: int, runs: list[FineTuningRun]) -> Summary:
-    values = {name: [run.scores[name] for run in runs] for name in runs[0].scores}
-    return Summary(
-        learning_rate,
-        num_train_epochs,
-        tuple(run.settings.seed for run in runs),
-        {name: statistics.fmean(scores) for name, scores in values.items()},
-        {name: statistics.stdev(scores) if len(scores) > 1 else None for name, scores in values.items()},
-    )
+    summaries = []
+    for setting, group in groups.items():
+        values = {name: [run.scores[name] for run in group] for name in group[0].scores}
+        mean = {name: statistics.fmean(scores) for name, scores in values.items()}
+        std = {name: statistics.stdev(scores) if len(scores) > 1 else None for name, scores in values.items()}
+        summaries.append(Summary(*setting, tuple(run.settings.seed for run in group), mean, std))
+    return summaries
 
 
 def choose(task: Task, summaries: Sequence[Summary]) -> Summary:

@@ -109,17 +109,12 @@ def run_task(
     provenances = dict(_plan(experiment, task, files, chosen) for chosen in settings)
     train, evaluation = (load_examples(path, task) for path in files)
     is_kept = {path: provenance.is_complete([path]) for path, provenance in provenances.items()}
-    model = experiment.model
+    model, limit = experiment.model, experiment.max_train_samples
     tuning = None
     for path, chosen in zip(provenances, settings, strict=True):
         if not is_kept[path]:
             tuning = tuning or FineTuning(
-                task,
-                model.directory,
-                train[: experiment.max_train_samples],
-                evaluation,
-                experiment.devices,
-                model.trust_remote_code,
+                task, model.directory, train[:limit], evaluation, experiment.devices, model.trust_remote_code
             )
             _train_and_predict(tuning, chosen, path, provenances[path], experiment.overwrite)
         if is_main_process():

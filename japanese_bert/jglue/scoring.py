@@ -13,6 +13,7 @@ MARC-ja), the index of a choice (JCommonsenseQA) or the text of an answer (JSQuA
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +139,10 @@ def read_predictions(path: Path) -> dict[str, Gold]:
         ValueError: a line is no prediction, or an id occurs twice.
     """
     text = path.read_text(encoding="utf-8")
-    single = _as_one_object(text)
-    if single is not None:
-        return single
+    with suppress(ValueError):
+        single = json.loads(text)
+        if isinstance(single, dict) and set(single) != {"id", "prediction"}:
+            return single
     predictions: dict[str, Gold] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
@@ -154,11 +156,3 @@ def read_predictions(path: Path) -> dict[str, Gold]:
             raise ValueError(f"{path}:{number}: id {name} occurs twice")
         predictions[name] = value
     return predictions
-
-
-def _as_one_object(text: str) -> dict[str, Gold] | None:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) and set(value) != {"id", "prediction"} else None

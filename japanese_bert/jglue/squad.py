@@ -24,7 +24,7 @@ TokensOf = Callable[[str], list[Token]]  # the tokens of a paragraph
 
 
 class TokenSpan(NamedTuple):
-    """The tokens of a paragraph from `start` up to, but not including, `end`."""
+    """Some tokens, from `start` up to, but not including, `end`."""
 
     start: int
     end: int
@@ -32,20 +32,22 @@ class TokenSpan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PairTemplate:
-    """The ids and segments that a tokenizer puts around two texts."""
+    """The ids and segments of one pair of texts, and the places of the texts in it."""
 
-    before: tuple[list[int], list[int]]
-    between: tuple[list[int], list[int]]
-    after: tuple[list[int], list[int]]
-    segments: tuple[int, int]
+    ids: list[int]
+    segments: list[int]
+    first: TokenSpan
+    second: TokenSpan
 
     def join(self, first: list[int], second: list[int]) -> tuple[list[int], list[int]]:
-        """Return ids and segments of the pair."""
-        segments = [[self.segments[0]] * len(first), [self.segments[1]] * len(second)]
-        return (
-            [*self.before[0], *first, *self.between[0], *second, *self.after[0]],
-            [*self.before[1], *segments[0], *self.between[1], *segments[1], *self.after[1]],
-        )
+        """Return ids and segments of another pair."""
+        one, other = self.segments[self.first.start], self.segments[self.second.start]
+        segments = self._replace(self.segments, [one] * len(first), [other] * len(second))
+        return self._replace(self.ids, first, second), segments
+
+    def _replace(self, values: list[int], first: list[int], second: list[int]) -> list[int]:
+        between = values[self.first.end : self.second.start]
+        return [*values[: self.first.start], *first, *between, *second, *values[self.second.end :]]
 
 
 def pair_template(tokenizer) -> PairTemplate:
@@ -53,22 +55,14 @@ def pair_template(tokenizer) -> PairTemplate:
     pair = tokenizer("山", "海")
     ids, segments = pair["input_ids"], pair.get("token_type_ids") or [0] * len(pair["input_ids"])
     first, second = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("山", "海"))
-    start = _find_part(first, ids, 0)
-    middle = start + len(first)
-    next_start = _find_part(second, ids, middle)
-    end = next_start + len(second)
-    return PairTemplate(
-        before=(ids[:start], segments[:start]),
-        between=(ids[middle:next_start], segments[middle:next_start]),
-        after=(ids[end:], segments[end:]),
-        segments=(segments[start], segments[next_start]),
-    )
+    place = _find_part(first, ids, 0)
+    return PairTemplate(ids, segments, place, _find_part(second, ids, place.end))
 
 
-def _find_part(part: list[int], ids: list[int], position: int) -> int:
+def _find_part(part: list[int], ids: list[int], position: int) -> TokenSpan:
     for start in range(position, len(ids) - len(part) + 1):
         if part and ids[start : start + len(part)] == part:
-            return start
+            return TokenSpan(start, start + len(part))
     raise ValueError(f"{ids}: the tokenizer gives a text other tokens than {part} when it is one of a pair")
 
 
@@ -99,7 +93,7 @@ def make_windows(examples: Sequence[Example], tokenizer, tokens_of: TokensOf, ma
         room = max_seq_length - len(without_context)
         if not ids or room < 1:
             raise ValueError(f"question {example.id}: no token of its paragraph fits into {max_seq_length} tokens")
-        offset = len(without_context) - len(template.after[0])
+        offset = len(without_context) - len(template.ids) + template.second.end
         for tokens in window_spans(len(ids), room):
             inputs = template.join(query, ids[tokens.start : tokens.end])
             windows.append(Window(index, tokens, offset, *inputs))
