@@ -6,7 +6,7 @@ The module needs no package, because environments without TensorFlow read it too
 
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import get_type_hints
 
@@ -38,11 +38,6 @@ class Architecture:
     @property
     def predicts_tokens(self) -> bool:
         return MASKED in self.logits
-
-    @property
-    def is_factorized(self) -> bool:
-        """Return True if word embeddings may have a size of their own."""
-        return self.model_type != "bert"
 
     def describe(self) -> str:
         """Return the name in text, such as `BERT without next sentence head`."""
@@ -91,10 +86,6 @@ class BertConfig:
     architecture: str = "BertForPreTraining"
 
     @property
-    def head_size(self) -> int:
-        return self.hidden_size // self.num_attention_heads
-
-    @property
     def model_type(self) -> str:
         return ARCHITECTURES[self.architecture].model_type
 
@@ -122,12 +113,6 @@ class BertConfig:
         return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
 
-_TYPES = get_type_hints(BertConfig)
-REQUIRED: Mapping[str, type] = {
-    field.name: _TYPES[field.name] for field in fields(BertConfig) if field.default is MISSING
-}
-
-
 def load_bert_config(path: Path) -> BertConfig:
     """Read a `config.json`. Fields that do not describe the architecture are ignored.
 
@@ -143,7 +128,10 @@ def load_bert_config(path: Path) -> BertConfig:
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected a JSON object with the fields of BERT's config.json")
     architecture = _architecture(path, values)
-    types = {**REQUIRED, **({"embedding_size": int} if ARCHITECTURES[architecture].is_factorized else {})}
+    types = get_type_hints(BertConfig) | {"embedding_size": int}
+    del types["architecture"]
+    if ARCHITECTURES[architecture].model_type == "bert":
+        del types["embedding_size"]
     _check_fields(path, values, types)
     config = BertConfig(**{name: values[name] for name in types}, architecture=architecture)
     _check_sizes(path, config, values)

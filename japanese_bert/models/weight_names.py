@@ -251,7 +251,7 @@ def _sizes(config: BertConfig) -> dict[str, int]:
         "P": config.max_position_embeddings,
         "T": config.type_vocab_size,
         "N": config.num_attention_heads,
-        "D": config.head_size,
+        "D": config.hidden_size // config.num_attention_heads,
         "C": 2,
         "1": 1,
     }
