@@ -80,9 +80,6 @@ def vocab_sizes(params) -> dict[str, int]:
     return {f"{path}.{n}": getattr(encoder, n) for path, encoder in encoders for n in names if hasattr(encoder, n)}
 
 
-# --- what cannot be trained
-
-
 @check
 def check_encoders(findings: Findings, params, gin: Gin) -> None:
     """Check that the gin file of the model is given, and that the sizes of its encoders fit."""
@@ -160,9 +157,6 @@ def check_positions(findings: Findings, params) -> None:
                 )
 
 
-# --- variables
-
-
 def describe_trainer_model(params, gin: Gin = NO_GIN) -> DescribedModel:
     """Return the model of a configuration.
 
@@ -179,9 +173,6 @@ def describe_trainer_model(params, gin: Gin = NO_GIN) -> DescribedModel:
     size = config.hidden_size
     poolers = {f"{pooler}/kernel": (size, size), f"{pooler}/bias": (size,)}
     return DescribedModel("bert", {**variables, **poolers}, tuple(poolers), config)
-
-
-# --- models that are built
 
 
 def _build_and_describe_alone(task_config: bytes, gin: Gin) -> DescribedModel:

@@ -16,7 +16,7 @@ from japanese_bert.models.checkpoint_reading import Mismatch, check_checksums, c
 from japanese_bert.models.config import BertConfig, load_bert_config
 from japanese_bert.models.model_garden import EMBEDDING_SIZES, ENCODER_FIELDS, encoder_params
 from japanese_bert.models.weight_names import IN_HEAD, POOLER
-from japanese_bert.training.checks.described_model import vocab_sizes
+from japanese_bert.training.checks.described_model import check_positions, vocab_sizes
 from japanese_bert.training.checks.file_problems import match_input, raise_problems
 from japanese_bert.training.checks.findings import Findings, check
 from japanese_bert.training.checks.finetuning_files import finetuning_file_problem
@@ -54,15 +54,14 @@ def check_finetuning(training: Training) -> Findings:
         findings.problems.append(str(error))
         return findings
     check_hardware(findings, training.params, training.model_dir)
-    if check_task(findings, training.params.task, saved):
+    if check_task(findings, training.params.task):
         check_finetuning_data(findings, training, saved)
+    if not is_unknown(saved):
+        check_positions(findings, training.params)
     if training.trains:
         check_schedule(findings, training.params)
     check_encoder_start(findings, training, saved)
     return findings
-
-
-# --- the SavedModel
 
 
 def read_saved_encoder(url: str) -> SavedEncoder | None:
@@ -119,12 +118,9 @@ def is_unknown(saved: SavedEncoder | None) -> bool:
     return saved is not None and saved.encoder is None
 
 
-# --- task and data
-
-
 @check
-def check_task(findings: Findings, task, saved: SavedEncoder | None) -> None:
-    """Check that classes, labels and metric fit together, and sequences the model's positions."""
+def check_task(findings: Findings, task) -> None:
+    """Check that classes, labels and metric fit together."""
     num_classes, label_type = task.model.num_classes, task.train_data.label_type
     if num_classes < 1:
         raise ValueError(
@@ -141,11 +137,6 @@ def check_task(findings: Findings, task, saved: SavedEncoder | None) -> None:
             f"task.metric_type is {task.metric_type}, which fails at the first validation with {num_classes} classes. "
             f"Set task.metric_type={METRIC_TYPES[label_type][0]}"
         )
-    limit = None if is_unknown(saved) else task.model.encoder.get().max_position_embeddings
-    for name in ("train_data", "validation_data"):
-        length = getattr(task, name).seq_length
-        if limit and length > limit:
-            raise ValueError(f"task.{name}.seq_length is {length}, but max_position_embeddings of the model is {limit}")
     kind = "regression" if num_classes == 1 else f"{num_classes} classes"
     findings.facts.append(f"task: {kind}, {task.metric_type}")
 
@@ -200,9 +191,6 @@ def _check_other_text(train: list[DataFile], validation: list[DataFile]) -> None
                     f"task.validation_data: {file.path} has the text of the training file {other.path}, so that "
                     "validation would not show overfitting. Hold some examples out"
                 )
-
-
-# --- the start
 
 
 @check

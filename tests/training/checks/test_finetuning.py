@@ -72,7 +72,7 @@ def test_validation_on_the_text_of_training(place):
         ("task.train_data.label_type=float", ["num_classes is 3, but task.train_data.label_type float"]),
         ("task.metric_type=f1", ["metric_type is f1, which fails at the first validation", "metric_type=accuracy"]),
         ("task.metric_type=pearson_spearman_corr", ["metric_type=accuracy"]),
-        ("task.validation_data.seq_length=64", ["seq_length is 64, but max_position_embeddings of the model is 48"]),
+        ("task.validation_data.seq_length=64", ["seq_length is 64, but task.model.encoder.bert has 48 positions"]),
         ("trainer.train_steps=20", ["decay_steps is 10"]),
         ("runtime.num_gpus=99", ["runtime.num_gpus is 99"]),
     ],
@@ -109,7 +109,7 @@ def test_an_encoder_without_sizes(place):
 def test_sizes_and_vocabulary_of_a_saved_model_count(place, tmp_path):
     module = small.write_fake_saved_model(place, tmp_path / "module", max_position_embeddings=16)
     more = f"task.model.use_encoder_pooler=true,task.hub_module_url={module}"
-    assert_problem(check(place, more, with_encoder=False), "seq_length is 32, but max_position_embeddings of the model")
+    assert_problem(check(place, more, with_encoder=False), "seq_length is 32, but task.model.encoder.bert has ")
     module = small.write_fake_saved_model(place, tmp_path / "other")
     record = json.loads((module / "provenance.json").read_text(encoding="utf-8"))
     record["inputs"]["vocab"][0]["sha256"] = "0"
