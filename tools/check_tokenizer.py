@@ -72,7 +72,8 @@ def main(args: argparse.Namespace) -> None:
         print(f"{name}: {type(tokenizer).__name__}, special tokens and token_type_ids as expected")
     encode = tokenizer_directory.make_encoder(settings, vocab)
     counts: Counter[str] = Counter()
-    for chunk in chunks(read_sentences(paths, args.num_sentences, counts)):
+    sentences = read_sentences(paths, args.num_sentences, counts)
+    while chunk := list(itertools.islice(sentences, SENTENCES_AT_ONCE)):
         compare(chunk, encode, tokenizers, vocab, counts)
     if not counts["compared"]:
         raise ValueError(f"{', '.join(map(str, paths))}: no sentence to compare. Expected text, one sentence per line")
@@ -148,11 +149,6 @@ def _text_lines(path: Path) -> Iterator[str]:
     for block in text_files.read_line_blocks(path):
         for line in block.split(b"\n"):
             yield line.decode("utf-8", errors="ignore").replace("\0", "").strip()
-
-
-def chunks(sentences: Iterator[str]) -> Iterator[list[str]]:
-    while chunk := list(itertools.islice(sentences, SENTENCES_AT_ONCE)):
-        yield chunk
 
 
 def compare(

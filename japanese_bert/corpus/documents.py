@@ -238,10 +238,8 @@ def end_document(text, documents, state, counters):
         state[State.TEXT_END] += 1
         document = documents[state[State.NUM_DOCUMENTS]]
         document["start"], document["end"] = state[State.START], state[State.TEXT_END]
-        document["num_lines"], document["num_characters"] = (
-            state[State.LINES_KEPT],
-            state[State.CHARACTERS_KEPT],
-        )
+        document["num_lines"] = state[State.LINES_KEPT]
+        document["num_characters"] = state[State.CHARACTERS_KEPT]
         state[State.NUM_DOCUMENTS] += 1
         state[State.START] = state[State.TEXT_END]
     state[State.LINES_READ] = state[State.LINES_KEPT] = state[State.CHARACTERS_KEPT] = 0

@@ -6,6 +6,10 @@ change the vocabularies of files that have one.
 """
 
 import codecs
+from collections.abc import Iterator
+from pathlib import Path
+
+from japanese_bert.common.text_files import read_line_blocks
 
 
 def decode_text(data: bytes) -> tuple[str, int]:
@@ -25,3 +29,23 @@ def drop_nuls(text: str) -> tuple[str, int]:
 def drop_byte_order_mark(first_block: bytes) -> tuple[bytes, int]:
     """Return the first block of a file without a byte order mark, and 1 if it had one."""
     return first_block.removeprefix(codecs.BOM_UTF8), int(first_block.startswith(codecs.BOM_UTF8))
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are not blank, with their numbers, of a file that is no corpus: nothing may be dropped.
+
+    Raises:
+        ValueError: a line is not UTF-8.
+    """
+    number = 0
+    for block in read_line_blocks(path):
+        for line in block.split(b"\n")[:-1]:
+            number += 1
+            try:
+                text = line.decode("utf-8").removesuffix("\r")
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"{path}:{number}: not UTF-8 text ({error.reason}). Convert the file first, e.g. by iconv -f EUC-JP"
+                ) from None
+            if text.strip():
+                yield number, text

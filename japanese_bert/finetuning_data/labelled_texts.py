@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from japanese_bert.common.text_files import read_line_blocks
+from japanese_bert.corpus.lines import numbered_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +45,8 @@ def read_labelled_texts(path: Path, columns: Columns) -> Iterator[LabelledText]:
             raise ValueError(f"{path}:{number}: {error}") from None
 
 
-def _numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, with their numbers."""
-    number = 0
-    for block in read_line_blocks(path):
-        for line in block[:-1].split(b"\n"):
-            number += 1
-            try:
-                text = line.decode("utf-8").removesuffix("\r")
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{path}:{number}: not UTF-8 text ({error.reason}). Convert the file first") from None
-            if text.strip():
-                yield number, text
-
-
 def _rows_of_json(path: Path) -> Iterator[tuple[int, dict]]:
-    for number, line in _numbered_lines(path):
+    for number, line in numbered_lines(path):
         try:
             row = json.loads(line)
         except ValueError as error:
@@ -71,7 +57,7 @@ def _rows_of_json(path: Path) -> Iterator[tuple[int, dict]]:
 
 
 def _rows_of_tsv(path: Path) -> Iterator[tuple[int, dict]]:
-    lines = _numbered_lines(path)
+    lines = numbered_lines(path)
     _, header = next(lines, (1, ""))
     names = header.removeprefix("\ufeff").split("\t")
     for number, line in lines:

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from japanese_bert.common.text_files import read_line_blocks
+from japanese_bert.corpus.lines import numbered_lines
 from japanese_bert.tokenization.vocab import read_tokens
 
 
@@ -39,18 +39,13 @@ def iter_lex_surfaces(path: Path) -> Iterator[str]:
     Raises:
         ValueError: a line is not UTF-8, or has no comma.
     """
-    number = 0
-    for block in read_line_blocks(path):
-        for line in block.split(b"\n")[:-1]:
-            number += 1
-            try:
-                text = line.decode("utf-8")
-            except UnicodeDecodeError:
-                raise ValueError(
-                    f"{path}:{number}: not UTF-8. Convert the file first, e.g. by iconv -f EUC-JP"
-                ) from None
-            if text.strip():
-                yield _first_column(text, f"{path}:{number}")
+    for number, line in numbered_lines(path):
+        surface = next(csv.reader([line]))[0] if line.startswith('"') else line.partition(",")[0]
+        if len(surface) == len(line):
+            raise ValueError(
+                f"{path}:{number}: no comma. Expected a dictionary's lex.csv (surface,left id,right id,cost,...)"
+            )
+        yield surface
 
 
 def load_alphabet(path: Path) -> list[str]:
@@ -68,10 +63,3 @@ def load_alphabet(path: Path) -> list[str]:
             raise ValueError(f"{path}:{number}: {line!r} occurs twice. Expected each character once")
         seen.add(line)
     return lines
-
-
-def _first_column(line: str, place: str) -> str:
-    surface = next(csv.reader([line]))[0] if line.startswith('"') else line.partition(",")[0]
-    if len(surface) == len(line):
-        raise ValueError(f"{place}: no comma. Expected a dictionary's lex.csv (surface,left id,right id,cost,...)")
-    return surface

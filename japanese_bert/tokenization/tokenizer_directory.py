@@ -144,18 +144,17 @@ def dictionary_of_data(settings: TokenizerSettings | None, data: list[Path]) -> 
     Raises:
         ValueError: two files were made with different dictionaries, or with another one than `settings` name.
     """
-    found: dict[Path, Mapping[str, Any]] = {}
+    first, recorded = None, None
     for path in data:
         identity = (read_provenance(path) or {}).get("dictionary")
         if identity:
-            found[path] = identity
-            check_same_dictionary(identity, next(iter(found.values())), str(path), str(next(iter(found))))
-    recorded = next(iter(found.values()), None)
+            first, recorded = first or path, recorded or identity
+            check_same_dictionary(identity, recorded, str(path), str(first))
     if settings is None or settings.word_tokenizer_type != "mecab":
         return recorded
     if recorded and settings.mecab_dic and Path(settings.mecab_dic).name != recorded["name"]:
         raise ValueError(
-            f"{next(iter(found))}: made with the dictionary {describe_dictionary(recorded)}, but "
+            f"{first}: made with the dictionary {describe_dictionary(recorded)}, but "
             f"{TOKENIZER_CONFIG_FILE} names {settings.mecab_dic}. Give the --hf_config_dir of the trained model"
         )
     return recorded or _installed_identity(settings)
