@@ -1,6 +1,6 @@
 """What every stage drops of a corpus line: bytes that are not UTF-8, NULs, and a byte order mark before the first line.
 
-Each function also returns how much it drops, because every stage counts it. `documents.py` has the same rule in
+The functions also return how much they drop, because every stage counts it. `documents.py` has the same rule in
 compiled code. It folds white space as well. train_tokenizer.py does not drop a byte order mark. Reason: it would
 change the vocabularies of files that have one.
 """
@@ -32,7 +32,7 @@ def drop_byte_order_mark(first_block: bytes) -> tuple[bytes, int]:
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, with their numbers, of a file that is no corpus: nothing may be dropped.
+    """Yield the lines that are not blank, with their numbers, of a file that is no corpus. It drops nothing else.
 
     Raises:
         ValueError: a line is not UTF-8.

@@ -7,6 +7,7 @@ dictionary.
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,12 @@ def dictionary_of_data(settings: TokenizerSettings | None, data: list[Path]) -> 
             f"{first}: made with the dictionary {describe_dictionary(recorded)}, but "
             f"{TOKENIZER_CONFIG_FILE} names {settings.mecab_dic}. Give the --hf_config_dir of the trained model"
         )
-    return recorded or _installed_identity(settings)
+    if recorded:
+        return recorded
+    with suppress(ImportError, FileNotFoundError):
+        installed = settings.dictionary()
+        return installed.identity() if installed else None
+    return None
 
 
 def check_same_dictionary(found: Mapping[str, Any], expected: Mapping[str, Any], here: str, there: str) -> None:
@@ -173,11 +179,3 @@ def describe_dictionary(identity: Mapping[str, Any]) -> str:
     """Return `unidic_lite 1.0.8 (157,384,948 bytes)`."""
     version = identity.get("version") or f"sha256 {str(identity.get('sha256'))[:12]}"
     return f"{identity['name']} {version} ({identity['size']:,} bytes)"
-
-
-def _installed_identity(settings: TokenizerSettings) -> Mapping[str, Any] | None:
-    try:
-        dictionary = settings.dictionary()
-    except (ImportError, FileNotFoundError):
-        return None
-    return dictionary.identity() if dictionary else None

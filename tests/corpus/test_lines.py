@@ -1,10 +1,11 @@
 import sys
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from japanese_bert.corpus.documents import DocumentReader, LineLengths
-from japanese_bert.corpus.lines import decode_text, drop_byte_order_mark, drop_nuls
+from japanese_bert.corpus.lines import decode_text, drop_byte_order_mark, drop_nuls, numbered_lines
 
 PARTS = [b"a", "猫".encode(), "𠮷".encode(), b"\0", b"\xff", b"\xe3\x80", b"\xed\xa0\x80", b" ", "\ufeff".encode()]
 
@@ -23,6 +24,15 @@ def test_only_a_byte_order_mark_at_the_front_is_dropped():
     assert drop_byte_order_mark("\ufeff猫\ufeff".encode()) == ("猫\ufeff".encode(), 1)
     assert drop_byte_order_mark("\ufeff\ufeff".encode()) == ("\ufeff".encode(), 1)
     assert drop_byte_order_mark("猫\ufeff".encode()) == ("猫\ufeff".encode(), 0)
+
+
+def test_lines_have_the_numbers_of_the_file(tmp_path):
+    path = tmp_path / "lex.csv"
+    path.write_bytes("猫\r\n\n \nU+2028\u2028\0\n\n犬".encode())
+    assert list(numbered_lines(path)) == [(1, "猫"), (4, "U+2028\u2028\0"), (6, "犬")]
+    path.write_bytes("猫\n".encode() * 2 + b"\xff\n")
+    with pytest.raises(ValueError, match=r"lex.csv:3: not UTF-8 text \(invalid start byte\)"):
+        list(numbered_lines(path))
 
 
 @settings(deadline=None)  # the first call may compile
