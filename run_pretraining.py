@@ -17,7 +17,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     command.import_model_garden()
     from japanese_bert.training.checks.findings import report_findings
     from japanese_bert.training.checks.pretraining import check_pretraining
