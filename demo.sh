@@ -42,18 +42,10 @@ step() {
     printf '\n=== %d of 9: %s (%d s) ===\n' $number "$1" $SECONDS
 }
 
-# The trainer prints much. All of it goes to a file. Its steps and the last values of its curves go to the terminal.
-steps() {
-    local shown='^ ?(train|eval) \|.*steps/sec: +[0-9.]+|^.*; last values$|^  .* \((train|validation)\): .*'
-    tee -a "$log" | { grep --line-buffered -oE "$shown" || true; }
-}
-
-log=
 report() {
     local code=$?
     if [ $code != 0 ]; then
-        [ -z "$log" ] || tail -n 3 "$log" >&2
-        echo "demo.sh: error: step $number failed${log:+, see $log}. Fix the cause and run ./demo.sh again." \
+        echo "demo.sh: error: step $number failed. Fix the cause and run ./demo.sh again." \
             "If demo/ is from another version, remove it first." >&2
     fi
 }
@@ -70,10 +62,7 @@ for tokens in wordpiece character; do
     source recipes/pretraining_data.sh
     step "training, $tokens: 300 steps of 128 tokens, 60 steps of 512 tokens"
     [ ! -e "$MODEL_DIR/wikipedia/ckpt-$STEPS_512.index" ] || echo "skipped: $MODEL_DIR, complete"
-    log=$MODEL_DIR/train.log
-    mkdir -p "$MODEL_DIR"
-    source recipes/training.sh 2>&1 | steps
-    log=
+    source recipes/training.sh
     step "conversion, $tokens"
     source recipes/conversion.sh
 done

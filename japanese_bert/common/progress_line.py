@@ -23,7 +23,7 @@ class ProgressLine:
     def show(self, step: int, text: str) -> None:
         """Show `step 20 of 300, 2 min left, <text>`: always on a terminal and at the last step, else if it is due."""
         now = time.monotonic()
-        is_due = now - self._shown >= min(LONGEST, max(SHORTEST, (now - self._began) / 2))
+        is_due = now - self._shown >= min(LONGEST, max(SHORTEST, (now - self._began) / 3))
         if self._bar is None and not is_due and step < self._total:
             return
         self._shown = now

@@ -15,7 +15,6 @@ Each fix was measured with tf-models-official 2.20.0:
 Imports are inside the functions, because they take seconds.
 """
 
-import json
 import os
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from typing import TextIO
 from japanese_bert.common.progress_line import ProgressLine
 from japanese_bert.training.reporting import TrainingReport, report_in_loops
 from japanese_bert.training.trainer_log import log_path, output_to
+from japanese_bert.training.workers import num_workers, worker_index
 
 TRAINER_CLASS = "official.core.train_utils.create_trainer.trainer_cls"
 
@@ -225,20 +225,3 @@ def with_shared_seed(config, model_dir: str):
     latest = tf.train.latest_checkpoint(model_dir) if tf.io.gfile.isdir(model_dir) else None
     number = (latest or "-0").rpartition("-")[2]
     return config.replace(task={"train_data": {"seed": 1 + int(number) if number.isdigit() else 1}})
-
-
-def num_workers() -> int:
-    """Return the number of machines that TF_CONFIG lists."""
-    cluster = tf_config().get("cluster", {})
-    return len(cluster.get("chief", [])) + len(cluster.get("worker", []))
-
-
-def worker_index() -> int:
-    """Return the number of this machine in TF_CONFIG. Number 0 writes the checkpoints."""
-    task = tf_config().get("task", {})
-    chiefs = len(tf_config().get("cluster", {}).get("chief", []))
-    return int(task.get("index", 0)) + (chiefs if task.get("type") == "worker" else 0)
-
-
-def tf_config() -> dict:
-    return json.loads(os.environ.get("TF_CONFIG") or "{}")

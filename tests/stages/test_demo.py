@@ -34,7 +34,7 @@ def test_the_demo_runs_and_a_second_run_reuses_what_is_complete(tmp_path):
     first = run_demo(tmp_path)
     assert "Done in" in first
     assert first.count("[MASK]") == 6
-    assert first.count("eval | step:    300") == 2
+    assert first.count("step 300, validation: loss") == 2
     assert first.count("360 steps; last values") == 2
     assert first.count("=== ") == 9
     written = {
@@ -44,7 +44,7 @@ def test_the_demo_runs_and_a_second_run_reuses_what_is_complete(tmp_path):
     }
     second = run_demo(tmp_path)
     assert second.count("skipped: ") > 20
-    assert "| step:" not in second
+    assert "validation: loss" not in second
     assert written == {path: path.stat().st_mtime_ns for path in written}
 
 

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Concatenate, ParamSpec
 
 from japanese_bert.common.report import Stopwatch
+from japanese_bert.training.workers import worker_index
 
 P = ParamSpec("P")
 
@@ -42,12 +43,11 @@ def check(function: Callable[Concatenate[Findings, P], None]) -> Callable[Concat
 
 
 def report_findings(findings: Findings, stopwatch: Stopwatch, prog: str) -> None:
-    """Print what the checks found. Exit if there is a problem."""
-    for line in findings.facts:
-        print(f"  {line}")
-    for line in findings.remarks:
-        print(f"  NOTE {line}")
-    print(f"checks: {stopwatch.measurements()['seconds']} s, {len(findings.problems)} problem(s)", flush=True)
+    """Print what the checks found, on the first worker. Every worker prints problems. Exit if there is one."""
+    lines = [f"  {line}" for line in findings.facts] + [f"  NOTE {line}" for line in findings.remarks]
+    lines.append(f"checks: {stopwatch.measurements()['seconds']} s, {len(findings.problems)} problem(s)")
+    if not worker_index():
+        print("\n".join(lines), flush=True)
     for line in findings.problems:
         print(f"{prog}: error: {line}", file=sys.stderr)
     if findings.problems:

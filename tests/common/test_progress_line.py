@@ -1,0 +1,68 @@
+"""The line of a long work: lines in a file become rarer, a terminal has a bar."""
+
+import io
+
+import pytest
+
+from japanese_bert.common import progress_line
+from japanese_bert.common.progress_line import ProgressLine, describe_seconds
+
+
+@pytest.fixture
+def clock(monkeypatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr(progress_line.time, "monotonic", lambda: now[0])
+    return now
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_lines_of_a_file_become_rarer(clock):
+    stream = io.StringIO()
+    line = ProgressLine(stream, 100_000)
+    line.begin(1)
+    times = []
+    for step in range(2, 4000):
+        before = stream.tell()
+        line.show(step, "loss 1.0")
+        if stream.tell() > before:
+            times.append(clock[0] - 1000)
+        clock[0] += 1
+    assert times == [0, 10, 20, 30, 45, 68, 102, 153, 230, 345, 518, 777, 1166, 1749, 2349, 2949, 3549]
+
+
+def test_time_left_does_not_count_the_first_step(clock):
+    stream = io.StringIO()
+    line = ProgressLine(stream, 50)
+    clock[0] += 500
+    line.begin(1)
+    clock[0] += 90
+    line.show(10, "loss 1.0")
+    line.note("a remark")
+    line.show(50, "loss 0.5")
+    assert stream.getvalue() == "step 10 of 50, 7 min left, loss 1.0\na remark\nstep 50 of 50, loss 0.5\n"
+
+
+def test_a_terminal_has_a_bar_at_every_step():
+    stream = Terminal()
+    line = ProgressLine(stream, 4)
+    for step in (1, 2):
+        line.show(step, f"loss {step}")
+    line.note("a remark")
+    line.close()
+    text = stream.getvalue()
+    assert " 25%|" in text
+    assert " 50%|" in text
+    assert "step 2 of 4" in text
+    assert "\na remark\n" in text.replace("\r", "\n")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (99, "99 s"), (99.6, "2 min"), (5_970, "1 h 40 min"), (172_800, "2 days 0 h")],
+)
+def test_durations(seconds, text):
+    assert describe_seconds(seconds) == text
