@@ -27,17 +27,20 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     from japanese_bert.common.output_files import replace_file
-    from japanese_bert.training.curves import draw, last_values, read_run
+    from japanese_bert.common.plot_fonts import use_fonts_for
+    from japanese_bert.training.curves import draw, join_stages, last_values
 
-    runs = {name: read_run(stages) for name, stages in map(parse_run, args.run)}
+    runs = {name: join_stages(stages) for name, stages in map(parse_run, args.run)}
     if len(runs) < len(args.run):
         raise ValueError(f"--run {' '.join(args.run)}: expected a different name for each")
+    if missing := use_fonts_for(runs):
+        print(f"{args.output_file}: {missing}")
     picture = io.BytesIO()
     draw(runs, picture)
     replace_file(args.output_file, picture.getvalue())
-    for name, curves in runs.items():
-        steps = max(curve[-1][0] for curve in curves.values())
-        print_summary(f"{name}: {steps:,} steps; last values", last_values(curves))
+    for name, run in runs.items():
+        steps = max(curve[-1][0] for curve in run.curves.values())
+        print_summary(f"{name}: {steps:,} steps; last values", last_values(run.curves))
 
 
 def parse_run(text: str) -> tuple[str, list[Path]]:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+from japanese_bert.common.progress_line import ProgressLine
 from japanese_bert.jglue.features import collate, make_features, takes_segments
 from japanese_bert.jglue.tasks import WARMUP_RATIO, Example, Gold, Task
 
@@ -99,6 +100,23 @@ def max_seq_length(task: Task, model_dir: Path, trust_remote_code: bool) -> int:
     return min(task.max_seq_length, getattr(config, "max_position_embeddings", task.max_seq_length))
 
 
+def make_line_callback(name: str):
+    """Return a callback of Trainer that prints lines on stderr, where a log gets no bar."""
+    from transformers import TrainerCallback
+
+    class Lines(TrainerCallback):
+        def on_train_begin(self, args, state, control, **kwargs) -> None:
+            self._line = ProgressLine(sys.stderr, state.max_steps)
+
+        def on_step_end(self, args, state, control, **kwargs) -> None:
+            if state.global_step == 1:
+                self._line.begin(1)
+            if state.is_world_process_zero:
+                self._line.show(state.global_step, f"{name}, epoch {state.epoch:.2f}")
+
+    return Lines()
+
+
 class FineTuning:
     """One task with one model. All runs share the inputs, which are made once."""
 
@@ -142,6 +160,8 @@ class FineTuning:
             data_collator=partial(collate, self._tokenizer, takes_segments(model)),
         )
         trainer.remove_callback(PrinterCallback)
+        if not sys.stderr.isatty():
+            trainer.add_callback(make_line_callback(f"{self._task.title}, seed {settings.seed}"))
         try:
             loss = trainer.train().training_loss
             scores = trainer.predict(cast(Dataset, self.evaluation.rows)).predictions  # a list will do

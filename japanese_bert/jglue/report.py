@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from japanese_bert.common.plot_fonts import use_fonts_for
 from japanese_bert.jglue.runs import FineTuningRun
 from japanese_bert.jglue.tasks import TASKS, Task
 
@@ -135,6 +136,8 @@ def bar_chart(model: str, results: Mapping[str, Summary]) -> bytes:
     from matplotlib import pyplot
 
     models = [model, *QUOTED_SCORES]
+    if missing := use_fonts_for(models):
+        print(f"results.png: {missing}")
     figure, panels = pyplot.subplots(
         1, len(results), sharey=True, squeeze=False, figsize=(2.4 + 2.4 * len(results), 3.6), layout="constrained"
     )

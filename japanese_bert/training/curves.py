@@ -5,9 +5,11 @@ point that was written later replaces all earlier ones at its step and after it.
 begin where the stage before ended. TensorFlow is not needed.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from japanese_bert.tfrecord.reading import read_records
 
@@ -23,6 +25,7 @@ PANELS: Mapping[str, Mapping[str, str]] = {
     "learning rate": {"train": "learning_rate"},
 }
 COLUMNS = 3
+GRID = 6  # columns of the grid, so that one, two or three panels fill a row
 
 Curve = list[tuple[int, float]]
 Curves = dict[tuple[str, str], Curve]  # by split and tag
@@ -37,20 +40,33 @@ class Point:
     value: float
 
 
+@dataclass(frozen=True, slots=True)
+class JoinedCurves:
+    """The curves of one run. `boundaries` are the steps at which a further stage begins."""
+
+    curves: Curves
+    boundaries: list[int]
+
+
 def read_run(stages: list[Path]) -> Curves:
     """Return the curves of a run by (train or validation, tag). `stages` are its directories in their order.
 
     Raises:
         FileNotFoundError: a directory has no event files.
     """
+    return join_stages(stages).curves
+
+
+def join_stages(stages: list[Path]) -> JoinedCurves:
+    """Return the curves of a run, and where its stages begin."""
     curves: Curves = {}
-    offset = 0
+    starts = [0]
     for directory in stages:
         found = _read_directory(directory)
         for key, points in found.items():
-            curves.setdefault(key, []).extend((offset + point.step, point.value) for point in points)
-        offset += max(points[-1].step for points in found.values())
-    return curves
+            curves.setdefault(key, []).extend((starts[-1] + point.step, point.value) for point in points)
+        starts.append(starts[-1] + max(points[-1].step for points in found.values()))
+    return JoinedCurves(curves, starts[1:-1])
 
 
 def _read_directory(directory: Path) -> dict[tuple[str, str], list[Point]]:
@@ -94,53 +110,97 @@ def read_points(path: Path) -> Iterator[tuple[str, Point]]:
                     yield value.tag, Point(event.wall_time, event.step, value.simple_value)
 
 
-def draw(runs: dict[str, Curves], output) -> None:
+def draw(runs: Mapping[str, JoinedCurves], output: BinaryIO) -> None:
     """Draw a PNG with the panels that have curves: training as thin lines, validation as lines with points."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
+    from matplotlib.ticker import EngFormatter
 
-    panels = panels_of(runs)
+    panels = panels_of({name: run.curves for name, run in runs.items()})
     rows = max(1, -(-len(panels) // COLUMNS))
-    figure, axes = pyplot.subplots(rows, COLUMNS, figsize=(5 * COLUMNS, 4 * rows), layout="constrained", squeeze=False)
-    colors = [f"C{index % 10}" for index in range(len(runs))]
-    for axis in axes.flat[len(panels) :]:
-        axis.axis("off")
-    for axis, (title, tags) in zip(axes.flat, panels.items(), strict=False):
-        for color, curves in zip(colors, runs.values(), strict=True):
-            _draw_panel(axis, curves, tags, color)
-        axis.set(title=title, xlabel="step")
+    figure = pyplot.figure(figsize=(5 * COLUMNS, 4 * rows), layout="constrained")
+    places = _places(figure.add_gridspec(rows, GRID), len(panels))
+    for place, (title, tags) in zip(places, panels.items(), strict=True):
+        axis = figure.add_subplot(place)
+        for index, run in enumerate(runs.values()):
+            _draw_panel(axis, run, tags, index, len(runs))
+        axis.set(title=title, xlabel="step", ylabel=title.rpartition(" ")[2])
+        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axis.locator_params(axis="x", nbins=6)
+        axis.ticklabel_format(axis="y", scilimits=(-2, 5))
         axis.grid(alpha=0.3)
-    _draw_legend(figure, list(runs), colors)
+    _draw_legend(figure, runs)
     figure.savefig(output, format="png", dpi=100)
     pyplot.close(figure)
 
 
-def panels_of(runs: dict[str, Curves]) -> dict[str, Mapping[str, str]]:
+def _places(grid, count: int) -> Iterator:
+    """Yield the places of the panels. Those of the last row share its width, so that no place is empty."""
+    for number in range(count):
+        row, column = divmod(number, COLUMNS)
+        width = GRID // min(COLUMNS, count - row * COLUMNS)
+        yield grid[row, column * width : (column + 1) * width]
+
+
+def panels_of(runs: Mapping[str, Curves]) -> dict[str, Mapping[str, str]]:
     """Return the panels for which a run has a curve."""
     found = {key for curves in runs.values() for key in curves}
     return {title: tags for title, tags in PANELS.items() if found & set(tags.items())}
 
 
-def _draw_panel(axis, curves: Curves, tags: Mapping[str, str], color: str) -> None:
+def _draw_panel(axis, run: JoinedCurves, tags: Mapping[str, str], index: int, count: int) -> None:
+    """Draw the curves of a run. The lines are interrupted between stages. Rates, which may be equal, share a line."""
+    color = _color(index)
     styles: dict[str, dict] = {
         "train": {"alpha": 0.6, "linewidth": 1},
         "validation": {"marker": "o", "markersize": 3, "linewidth": 1.5},
     }
+    if "validation" not in tags:
+        styles["train"] = {"linewidth": 1.5, "linestyle": _dashes(index, count, 6, 6)}
     for split, tag in tags.items():
-        if curve := curves.get((split, tag)):
-            axis.plot(*zip(*curve, strict=True), color=color, **styles[split])
+        for curve in split_curve(run.curves.get((split, tag), []), run.boundaries):
+            single = {"marker": "o", "markersize": 3} if len(curve) == 1 else {}
+            axis.plot(*zip(*curve, strict=True), color=color, **{**styles[split], **single})
+    for step in run.boundaries:
+        axis.axvline(step, color=color, linewidth=1, linestyle=_dashes(index, count, 2, 5))
 
 
-def _draw_legend(figure, names: list[str], colors: list[str]) -> None:
+def split_curve(curve: Curve, boundaries: list[int]) -> list[Curve]:
+    """Return the parts of a curve that have points. A boundary itself is the last step of a stage.
+
+    >>> split_curve([(10, 7.0), (20, 6.0), (30, 5.0)], [20, 40])
+    [[(10, 7.0), (20, 6.0)], [(30, 5.0)]]
+    """
+    stages: list[Curve] = [[] for _ in range(len(boundaries) + 1)]
+    for step, value in curve:
+        stages[bisect_left(boundaries, step)].append((step, value))
+    return [stage for stage in stages if stage]
+
+
+def _dashes(index: int, count: int, length: int, place: int) -> tuple[int, tuple[int, ...]]:
+    """Return dashes that leave room for those of the other runs on the same line."""
+    gap = count * place - length
+    return -index * place % (count * place), (length, gap) if gap else ()
+
+
+def _color(index: int) -> str:
+    return f"C{index % 10}"
+
+
+def _draw_legend(figure, runs: Mapping[str, JoinedCurves]) -> None:
     from matplotlib.lines import Line2D
 
     lines = []
-    for name, color in zip(names, colors, strict=True):
+    for index, (name, run) in enumerate(runs.items()):
+        color = _color(index)
         lines += [Line2D([], [], color=color, alpha=0.6, linewidth=1, label=f"{name}, training")]
-        lines += [Line2D([], [], color=color, marker="o", markersize=3, label=f"{name}, validation")]
-    figure.legend(handles=lines, loc="outside lower center", ncols=4, frameon=False)
+        if any(split == "validation" for split, _ in run.curves):
+            lines += [Line2D([], [], color=color, marker="o", markersize=3, label=f"{name}, validation")]
+        if run.boundaries:
+            lines += [Line2D([], [], color=color, linestyle=":", label=f"{name}, next stage")]
+    figure.legend(handles=lines, loc="outside lower center", ncols=3, frameon=False)
 
 
 def last_values(curves: Curves) -> dict[str, float]:

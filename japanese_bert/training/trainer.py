@@ -46,7 +46,7 @@ def fine_tune(arguments: Sequence[str]) -> None:
 
 def run_model_garden(arguments: Sequence[str]) -> None:
     """Define the trainer's flags, which a process can do only once, and run its `main`. Its output goes to a log."""
-    from absl import app, flags
+    from absl import app, flags, logging
     from official.common import flags as trainer_flags
     from official.core import train_lib
     from official.nlp import train as model_garden
@@ -55,9 +55,12 @@ def run_model_garden(arguments: Sequence[str]) -> None:
         log = log_path(flags.FLAGS.model_dir, worker_index())
         if not worker_index():
             print(f"the trainer's output: {log}", flush=True)
-        with output_to(log) as stream:
-            train_lib.OrbitExperimentRunner = make_runner_class(stream)
-            model_garden.main(argv)
+        try:
+            with output_to(log) as stream:
+                train_lib.OrbitExperimentRunner = make_runner_class(stream)
+                model_garden.main(argv)
+        finally:
+            logging.set_verbosity(logging.ERROR)  # the thread that saves checkpoints says that it ends
 
     trainer_flags.define_flags()
     flags.mark_flags_as_required(["experiment", "mode", "model_dir"])

@@ -163,6 +163,11 @@ def train(place: Path, model_dir: Path, more: str = "", mode: str = "train_and_e
     return run(train_command(place, model_dir, more, mode, **names))
 
 
+def trainer_log(model_dir: Path) -> str:
+    """Return what the trainer itself printed."""
+    return (model_dir / "train.log").read_text(encoding="utf-8")
+
+
 def run(command: list[str]) -> str:
     process = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
     assert process.returncode == 0, process.stdout[-4000:]

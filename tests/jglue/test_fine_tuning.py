@@ -30,6 +30,16 @@ def test_settings_of_the_benchmark(tmp_path, model_dir):
     assert lengths == {"marc_ja": 512, "jsts": 128, "jnli": 128, "jsquad": 384, "jcommonsenseqa": 64}
 
 
+def test_a_training_is_lines_in_a_log(tmp_path, model_dir, capsys):
+    task = TASKS["jsts"]
+    examples = load_examples(find_file(write_data(tmp_path / "datasets"), task, "train"), task)
+    tuning = FineTuning(task, model_dir, examples, examples, Devices(use_cpu=True))
+    tuning.run(Settings(3e-5, 3, 7), tmp_path)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == "step 6 of 6, JSTS, seed 7, epoch 3.00"
+    assert lines[0].startswith("step 1 of 6, JSTS, seed 7, epoch 0.50")
+
+
 def test_counts_name_the_answers_of_jsquad_only(tmp_path, model_dir):
     data = write_data(tmp_path / "datasets")
     for name in ("jsts", "jsquad"):

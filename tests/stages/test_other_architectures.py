@@ -556,7 +556,7 @@ class TestTraining:
         output = train(place, model_dir, model, more)
         step = int(output.partition("start: continues from ")[2].partition(", step ")[2].split()[0])
         assert 40 <= step < steps
-        assert f"restored model from {model_dir}/ckpt-{step}" in output
+        assert f"restored model from {model_dir}/ckpt-{step}" in small.trainer_log(model_dir)
         curves = read_run([model_dir])
         assert [point[0] for point in curves["train", "learning_rate"]] == list(range(5, steps + 5, 5))
         masked = dict(curves["train", "lm_example_loss"])

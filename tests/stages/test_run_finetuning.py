@@ -1,6 +1,7 @@
 """run_finetuning.py trains on the CPU, from a checkpoint and from a SavedModel, classes and a regression."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -108,7 +109,11 @@ class TestTraining:
         export_saved_model.main(export_saved_model.get_parser().parse_args(flags))
         start, sizes = f"task.init_checkpoint={place}/trained/ckpt-5", f"--tf_config_file={place}/trained/config.json"
         output = small.train(place, tmp_path / "first", start, sizes)
-        assert f"Finished loading pretrained checkpoint from {place}/trained/ckpt-5" in output
+        log = small_pretraining.trainer_log(tmp_path / "first")
+        assert f"Finished loading pretrained checkpoint from {place}/trained/ckpt-5" in log
+        assert re.search(
+            r"^step 10 of 10, loss .*sequences/s\nstep 10, validation: loss .*cls accuracy", output, re.MULTILINE
+        )
         start_of_second = f"task.hub_module_url={tmp_path}/module,task.model.use_encoder_pooler=true"
         small.train(place, tmp_path / "second", start_of_second)
         for name in ("first", "second"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -90,6 +91,28 @@ class TestTraining:
         assert [step for step, _ in curves["validation", "validation_loss"]] == [10, 20]
         assert (first_stage / "ckpt-20.index").is_file()
 
+    def test_reports_are_lines(self, place, tmp_path):
+        """A loop is one line at its end here, because it takes less than ten seconds. Nothing else is printed."""
+        output = small.train(place, tmp_path / "model")
+        lines = output.partition("the trainer's output: ")[2].split("\n")
+        steps = [line.partition(",")[0].partition(":")[0] for line in lines[1:-1]]
+        assert lines[0] == f"{tmp_path}/model/train.log"
+        assert steps[:2] == ["step 0", "step 1 of 20"]
+        assert steps[-2:] == ["step 20 of 20", "step 20"]
+        assert re.search(r", loss [\d.]+, masked LM loss .*, learning rate 0.0e\+00, [\d,.]+ sequences/s$", lines[-3])
+        assert all(line.startswith("step ") for line in lines[1:-1])
+        assert "train | step:     20" in small.trainer_log(tmp_path / "model")
+
+    def test_a_training_that_fails_says_why_and_names_the_log(self, place, tmp_path):
+        more = "trainer.recovery_max_trials=0,trainer.loss_upper_bound=0.1"
+        process = subprocess.run(
+            small.train_command(place, tmp_path / "model", more), capture_output=True, encoding="utf-8"
+        )
+        assert process.returncode == 1
+        assert f"the trainer's output is in {tmp_path}/model/train.log" in process.stderr
+        assert "which is larger than the bound 0.1" in process.stderr.rstrip("\n").rpartition("\n")[2]
+        assert "which is larger than the bound 0.1" in small.trainer_log(tmp_path / "model")
+
     def test_second_stage_starts_with_the_losses_at_which_the_first_ended(self, place, first_stage, tmp_path):
         """Both losses are equal. With Model Garden's own start the next sentence loss differs."""
         start = f"task.init_checkpoint={first_stage}/ckpt-20"
@@ -121,7 +144,7 @@ class TestTraining:
         output = small.train(place, model_dir, more)
         step = int(output.partition("start: continues from ")[2].partition(", step ")[2].split()[0])
         assert 20 <= step < steps
-        assert f"restored model from {model_dir}/ckpt-{step}" in output
+        assert f"restored model from {model_dir}/ckpt-{step}" in small.trainer_log(model_dir)
         assert read_step(str(model_dir / f"ckpt-{steps}")) == steps
         rates = read_run([model_dir])["train", "learning_rate"]
         assert [step for step, _ in rates] == list(range(5, steps + 5, 5))
@@ -149,6 +172,10 @@ class TestTraining:
             small.train(even, tmp_path / "one", more)
             train_with_two_workers(even, tmp_path, more)
         one, two = read_run([tmp_path / "one"]), read_run([tmp_path / "two"])
+        printed = [(tmp_path / f"worker_{index}.log").read_text(encoding="utf-8") for index in range(2)]
+        assert [text.count("step 20, validation: loss") for text in printed] == [1, 0]
+        assert not re.search("^step |^checks: |NOTE", printed[1], re.MULTILINE)
+        assert (tmp_path / "two" / "train.worker_1.log").is_file()
         for split, tag, count in (
             ("train", "training_loss", 4),
             ("train", "lm_example_loss", 4),

@@ -1,5 +1,6 @@
 """Curves from event files that overlap, were cut short or are joined, and the picture of them."""
 
+import io
 import struct
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from japanese_bert.common import command_line
-from japanese_bert.training.curves import panels_of, read_run
+from japanese_bert.training.curves import PANELS, draw, join_stages, panels_of, read_run
 from tools import plot_training_curves
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -55,8 +56,10 @@ def test_stages_are_joined(tmp_path):
     write_events(tmp_path / "a/train/events.out.tfevents.1.v2", 100, [(10, 7.0), (20, 6.0)])
     write_events(tmp_path / "a/validation/events.out.tfevents.1.v2", 100, [(25, 6.5)], "validation_loss")
     write_events(tmp_path / "b/train/events.out.tfevents.1.v2", 50, [(10, 5.0)])
-    curves = read_run([tmp_path / "a", tmp_path / "b"])
-    assert curves["train", "training_loss"] == [(10, 7.0), (20, 6.0), (35, 5.0)]
+    run = join_stages([tmp_path / "a", tmp_path / "b"])
+    assert run.curves["train", "training_loss"] == [(10, 7.0), (20, 6.0), (35, 5.0)]
+    assert run.boundaries == [25]
+    assert read_run([tmp_path / "a", tmp_path / "b"]) == run.curves
 
 
 @pytest.mark.parametrize("missing", [1, 5, 20])
@@ -95,6 +98,62 @@ def test_panels_are_those_with_curves(tmp_path):
     output = tmp_path / "curves.png"
     run(f"--run={tmp_path}/electra", f"--run={tmp_path}/masked", f"--output_file={output}")
     assert output.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def drawn(tmp_path, monkeypatch):
+    """Return the figure of two runs with two stages and equal rates, the second with one point in its first stage."""
+    from matplotlib import pyplot
+
+    for name, first in (("a", [(10, 7.0), (20, 6.0)]), ("b", [(20, 6.0)])):
+        for stage, points in (("first", first), ("second", [(10, 5.0), (20, 4.0)])):
+            for tag in ("training_loss", "learning_rate", "lm_example_loss", "masked_lm_accuracy"):
+                write_events(tmp_path / name / stage / f"train/events.out.tfevents.{tag}", 100, points, tag)
+    figures = []
+    monkeypatch.setattr(pyplot, "close", figures.append)
+    stages = {name: [tmp_path / name / "first", tmp_path / name / "second"] for name in ("a", "b")}
+    draw({name: join_stages(directories) for name, directories in stages.items()}, io.BytesIO())
+    yield figures[0]
+    monkeypatch.undo()
+    pyplot.close(figures[0])
+
+
+class TestPicture:
+    def test_every_place_has_a_panel_with_lines(self, drawn):
+        """Four panels are a row of three and a row of one, which is as wide as the row above."""
+        assert [axis.get_title() for axis in drawn.axes] == [*list(PANELS)[:3], "learning rate"]
+        assert [(axis.get_xlabel(), axis.get_ylabel()) for axis in drawn.axes] == [
+            ("step", name) for name in ("loss", "loss", "accuracy", "rate")
+        ]
+        places = [axis.get_subplotspec() for axis in drawn.axes]
+        assert [(place.rowspan.start, len(place.colspan)) for place in places] == [(0, 2), (0, 2), (0, 2), (1, 6)]
+
+    def test_stages_are_separate_lines_with_a_mark_between_them(self, drawn):
+        lines = drawn.axes[0].lines
+        assert [list(line.get_xdata()) for line in lines] == [
+            [10, 20],
+            [30, 40],
+            [20, 20],
+            [20],
+            [30, 40],
+            [20, 20],
+        ]
+        assert [line.get_marker() for line in lines if len(line.get_xdata()) == 1] == ["o"]
+        legend = [text.get_text() for text in drawn.legends[0].get_texts()]
+        assert legend == ["a, training", "a, next stage", "b, training", "b, next stage"]
+
+    def test_equal_rates_share_a_line(self, drawn):
+        """The dashes of one run are in the gaps of the other."""
+        first, second = (drawn.axes[3].lines[number] for number in (0, 3))
+        assert [line._unscaled_dash_pattern for line in (first, second)] == [(0, (6, 6)), (6, (6, 6))]
+
+
+def test_japanese_names_without_a_font_are_one_line(tmp_path, capsys, monkeypatch, recwarn):
+    monkeypatch.setattr("japanese_bert.common.plot_fonts.FONTS", ())
+    write_events(tmp_path / "train/events.out.tfevents.1.v2", 100, [(10, 7.0), (20, 6.0)])
+    run(f"--run=単語={tmp_path}", f"--output_file={tmp_path}/curves.png")
+    assert capsys.readouterr().out.count("no Japanese font is installed") == 1
+    assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
 
 
 @pytest.mark.parametrize(
