@@ -5,18 +5,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-FONTS = (
-    "Noto Sans CJK JP",
-    "Noto Sans JP",
-    "IPAexGothic",
-    "IPAGothic",
-    "TakaoGothic",
-    "VL Gothic",
-    "Hiragino Sans",
-    "Yu Gothic",
-    "Meiryo",
-    "MS Gothic",
-)
+FONTS = "Noto Sans CJK JP,Noto Sans JP,IPAexGothic,IPAGothic,TakaoGothic,VL Gothic,Hiragino Sans,Yu Gothic,Meiryo"
 PACKAGE = "matplotlib_fontja"  # has IPAexGothic. Its import would change more than the font, so only its file is used.
 
 
@@ -31,7 +20,7 @@ def use_fonts_for(names: Iterable[str]) -> str:
         for path in Path(package.origin).parent.glob("fonts/*.ttf"):
             font_manager.fontManager.addfont(path)
     installed = {font.name for font in font_manager.fontManager.ttflist}
-    found = [name for name in FONTS if name in installed][:1]
+    found = [name for name in FONTS.split(",") if name in installed][:1]
     rcParams["font.family"] = ["DejaVu Sans", *found]
     if found:
         return ""

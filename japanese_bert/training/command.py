@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from japanese_bert.common import command_line
 from japanese_bert.common.process import default_signals
+from japanese_bert.training.best_checkpoint import keep_best_json
 
 if TYPE_CHECKING:
     from official.core.config_definitions import ExperimentConfig
@@ -23,7 +24,7 @@ MODES = (
     "train_and_validate",
     "train_and_post_eval",
 )
-OWN_FLAGS = ("check_records", "check_only", "tf_config_file")
+OWN_FLAGS = ("check_records", "check_only", "tf_config_file", "keep_best")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,9 @@ def get_parser(description: str | None) -> argparse.ArgumentParser:
         "--enable_async_checkpointing", nargs="?", const="true", help="save checkpoints while training; default: true"
     )
     trainer.add_argument("--noenable_async_checkpointing", action="store_true", help="the same, false")
+    trainer.add_argument(
+        "--keep_best", action="store_true", help="also keep the checkpoint of the best validation, in best/"
+    )
     own = parser.add_argument_group("checks")
     own.add_argument(
         "--check_records",
@@ -98,7 +102,22 @@ def import_model_garden() -> None:
 
 
 def read_training(args: argparse.Namespace) -> Training:
-    """Return what the flags describe.
+    """Return what the flags describe. --keep_best becomes one more --config_file.
+
+    Raises:
+        ValueError: the configuration cannot be read, or sets a parameter that does not exist.
+    """
+    params = parse_parameters(args)
+    if args.keep_best:
+        best = keep_best_json(args.experiment, args.mode, params.task)
+        args.config_file = [*(args.config_file or []), best]
+        params = parse_parameters(args)
+    gin = Gin(args.gin_file or (), args.gin_params or ())
+    return Training(params, args.mode, args.model_dir, args.check_records, gin)
+
+
+def parse_parameters(args: argparse.Namespace) -> "ExperimentConfig":
+    """Return what --experiment, --config_file and --params_override describe.
 
     Raises:
         ValueError: --config_file or --params_override cannot be read, or sets a parameter that does not exist.
@@ -108,7 +127,7 @@ def read_training(args: argparse.Namespace) -> Training:
     from yaml import YAMLError
 
     try:
-        params = train_utils.parse_configuration(parse_options(args), print_return=False)
+        return train_utils.parse_configuration(parse_options(args), print_return=False)
     except (OpError, YAMLError) as error:
         raise ValueError(f"--config_file or --params_override: {' '.join(str(error).split())}") from None
     except (KeyError, AttributeError, TypeError) as error:
@@ -118,8 +137,6 @@ def read_training(args: argparse.Namespace) -> Training:
                 " ELECTRA's configs/model/*.yaml go with --experiment=electra/pretraining, others with bert/pretraining"
             )
         raise ValueError(f"--config_file or --params_override: {reason}") from None
-    gin = Gin(args.gin_file or (), args.gin_params or ())
-    return Training(params, args.mode, args.model_dir, args.check_records, gin)
 
 
 def parse_options(args: argparse.Namespace) -> "ParseConfigOptions":

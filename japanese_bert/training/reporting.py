@@ -18,37 +18,25 @@ FAST, SLOW = 1.0, 4.0  # seconds of a part
 
 
 class TrainingReport:
-    """The lines of one training. Without a `line` nothing is printed: a worker that is not the first."""
+    """The lines of one training."""
 
-    def __init__(self, line: ProgressLine | None, batch_size: int) -> None:
-        self._line, self._batch_size = line, batch_size
+    def __init__(self, line: ProgressLine, batch_size: int) -> None:
+        self.line, self._batch_size = line, batch_size
         self._recent: deque[tuple[int, float]] = deque(maxlen=20)  # steps and seconds of parts
 
-    def start(self, step: int) -> None:
-        self._note(f"step {step:,}: compiling the first step")
-
-    def first(self, step: int, seconds: float, values: Mapping[str, float]) -> None:
-        if self._line is not None:
-            self._line.begin(step)
-            self._line.show(step, f"{describe(values)}, first step {describe_seconds(seconds)}")
-
-    def part(self, step: int, size: int, seconds: float, values: Mapping[str, float]) -> None:
-        """Show the state at a step. The speed is the mean over the last parts."""
-        self._recent.append((size, seconds))
-        if self._line is not None:
+    def part(self, step: int, size: int, seconds: float, values: Mapping[str, float], is_first: bool) -> None:
+        """Show the state after `size` steps that end at `step`. The speed is the mean over the last parts."""
+        if is_first:
+            self.line.begin(step)
+            speed = f"first step {describe_seconds(seconds)}"
+        else:
+            self._recent.append((size, seconds))
             steps, total = map(sum, zip(*self._recent, strict=True))
-            self._line.show(step, f"{describe(values)}, {steps * self._batch_size / total:,.1f} sequences/s")
+            speed = f"{steps * self._batch_size / total:,.1f} sequences/s"
+        self.line.show(step, f"{describe(values)}, {speed}")
 
     def validation(self, step: int, values: Mapping[str, float]) -> None:
-        self._note(f"step {step:,}, validation: {describe(values)}")
-
-    def close(self) -> None:
-        if self._line is not None:
-            self._line.close()
-
-    def _note(self, text: str) -> None:
-        if self._line is not None:
-            self._line.note(text)
+        self.line.note(f"step {step:,}, validation: {describe(values)}")
 
 
 def describe(values: Mapping[str, float]) -> str:
@@ -79,7 +67,7 @@ def _in_parts(loop: Callable, trainer, report: TrainingReport, same_parts: bool)
     def run(iterator, num_steps) -> None:
         step = int(trainer.global_step.numpy())
         if parts.are_new:
-            report.start(step)
+            report.line.note(f"step {step:,}: compiling the first step")
         for size in parts.split(int(num_steps)):
             is_first, begin = parts.are_new, time.monotonic()
             loop(iterator, tf.constant(size, tf.int32))
@@ -87,10 +75,7 @@ def _in_parts(loop: Callable, trainer, report: TrainingReport, same_parts: bool)
             values = read_values(trainer)
             seconds = time.monotonic() - begin
             parts.took(size, seconds)
-            if is_first:
-                report.first(step, seconds, values)
-            else:
-                report.part(step, size, seconds, values)
+            report.part(step, size, seconds, values, is_first)
 
     return run
 

@@ -87,6 +87,15 @@ def make_runner_class(stream: TextIO) -> type:
     from official.core import train_lib
 
     class Runner(train_lib.OrbitExperimentRunner):
+        def _build_best_checkpoint_exporter(self):
+            """Return what saves the best checkpoint. All workers must save, so the others do it elsewhere."""
+            subdir = self.params.trainer.best_checkpoint_export_subdir
+            if not subdir or not worker_index():
+                return super()._build_best_checkpoint_exporter()
+            directory = tempfile.mkdtemp()
+            copy_best_values(os.path.join(self.model_dir, subdir), os.path.join(directory, subdir))
+            return train_lib.maybe_create_best_ckpt_exporter(self.params, directory)
+
         def _build_controller(self, trainer, evaluator, **options):
             self.report = make_report(self.params, stream)
             options["eval_actions"] = [
@@ -100,7 +109,7 @@ def make_runner_class(stream: TextIO) -> type:
             try:
                 return super().run()
             finally:
-                self.report.close()
+                self.report.line.close()
 
         def _maybe_build_checkpoint_manager(self):
             """Return a manager that restores the last checkpoint, on the first worker and on the others.
@@ -126,9 +135,9 @@ def make_runner_class(stream: TextIO) -> type:
 
 
 def make_report(params, stream: TextIO) -> TrainingReport:
-    """Return a report, which prints only on the first worker."""
-    line = None if worker_index() else ProgressLine(stream, params.trainer.train_steps)
-    return TrainingReport(line, params.task.train_data.global_batch_size)
+    """Return a report. Only the first worker prints it."""
+    shown = open(os.devnull, "w", encoding="utf-8") if worker_index() else stream  # noqa: SIM115
+    return TrainingReport(ProgressLine(shown, params.trainer.train_steps), params.task.train_data.global_batch_size)
 
 
 def let_electra_compute_in_bfloat16() -> None:
@@ -193,6 +202,16 @@ def link_latest_checkpoint(model_dir: str, directory: str) -> None:
     state = f'model_checkpoint_path: "{os.path.basename(latest)}"\n'
     with open(os.path.join(directory, "checkpoint"), "w", encoding="utf-8") as file:
         file.write(state)
+
+
+def copy_best_values(source: str, target: str) -> None:
+    """Copy the values of the best validation so far, so that all workers find the same validation better."""
+    import tensorflow as tf
+
+    values = os.path.join(source, "info.json")
+    if tf.io.gfile.exists(values):
+        tf.io.gfile.makedirs(target)
+        tf.io.gfile.copy(values, os.path.join(target, "info.json"))
 
 
 def initialize(model, init_checkpoint: str | None) -> None:

@@ -166,6 +166,7 @@ class TestTraining:
         exact = (
             f"task.init_checkpoint={tmp_path}/start/ckpt-1,task.train_data.seed=1,task.train_data.shuffle_buffer_size=1"
         )
+        exact += ",trainer.best_checkpoint_export_subdir=best,trainer.best_checkpoint_eval_metric=masked_lm_accuracy"
         exact += ",task.scale_loss=true,trainer.optimizer_config.optimizer.adamw.gradient_clip_norm=0.0"
         for steps in (10, 20):
             more = f"{exact},trainer.train_steps={steps}"
@@ -176,6 +177,9 @@ class TestTraining:
         assert [text.count("step 20, validation: loss") for text in printed] == [1, 0]
         assert not re.search("^step |^checks: |NOTE", printed[1], re.MULTILINE)
         assert (tmp_path / "two" / "train.worker_1.log").is_file()
+        best = [json.loads((tmp_path / name / "best/info.json").read_text(encoding="utf-8")) for name in ("one", "two")]
+        assert best[0]["best_ckpt_global_step"] == best[1]["best_ckpt_global_step"]
+        assert list((tmp_path / "two" / "best").glob("best_ckpt-*.index"))
         for split, tag, count in (
             ("train", "training_loss", 4),
             ("train", "lm_example_loss", 4),

@@ -149,7 +149,7 @@ class TestPicture:
 
 
 def test_japanese_names_without_a_font_are_one_line(tmp_path, capsys, monkeypatch, recwarn):
-    monkeypatch.setattr("japanese_bert.common.plot_fonts.FONTS", ())
+    monkeypatch.setattr("japanese_bert.common.plot_fonts.FONTS", "")
     write_events(tmp_path / "train/events.out.tfevents.1.v2", 100, [(10, 7.0), (20, 6.0)])
     run(f"--run=単語={tmp_path}", f"--output_file={tmp_path}/curves.png")
     assert capsys.readouterr().out.count("no Japanese font is installed") == 1

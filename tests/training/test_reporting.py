@@ -1,11 +1,12 @@
 """What a training prints between the steps of its loops."""
 
 import io
+from types import SimpleNamespace
 
 import pytest
 
 from japanese_bert.common.progress_line import ProgressLine
-from japanese_bert.training.reporting import Parts, TrainingReport, describe
+from japanese_bert.training.reporting import Parts, TrainingReport, describe, report_in_loops
 
 
 def sizes(parts: Parts, steps: int, seconds: float) -> list[int]:
@@ -43,26 +44,44 @@ def test_several_workers_cut_at_the_same_steps(seconds):
 def test_lines_of_a_training():
     stream = io.StringIO()
     report = TrainingReport(ProgressLine(stream, 3), batch_size=16)
-    report.start(0)
-    report.first(1, 12.3, {"training_loss": 9.0, "learning_rate": 1e-4})
-    report.part(3, 2, 4.0, {"training_loss": 8.5, "masked_lm_accuracy": 0.25, "learning_rate": 0.0})
+    report.part(1, 1, 12.3, {"training_loss": 9.0, "learning_rate": 1e-4}, True)
+    values = {"training_loss": 8.5, "masked_lm_accuracy": 0.25, "learning_rate": 0.0}
+    report.part(3, 2, 4.0, values, False)
     report.validation(3, {"validation_loss": 8.25, "cls_accuracy": 0.5, "next_sentence_loss": 0.7})
-    report.close()
     assert stream.getvalue() == (
-        "step 0: compiling the first step\n"
         "step 1 of 3, loss 9.000, learning rate 1.0e-04, first step 12 s\n"
         "step 3 of 3, loss 8.500, masked LM accuracy 0.250, learning rate 0.0e+00, 8.0 sequences/s\n"
         "step 3, validation: loss 8.250, cls accuracy 0.500\n"
     )
 
 
-def test_other_workers_print_nothing():
-    report = TrainingReport(None, batch_size=16)
-    report.start(0)
-    report.first(1, 12.3, {})
-    report.part(2, 1, 4.0, {})
-    report.validation(2, {})
-    report.close()
+class Trainer:
+    """A trainer whose steps only count."""
+
+    def __init__(self) -> None:
+        self.global_step = SimpleNamespace(numpy=lambda: 40)
+        self.sizes: list[int] = []
+        self.train_loss, self.train_metrics = SimpleNamespace(name="training_loss", result=lambda: 1.5), []
+        self.optimizer = SimpleNamespace(learning_rate=lambda step: 0.1 / step, iterations=10)
+
+    def create_train_loop_fn(self):
+        def loop(iterator, num_steps) -> None:
+            self.sizes.append(int(num_steps))
+
+        return loop
+
+
+@pytest.mark.tensorflow
+@pytest.mark.filterwarnings("ignore")
+def test_a_loop_has_all_its_steps_and_a_report_after_the_first():
+    trainer, stream = Trainer(), io.StringIO()
+    report_in_loops(trainer, TrainingReport(ProgressLine(stream, 50), 16), same_parts=True)
+    trainer.create_train_loop_fn()(None, 10)
+    assert trainer.sizes == [1, 2, 4, 3]
+    lines = stream.getvalue().split("\n")
+    assert lines[0] == "step 40: compiling the first step"
+    assert lines[1].startswith("step 41 of 50, loss 1.500, learning rate 1.0e-02, first step 0 s")
+    assert lines[-2].startswith("step 50 of 50, loss 1.500")
 
 
 def test_electra_has_both_losses():

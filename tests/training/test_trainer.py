@@ -75,6 +75,17 @@ def test_links_to_the_latest_checkpoint(tmp_path):
     assert (model_dir / "ckpt-2.index").is_file()
 
 
+def test_workers_compare_with_the_same_best_validation(tmp_path):
+    from japanese_bert.training.trainer import copy_best_values
+
+    copy_best_values(str(tmp_path / "model/best"), str(tmp_path / "worker/best"))
+    assert not (tmp_path / "worker").exists()
+    (tmp_path / "model/best").mkdir(parents=True)
+    (tmp_path / "model/best/info.json").write_text('{"loss": 1}', encoding="utf-8")
+    copy_best_values(str(tmp_path / "model/best"), str(tmp_path / "worker/best"))
+    assert (tmp_path / "worker/best/info.json").read_text(encoding="utf-8") == '{"loss": 1}'
+
+
 class TestRegression:
     def make_task(self, num_classes: int = 1):
         from official.nlp.tasks import sentence_prediction as model_garden
