@@ -3,7 +3,7 @@
 import time
 from typing import TextIO
 
-SHORTEST, LONGEST = 10.0, 600.0  # seconds between two lines
+SHORTEST, LONGEST = 30.0, 600.0  # seconds between two lines
 BAR = "{percentage:3.0f}%|{bar}| {desc}"
 
 

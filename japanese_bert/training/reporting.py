@@ -66,8 +66,6 @@ def _in_parts(loop: Callable, trainer, report: TrainingReport, same_parts: bool)
 
     def run(iterator, num_steps) -> None:
         step = int(trainer.global_step.numpy())
-        if parts.are_new:
-            report.line.note(f"step {step:,}: compiling the first step")
         for size in parts.split(int(num_steps)):
             is_first, begin = parts.are_new, time.monotonic()
             loop(iterator, tf.constant(size, tf.int32))

@@ -54,7 +54,7 @@ def run_model_garden(arguments: Sequence[str]) -> None:
     def main(argv: list[str]) -> None:
         log = log_path(flags.FLAGS.model_dir, worker_index())
         if not worker_index():
-            print(f"the trainer's output: {log}", flush=True)
+            print(f"compiling the first step; the trainer's output: {log}", flush=True)
         try:
             with output_to(log) as stream:
                 train_lib.OrbitExperimentRunner = make_runner_class(stream)

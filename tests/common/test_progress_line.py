@@ -31,7 +31,7 @@ def test_lines_of_a_file_become_rarer(clock):
         if stream.tell() > before:
             times.append(clock[0] - 1000)
         clock[0] += 1
-    assert times == [0, 10, 20, 30, 45, 68, 102, 153, 230, 345, 518, 777, 1166, 1749, 2349, 2949, 3549]
+    assert times == [0, 30, 60, 90, 135, 203, 305, 458, 687, 1031, 1547, 2147, 2747, 3347, 3947]
 
 
 def test_time_left_does_not_count_the_first_step(clock):

@@ -92,12 +92,12 @@ class TestTraining:
         assert (first_stage / "ckpt-20.index").is_file()
 
     def test_reports_are_lines(self, place, tmp_path):
-        """A loop is one line at its end here, because it takes less than ten seconds. Nothing else is printed."""
+        """Loops are no lines here, because they take less than half a minute. Nothing else is printed."""
         output = small.train(place, tmp_path / "model")
         lines = output.partition("the trainer's output: ")[2].split("\n")
         steps = [line.partition(",")[0].partition(":")[0] for line in lines[1:-1]]
         assert lines[0] == f"{tmp_path}/model/train.log"
-        assert steps[:2] == ["step 0", "step 1 of 20"]
+        assert steps[0] == "step 1 of 20"
         assert steps[-2:] == ["step 20 of 20", "step 20"]
         assert re.search(r", loss [\d.]+, masked LM loss .*, learning rate 0.0e\+00, [\d,.]+ sequences/s$", lines[-3])
         assert all(line.startswith("step ") for line in lines[1:-1])
@@ -175,7 +175,7 @@ class TestTraining:
         one, two = read_run([tmp_path / "one"]), read_run([tmp_path / "two"])
         printed = [(tmp_path / f"worker_{index}.log").read_text(encoding="utf-8") for index in range(2)]
         assert [text.count("step 20, validation: loss") for text in printed] == [1, 0]
-        assert not re.search("^step |^checks: |NOTE", printed[1], re.MULTILINE)
+        assert not re.search("^step |^checks: |NOTE|compiling", printed[1], re.MULTILINE)
         assert (tmp_path / "two" / "train.worker_1.log").is_file()
         best = [json.loads((tmp_path / name / "best/info.json").read_text(encoding="utf-8")) for name in ("one", "two")]
         assert best[0]["best_ckpt_global_step"] == best[1]["best_ckpt_global_step"]
