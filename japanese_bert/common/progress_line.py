@@ -4,7 +4,7 @@ import time
 from typing import TextIO
 
 SHORTEST, LONGEST = 30.0, 600.0  # seconds between two lines
-BAR = "{percentage:3.0f}%|{bar}| {desc}"
+BAR = "{percentage:3.0f}%|{bar:10}| {desc}"
 
 
 class ProgressLine:

@@ -33,7 +33,8 @@ class TrainingReport:
             self._recent.append((size, seconds))
             steps, total = map(sum, zip(*self._recent, strict=True))
             speed = f"{steps * self._batch_size / total:,.1f} sequences/s"
-        self.line.show(step, f"{describe(values)}, {speed}")
+        shown = {name: value for name, value in values.items() if not name.startswith("next_sentence")}
+        self.line.show(step, f"{speed}, {describe(shown)}")
 
     def validation(self, step: int, values: Mapping[str, float]) -> None:
         self.line.note(f"step {step:,}, validation: {describe(values)}")

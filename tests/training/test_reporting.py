@@ -45,13 +45,15 @@ def test_lines_of_a_training():
     stream = io.StringIO()
     report = TrainingReport(ProgressLine(stream, 3), batch_size=16)
     report.part(1, 1, 12.3, {"training_loss": 9.0, "learning_rate": 1e-4}, True)
-    values = {"training_loss": 8.5, "masked_lm_accuracy": 0.25, "learning_rate": 0.0}
+    values = {"training_loss": 8.5, "masked_lm_accuracy": 0.25, "learning_rate": 0.0, "next_sentence_accuracy": 0.7}
     report.part(3, 2, 4.0, values, False)
-    report.validation(3, {"validation_loss": 8.25, "cls_accuracy": 0.5, "next_sentence_loss": 0.7})
+    report.validation(
+        3, {"validation_loss": 8.25, "cls_accuracy": 0.5, "next_sentence_loss": 0.7, "next_sentence_accuracy": 0.75}
+    )
     assert stream.getvalue() == (
-        "step 1 of 3, loss 9.000, learning rate 1.0e-04, first step 12 s\n"
-        "step 3 of 3, loss 8.500, masked LM accuracy 0.250, learning rate 0.0e+00, 8.0 sequences/s\n"
-        "step 3, validation: loss 8.250, cls accuracy 0.500\n"
+        "step 1 of 3, first step 12 s, loss 9.000, learning rate 1.0e-04\n"
+        "step 3 of 3, 8.0 sequences/s, loss 8.500, masked LM accuracy 0.250, learning rate 0.0e+00\n"
+        "step 3, validation: loss 8.250, next sentence accuracy 0.750, cls accuracy 0.500\n"
     )
 
 
@@ -79,8 +81,8 @@ def test_a_loop_has_all_its_steps_and_a_report_after_the_first():
     trainer.create_train_loop_fn()(None, 10)
     assert trainer.sizes == [1, 2, 4, 3]
     lines = stream.getvalue().split("\n")
-    assert lines[0].startswith("step 41 of 50, loss 1.500, learning rate 1.0e-02, first step 0 s")
-    assert lines[-2].startswith("step 50 of 50, loss 1.500")
+    assert lines[0].startswith("step 41 of 50, first step 0 s, loss 1.500, learning rate 1.0e-02")
+    assert lines[-2].startswith("step 50 of 50, ")
 
 
 def test_electra_has_both_losses():
