@@ -85,21 +85,7 @@ def main(args: argparse.Namespace) -> None:
     config_file = args.hf_model_dir / "config.json"
     config = load_config_with_every_head(config_file)
     tokenizer_files = [path for name in TOKENIZER_FILES if (path := args.hf_model_dir / name).is_file()]
-    method = {name: vars(args)[name] for name in ("max_added_tokens", "initial_learning_rate", "random_seed")}
-    # Only if given: an output of version 0.1, which had no such flags, is still complete.
-    method |= {name: vars(args)[name] for name in ("base_model", "add_pieces") if vars(args)[name]}
-    provenance = Provenance(
-        stage=CONTINUING_STAGE,
-        method=method,
-        inputs=InputFiles(
-            config=[config_file],
-            weights=hf_reading.weight_files(args.hf_model_dir),
-            tokenizer=tokenizer_files,
-            added_vocab=[args.add_vocab_file] if args.add_vocab_file else [],
-        ),
-        arguments=vars(args),
-        packages=("tensorflow", "torch", "safetensors"),
-    )
+    provenance = make_provenance(args, config_file, tokenizer_files)
     if skip_if_complete(provenance, [args.output_dir]):
         return
     vocab_file = args.hf_model_dir / "vocab.txt"
@@ -124,6 +110,24 @@ def main(args: argparse.Namespace) -> None:
     if vocab and added:
         first = f"{' '.join(added[:SHOWN_TOKENS])}{' ...' if added[SHOWN_TOKENS:] else ''}"
         print(f"  added: lines {len(vocab) + 1:,} to {config.vocab_size:,} of vocab.txt, {first}")
+
+
+def make_provenance(args: argparse.Namespace, config_file: Path, tokenizer_files: list[Path]) -> Provenance:
+    method = {name: vars(args)[name] for name in ("max_added_tokens", "initial_learning_rate", "random_seed")}
+    # Only if given: an output of version 0.1, which had no such flags, is still complete.
+    method |= {name: vars(args)[name] for name in ("base_model", "add_pieces") if vars(args)[name]}
+    return Provenance(
+        stage=CONTINUING_STAGE,
+        method=method,
+        inputs=InputFiles(
+            config=[config_file],
+            weights=hf_reading.weight_files(args.hf_model_dir),
+            tokenizer=tokenizer_files,
+            added_vocab=[args.add_vocab_file] if args.add_vocab_file else [],
+        ),
+        arguments=vars(args),
+        packages=("tensorflow", "torch", "safetensors"),
+    )
 
 
 def find_name(directory: Path) -> str:
