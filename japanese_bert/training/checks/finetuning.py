@@ -54,10 +54,9 @@ def check_finetuning(training: Training) -> Findings:
         findings.problems.append(str(error))
         return findings
     check_hardware(findings, training.params, training.model_dir)
-    if check_task(findings, training.params.task):
+    task_fits = check_task(findings, training.params.task)
+    if task_fits and (is_unknown(saved) or check_positions(findings, training.params)):
         check_finetuning_data(findings, training, saved)
-    if not is_unknown(saved):
-        check_positions(findings, training.params)
     if training.trains:
         check_schedule(findings, training.params)
     check_encoder_start(findings, training, saved)
