@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from japanese_bert.common.command_line import HelpFormatter, add_run_arguments, check_positive, run_stage
+from japanese_bert.common import command_line
 from japanese_bert.common.report import Stopwatch, print_summary, progress_bar
 from japanese_bert.tokenization.arguments import add_tokenization_arguments
 
@@ -29,7 +29,7 @@ RUN_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type", "n
 
 def get_parser() -> argparse.ArgumentParser:
     switch = argparse.BooleanOptionalAction
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=HelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=command_line.HelpFormatter)
     files = parser.add_argument_group("input and output")
     files.add_argument(
         "--input_file", required=True, help="shards, comma-separated names or globs (.gz, .bz2, .xz too)"
@@ -43,7 +43,9 @@ def get_parser() -> argparse.ArgumentParser:
 
     method = parser.add_argument_group("method")
     method.add_argument("--max_seq_length", type=int, default=128, help="tokens, [CLS] and [SEP] included")
-    method.add_argument("--max_predictions_per_seq", type=int, default=19, help="masked tokens at most")
+    method.add_argument(
+        "--max_predictions_per_seq", type=int, help="masked tokens at most; default: max_seq_length * masked_lm_prob"
+    )
     method.add_argument("--masked_lm_prob", type=float, default=0.15, help="share of tokens to mask")
     method.add_argument("--do_whole_word_mask", action=switch, default=False, help="mask all tokens of a word together")
     method.add_argument("--next_sentence", action=switch, default=True, help="sentence pairs; else one segment")
@@ -55,7 +57,7 @@ def get_parser() -> argparse.ArgumentParser:
     form.add_argument("--use_v2_feature_names", action=switch, default=False, help="input_word_ids, input_type_ids")
     form.add_argument("--gzip_compress", action=switch, default=False, help="file_type: tfrecord_compressed")
 
-    add_run_arguments(parser)
+    command_line.add_run_arguments(parser)
     parser.add_argument(
         "--work_dir", type=Path, help="temporary files: 2 bytes a token, 32 an instance; default: beside the output"
     )
@@ -76,6 +78,8 @@ def main(args: argparse.Namespace) -> None:
     stopwatch = Stopwatch()
     keep_arrays_out_of_heap()
     check_arguments(args)
+    if args.max_predictions_per_seq is None:
+        args.max_predictions_per_seq = default_predictions(args.max_seq_length, args.masked_lm_prob)
     inputs = expand_paths(args.input_file)
     outputs = [Path(name) for name in args.output_file.split(",")]
     make_splitter = partial(make_word_splitter, args.word_tokenizer_type, args.mecab_dic_type, args.do_lower_case)
@@ -94,6 +98,7 @@ def main(args: argparse.Namespace) -> None:
     encode_word = make_subword_encoder(args.subword_tokenizer_type, vocab, not args.vocab_has_no_subword_prefix)
     if skip_if_complete(provenance, outputs):
         return
+    command_line.check_compression(outputs, args.gzip_compress)
     with open_outputs(outputs, provenance, args.overwrite) as files, ExitStack() as work_files:
         new_file = partial(open_work_file, work_files, args.work_dir or outputs[0].parent)
         store = tokenize(args, inputs, BlockTokenizer(make_splitter(), encode_word, vocab), new_file)
@@ -106,14 +111,20 @@ def main(args: argparse.Namespace) -> None:
     print_summary("created pretraining data", provenance.report)
 
 
+def default_predictions(max_seq_length: int, masked_lm_prob: float) -> int:
+    """Return the masked tokens of a full sequence, rounded down as in the recipe: 19 of 128, 76 of 512."""
+    return max(1, int(round(max_seq_length * masked_lm_prob, 6)))  # 0.29 * 100 is 28.999999999999996
+
+
 def check_arguments(args: argparse.Namespace) -> None:
     """Raise ValueError for the first setting that cannot work."""
     from japanese_bert.pretraining_data.instances import MAX_SEQ_LENGTH, MIN_SEQ_LENGTH
 
-    check_positive({name: vars(args)[name] for name in ("dupe_factor", "max_predictions_per_seq", "num_workers")})
+    names = ("dupe_factor", "max_predictions_per_seq", "num_workers")
+    command_line.check_positive({name: vars(args)[name] for name in names if vars(args)[name] is not None})
     if not MIN_SEQ_LENGTH <= args.max_seq_length <= MAX_SEQ_LENGTH:
         raise ValueError(f"--max_seq_length {args.max_seq_length}: expected {MIN_SEQ_LENGTH} to {MAX_SEQ_LENGTH}")
-    if args.max_predictions_per_seq > args.max_seq_length:
+    if (args.max_predictions_per_seq or 0) > args.max_seq_length:
         raise ValueError(
             f"--max_predictions_per_seq {args.max_predictions_per_seq}: more than --max_seq_length "
             f"{args.max_seq_length}. Expected about max_seq_length * masked_lm_prob"
@@ -211,4 +222,4 @@ def summarize(counts: "CorpusCounts", totals: dict[str, int]) -> dict[str, objec
 
 
 if __name__ == "__main__":
-    run_stage(get_parser(), main)
+    command_line.run_stage(get_parser(), main)

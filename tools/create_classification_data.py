@@ -73,6 +73,7 @@ def main(args: argparse.Namespace) -> None:
     encode_word = make_subword_encoder(args.subword_tokenizer_type, vocab, not args.vocab_has_no_subword_prefix)
     if skip_if_complete(provenance, [args.output_file]):
         return
+    command_line.check_compression([args.output_file], args.gzip_compress)
     with open_outputs([args.output_file], provenance, args.overwrite) as [file]:
         encoder = Encoder(splitter, encode_word, vocab, args.max_seq_length)
         labels = write(file, args, encoder)

@@ -11,7 +11,15 @@ from pathlib import Path
 
 from japanese_bert.common.process import LastingStream, TerminatedError, handle_signals, open_missing_streams
 
-HelpFormatter = argparse.ArgumentDefaultsHelpFormatter
+MAX_LISTED = 3
+
+
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """One formatter of --help. It adds the default of a flag that has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        has_default = not action.required and action.default not in (None, [], "")
+        return super()._get_help_string(action) if has_default else action.help
 
 
 def add_run_arguments(parser: argparse.ArgumentParser, num_workers: bool = True) -> None:
@@ -41,7 +49,7 @@ def run_stage(
     handle_signals()
     open_missing_streams()
     with redirect_stdout(LastingStream(sys.stdout)) as stdout, redirect_stderr(LastingStream(sys.stderr)):
-        message, code = _run(main, args)
+        message, code = _run(main, args, describe_arguments(parser, args))
         stdout.flush()
         if not code and stdout.error:
             message, code = f"standard output: {stdout.error}. The output files are complete", 1
@@ -51,12 +59,20 @@ def run_stage(
         sys.exit(code)
 
 
-def _run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> tuple[str, int]:
+def describe_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> str:
+    """Return the arguments that differ from their defaults, in one line. A long list is shortened."""
+    given = {name: value for name, value in sorted(vars(args).items()) if value != parser.get_default(name)}
+    for name, value in given.items():
+        if isinstance(value, list):
+            more = [f"and {len(value) - MAX_LISTED} more"] if len(value) > MAX_LISTED else []
+            given[name] = " ".join(map(str, value[:MAX_LISTED] + more))
+    return "arguments: " + (", ".join(f"{name}={value}" for name, value in given.items()) or "defaults")
+
+
+def _run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace, title: str) -> tuple[str, int]:
     """Return an error message and the exit code."""
     try:
-        for name, value in sorted(vars(args).items()):
-            print(f"  {name}: {value}")
-        sys.stdout.flush()
+        print(title, flush=True)
         main(args)
     except KeyboardInterrupt:
         return "interrupted. Run the same command again to start over", 130
@@ -92,6 +108,16 @@ def check_positive(arguments: Mapping[str, float]) -> None:
     for name, value in arguments.items():
         if value <= 0:
             raise ValueError(f"--{name} {value}: expected a positive number")
+
+
+def check_compression(outputs: Iterable[Path], gzip_compress: bool) -> None:
+    """Raise ValueError for the first TFRecord file whose name ends as if it were compressed otherwise."""
+    for path in outputs:
+        if path.suffix == ".gz" and not gzip_compress:
+            plain = path.with_suffix("")
+            raise ValueError(f"--output_file {path}: ends in .gz. Expected --gzip_compress, or a name such as {plain}")
+        if path.suffix == ".tfrecord" and gzip_compress:
+            raise ValueError(f"--output_file {path}: --gzip_compress needs a name that ends in .gz, such as {path}.gz")
 
 
 def check_files_exist(paths: Iterable[Path], made_by: str) -> None:

@@ -3,12 +3,15 @@
 import argparse
 import doctest
 import errno
+import importlib
+import re
 import signal
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
 
+import create_pretraining_data
 from japanese_bert.common import command_line, process
 from japanese_bert.common.command_line import check_files_exist, check_positive, describe_error, run_stage
 
@@ -32,9 +35,60 @@ def test_examples_in_docstrings():
     assert doctest.testmod(command_line).failed == 0
 
 
-def test_arguments_are_printed_first(capsys):
+def test_arguments_that_are_given_are_one_line_and_the_first(capsys):
     run(lambda args: print("work"), "--value", "2")
-    assert capsys.readouterr().out == "  value: 2\nwork\n"
+    assert capsys.readouterr().out == "arguments: value=2\nwork\n"
+    run(lambda args: print("work"))
+    assert capsys.readouterr().out == "arguments: defaults\nwork\n"
+
+
+def test_the_arguments_of_a_shard_are_one_line():
+    parser = create_pretraining_data.get_parser()
+    args = parser.parse_args(["--input_file=a.txt", "--output_file=b.gz", "--vocab_file=c", "--gzip_compress"])
+    expected = "arguments: gzip_compress=True, input_file=a.txt, output_file=b.gz, vocab_file=c"
+    assert command_line.describe_arguments(parser, args) == expected
+
+
+def test_a_long_list_of_arguments_is_shortened():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--files", nargs="+", default=[])
+    args = parser.parse_args(["--files", *"abcdef"])
+    assert command_line.describe_arguments(parser, args) == "arguments: files=a b c and 3 more"
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        "create_pretraining_data",
+        "make_corpus_wiki",
+        "train_tokenizer",
+        "run_pretraining",
+        "convert_hf_checkpoint_to_tf2",
+        "tools.create_classification_data",
+        "tools.run_finetuning",
+    ],
+)
+def test_help_has_no_default_of_a_flag_without_one(stage):
+    text = " ".join(importlib.import_module(stage).get_parser().format_help().split())
+    assert "(default: None)" not in text and "(default: [])" not in text
+    assert "(default: " in text
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "message"),
+    [
+        ("x.tfrecord.gz", [], "ends in .gz. Expected --gzip_compress, or a name such as x.tfrecord"),
+        (
+            "x.tfrecord",
+            ["--gzip_compress"],
+            "--gzip_compress needs a name that ends in .gz, such as x.tfrecord.gz",
+        ),
+    ],
+)
+def test_names_that_say_another_compression(name, flags, message):
+    with pytest.raises(ValueError, match=f"^--output_file {re.escape(name)}: {re.escape(message)}$"):
+        command_line.check_compression([Path("x"), Path(name)], bool(flags))
+    command_line.check_compression([Path("x"), Path(name)], not flags)
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,11 @@ def test_wrong_arguments_are_one_line(tmp_path, rows, wordpiece_vocab, capsys, f
     assert_refused(capsys, message, rows, tmp_path / "out", wordpiece_vocab, *flags)
 
 
+def test_a_name_in_gz_without_gzip_compress_is_one_line(tmp_path, rows, wordpiece_vocab, capsys):
+    output = tmp_path / "x.tfrecord.gz"
+    assert_refused(capsys, "x.tfrecord.gz: ends in .gz. Expected", rows, output, wordpiece_vocab, *PAIR, *LABELS)
+
+
 def assert_refused(capsys, message: str, path: Path, output: Path, vocab: Path, *flags: str) -> None:
     with pytest.raises(SystemExit) as error:
         run(path, output, vocab, *flags)

@@ -377,6 +377,22 @@ def test_a_complete_output_is_skipped_and_another_one_is_not_replaced(create, tm
 
 
 @pytest.mark.parametrize(
+    ("length", "probability", "expected"), [(128, 0.15, 19), (512, 0.15, 76), (100, 0.29, 29), (8, 0.0, 1)]
+)
+def test_default_of_predictions(length, probability, expected):
+    assert stage.default_predictions(length, probability) == expected
+
+
+def test_512_tokens_mask_15_percent_without_max_predictions_per_seq(tmp_path, small_corpus, wordpiece_vocab):
+    output = tmp_path / "x.tfrecord.gz"
+    flags = ["--input_file", str(small_corpus), "--output_file", str(output), "--vocab_file", str(wordpiece_vocab)]
+    stage.main(stage.get_parser().parse_args([*flags, "--max_seq_length", "512", "--gzip_compress"]))
+    made_by = json.loads(Path(f"{output}.json").read_text(encoding="utf-8"))
+    assert made_by["method"]["max_predictions_per_seq"] == 76
+    assert {len(example["masked_lm_positions"]) for example in read_examples(output)} == {76}
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"input_file": "missing_*.txt"}, "missing_*.txt: no file matches"),
@@ -391,6 +407,10 @@ def test_a_complete_output_is_skipped_and_another_one_is_not_replaced(create, tm
         ({"random_seed": 2**64}, "expected 0 or more, below 2**63"),
         ({"work_dir": "/nonexistent/w"}, "--work_dir /nonexistent/w: no such directory"),
         ({"mecab_dic_type": ""}, "--mecab_dic_type: is empty"),
+        (
+            {"output_file": "out/x.tfrecord.gz"},
+            "--output_file out/x.tfrecord.gz: ends in .gz. Expected --gzip_compress, or a name such as out/x.tfrecord",
+        ),
     ],
 )
 def test_bad_arguments_are_one_line(tmp_path, small_corpus, wordpiece_vocab, changes, message):
