@@ -17,7 +17,8 @@ def match_input(data, section: str, kind: DataKind) -> list[str]:
     from official.core.input_reader import match_files
 
     if not data.input_path or "<" in str(data.input_path):
-        raise ValueError(f"{section}.input_path is not set. Give it in --params_override")
+        flag = f"--{section.removeprefix('task.').removesuffix('_data')}_files"
+        raise ValueError(f"{section}.input_path is not set. Give {flag}")
     try:
         return sorted(match_files(data.input_path))
     except ValueError as error:
@@ -25,18 +26,30 @@ def match_input(data, section: str, kind: DataKind) -> list[str]:
 
 
 def raise_problems(problems: list[str], section: str) -> None:
-    """Raise ValueError for the problems of a section's files, a line for each of the first three."""
-    if problems:
-        more = [f"and {len(problems) - MAX_SHOWN} more files"] if len(problems) > MAX_SHOWN else []
-        raise ValueError("\n".join(f"{section}: {problem}" for problem in problems[:MAX_SHOWN] + more))
+    """Raise ValueError for `path: problem` of a section's files: a line for each of the first three problems.
+
+    A problem that several files have is one line, with their number and the first one as an example.
+    """
+    paths: dict[str, list[str]] = {}
+    for line in problems:
+        path, _, problem = line.partition(": ")
+        paths.setdefault(problem, []).append(path)
+    lines = [f"{name_files(found)}: {problem}" for problem, found in list(paths.items())[:MAX_SHOWN]]
+    more = sum(map(len, list(paths.values())[MAX_SHOWN:]))
+    if lines:
+        raise ValueError("\n".join(f"{section}: {line}" for line in lines + [f"and {more} more files"] * bool(more)))
+
+
+def name_files(paths: list[str]) -> str:
+    return paths[0] if len(paths) == 1 else f"{len(paths)} files, such as {paths[0]}"
 
 
 def provenance_problem(file: DataFile, kind: DataKind) -> str | None:
     """Return what is wrong with a file's provenance, or with its size."""
     if file.provenance is None:
         return (
-            f"has no {file.path.rpartition('/')[2]}.json of {kind.stage}.py beside it, which shows whether the file is "
-            "complete. Copy the .json too, make the file again, or use files of other tools with --no-check_records"
+            f"has no .json of {kind.stage}.py beside it, which shows whether the file is complete. Copy the .json too, "
+            "make the file again, or use files of other tools with --no-check_records"
         )
     expected, size = file.provenance["output"]["size"], file.example.size
     if size != expected:

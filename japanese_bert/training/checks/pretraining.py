@@ -18,7 +18,7 @@ from japanese_bert.training.checks.described_model import (
     describe_trainer_model,
     vocab_sizes,
 )
-from japanese_bert.training.checks.file_problems import match_input, raise_problems
+from japanese_bert.training.checks.file_problems import match_input, name_files, raise_problems
 from japanese_bert.training.checks.findings import Findings, check
 from japanese_bert.training.checks.hardware import check_hardware
 from japanese_bert.training.checks.pretraining_files import pretraining_file_problem
@@ -94,6 +94,7 @@ def _check_held_out(findings: Findings, train: list[DataFile], validation: list[
     """Raise ValueError for a file in both. Remark on a file with the text of a training file in other instances."""
     training = {os.path.realpath(file.path) for file in train}
     contents = {_content(file): file.path for file in train if file.provenance}
+    same_text = []
     for file in validation:
         copy_of = contents.get(_content(file)) if file.provenance else None
         if os.path.realpath(file.path) in training or copy_of:
@@ -102,9 +103,11 @@ def _check_held_out(findings: Findings, train: list[DataFile], validation: list[
                 "validation would not show overfitting. Hold out a shard"
             )
         if any(file.text_hashes & other.text_hashes for other in train):
-            findings.remarks.append(
-                f"{file.path}: made from the text of a training file. Hold out a shard of the corpus"
-            )
+            same_text.append(file.path)
+    if same_text:
+        findings.remarks.append(
+            f"{name_files(same_text)}: made from the text of a training file. Hold out a shard of the corpus"
+        )
 
 
 def _content(file: DataFile) -> str:

@@ -35,7 +35,8 @@ def _check_decay(findings: Findings, rate, path: str, steps: int) -> None:
     """Check that the learning rate reaches its end at the last step."""
     if rate.decay_steps > steps:
         findings.remarks.append(
-            f"{path}.decay_steps is {rate.decay_steps:,}: training ends at step {steps:,}, before the decay"
+            f"{path}.decay_steps is {rate.decay_steps:,}, but training ends at step {steps:,}. The learning rate does "
+            f"not reach its end. Set decay_steps to {steps}, or give --train_steps {steps}"
         )
     if rate.decay_steps < steps and not rate.cycle:
         message = f"{path}.decay_steps is {rate.decay_steps:,}, but trainer.train_steps is {steps:,}: set them equal"

@@ -30,7 +30,7 @@ def test_a_file_that_fits():
 
 def test_provenance_that_is_missing_or_of_another_size():
     found = provenance_problem(data_file(made_by=None), PRETRAINING)
-    assert found.startswith("has no a.gz.json of create_pretraining_data.py beside it")
+    assert found.startswith("has no .json of create_pretraining_data.py beside it")
     assert provenance_problem(data_file(size=1234), PRETRAINING).startswith("has 1,234 bytes, but its .json says 9")
 
 
@@ -62,7 +62,7 @@ def test_vocabularies():
 def test_the_first_problems_are_shown():
     raise_problems([], "task.train_data")
     with pytest.raises(ValueError) as error:
-        raise_problems(list("abcde"), "s")
-    assert str(error.value).split("\n") == ["s: a", "s: b", "s: c", "s: and 2 more files"]
-    with pytest.raises(ValueError, match=r"^s: a\ns: b\ns: c$"):
-        raise_problems(list("abc"), "s")
+        raise_problems([f"{name}: {name.upper()}" for name in "abcde"], "s")
+    assert str(error.value).split("\n") == ["s: a: A", "s: b: B", "s: c: C", "s: and 2 more files"]
+    with pytest.raises(ValueError, match=r"^s: 3 files, such as a: X\ns: d: Y: Z$"):
+        raise_problems(["a: X", "b: X", "d: Y: Z", "c: X"], "s")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -39,9 +40,17 @@ def test_many_wrong_files_are_summed_up(place, tmp_path):
     for number in range(5):
         shutil.copy(place / "data" / "train_1.tfrecord.gz", tmp_path / f"{number}.gz")
     problems = check(place, f"task.train_data.input_path={tmp_path}/*.gz").problems
-    assert len(problems) == 4
-    assert "has no 0.gz.json of create_pretraining_data.py beside it" in problems[0]
-    assert problems[3] == "task.train_data: and 2 more files"
+    start = f"task.train_data: 5 files, such as {tmp_path}/0.gz: has no .json of create_pretraining_data.py beside it"
+    assert [problem.split(", which")[0] for problem in problems] == [start]
+
+
+def test_64_shards_of_the_wrong_length_are_one_line(place, tmp_path):
+    for number in range(64):
+        path = tmp_path / f"{number:02}.tfrecord.gz"
+        path.symlink_to(place / "other" / "long")
+        Path(f"{path}.json").symlink_to(place / "other" / "long.json")
+    expected = f"task.train_data: 64 files, such as {tmp_path}/00.tfrecord.gz: was made with --max_seq_length 40, but"
+    assert_problem(check(place, f"task.train_data.input_path={tmp_path}/*.gz"), expected)
 
 
 def test_different_vocabularies_of_one_size(place):

@@ -41,7 +41,7 @@ def test_incomplete_files(place, tmp_path):
     more = f"task.train_data.input_path={path}"
     assert_problem(
         check(place, more),
-        "has no train_1.tfrecord.gz.json of create_pretraining_data.py beside it",
+        "has no .json of create_pretraining_data.py beside it",
         "--no-check_records",
     )
     assert check(place, more, check_provenance=False).problems == []

@@ -25,7 +25,11 @@ def test_settings_that_do_not_work(place, more, messages):
     ("more", "message"),
     [
         ("trainer.optimizer_config.warmup.polynomial.warmup_steps=20", "the learning rate only grows"),
-        ("trainer.train_steps=10", "decay_steps is 20: training ends at step 10, before the decay"),
+        (
+            "trainer.train_steps=10",
+            "decay_steps is 20, but training ends at step 10. The learning rate does not reach its end. "
+            "Set decay_steps to 10, or give --train_steps 10",
+        ),
     ],
 )
 def test_settings_that_may_be_a_mistake(place, more, message):
