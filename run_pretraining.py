@@ -10,10 +10,11 @@ import os
 from japanese_bert.common.command_line import run_stage
 from japanese_bert.common.report import Stopwatch
 from japanese_bert.training import command
+from japanese_bert.training.short_flags import config_files
 
 
 def get_parser() -> argparse.ArgumentParser:
-    return command.get_parser(__doc__)
+    return command.get_parser(__doc__, "bert/pretraining", "electra/pretraining")
 
 
 def main(args: argparse.Namespace) -> None:
@@ -24,6 +25,7 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.training.trainer import pretrain
 
     stopwatch = Stopwatch()
+    args.config_file = config_files(args)
     findings = check_pretraining(command.read_training(args))
     report_findings(findings, stopwatch, "run_pretraining.py")
     if not args.check_only:

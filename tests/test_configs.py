@@ -133,7 +133,7 @@ def test_every_model_is_in_every_folder():
         assert sorted(path.name for path in (ROOT / folder).iterdir()) == sorted([*MODELS, *OTHER_MODELS])
     found = sorted(path.stem for path in (ROOT / "configs/model").glob("*.yaml"))
     assert found == sorted([*MODELS, *OTHER_NETWORKS, *WITHOUT_CLASS])
-    assert sorted(path.stem for path in (ROOT / "configs/data").iterdir()) == sorted([*STAGES, *DEMO_STAGES])
+    assert sorted(path.stem for path in (ROOT / "configs/data").iterdir()) == sorted([*STAGES, *DEMO_STAGES, "trial"])
     assert sorted(path.stem for path in (ROOT / "configs/runtime").iterdir()) == sorted(RUNTIMES)
     assert sorted(path.stem for path in (ROOT / "configs/finetuning").iterdir()) == sorted(FINETUNING)
 

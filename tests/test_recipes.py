@@ -210,6 +210,15 @@ class TestRecipes:
         assert (workplace / "calls").read_text(encoding="utf-8").count("\n") == 1
 
 
+def test_xargs_warns_of_nothing():
+    """`xargs -L 1 -I {}` warns that one of the two is ignored, on every run."""
+    shell = "NAME=a MODEL=b TOKENIZER=c; source recipes/settings.sh; seq 2 | $RUN_SHARDS echo shard {}"
+    process = subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, encoding="utf-8")
+    assert (sorted(process.stdout.split("\n")[:-1]), process.stderr) == (["shard 1", "shard 2"], "")
+    for path in [*RECIPES.iterdir(), *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        assert not re.search(r"xargs .*-L", path.read_text(encoding="utf-8")), path
+
+
 # The commands of the released models, as users have them in their notes.
 TOKENIZE = "--word_tokenizer_type mecab --mecab_dic_type unidic_lite --do_whole_word_mask --gzip_compress"
 RELEASED = {

@@ -1,23 +1,23 @@
 """Fine-tune an encoder with TF Model Garden on classification or regression: its flags and its training, after checks.
 
---experiment is bert/sentence_prediction. The encoder comes from task.init_checkpoint, a checkpoint of pretraining,
-with --tf_config_file, or from task.hub_module_url, a SavedModel. The checks take seconds. Each problem is one line, and
-nothing starts if there is one. To continue a run that was stopped, run the same command again. It starts from the last
-checkpoint.
+The encoder comes from --init_checkpoint, a checkpoint of pretraining, with --tf_config_file, or from
+task.hub_module_url, a SavedModel. The checks take seconds. Each problem is one line, and nothing starts if there is
+one. To continue a run that was stopped, run the same command again. It starts from the last checkpoint.
 """
 
 import argparse
+import json
 import os
-import tempfile
 from pathlib import Path
 
 from japanese_bert.common.command_line import run_stage
 from japanese_bert.common.report import Stopwatch
 from japanese_bert.training import command
+from japanese_bert.training.short_flags import config_files
 
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = command.get_parser(__doc__)
+    parser = command.get_parser(__doc__, "bert/sentence_prediction")
     parser.add_argument(
         "--tf_config_file",
         type=Path,
@@ -36,26 +36,21 @@ def main(args: argparse.Namespace) -> None:
     stopwatch = Stopwatch()
     if args.experiment != EXPERIMENT:
         raise ValueError(f"--experiment is {args.experiment}, expected {EXPERIMENT}")
-    with tempfile.TemporaryDirectory() as directory:
-        if args.tf_config_file:
-            args.config_file = [write_encoder(args.tf_config_file, Path(directory)), *(args.config_file or [])]
-        findings = check_finetuning(command.read_training(args))
-        report_findings(findings, stopwatch, "run_finetuning.py")
-        if not args.check_only:
-            command.run_trainer(fine_tune, args)
+    if args.tf_config_file:
+        args.config_file = [encoder_json(args.tf_config_file), *(args.config_file or [])]
+    args.config_file = config_files(args)
+    findings = check_finetuning(command.read_training(args))
+    report_findings(findings, stopwatch, "run_finetuning.py")
+    if not args.check_only:
+        command.run_trainer(fine_tune, args)
 
 
-def write_encoder(config_file: Path, directory: Path) -> str:
-    """Write `config.json` as the trainer's YAML. Return its path."""
-    import yaml
-
+def encoder_json(config_file: Path) -> str:
+    """Return `config.json` in the form of the trainer's parameters."""
     from japanese_bert.models.config import load_bert_config
     from japanese_bert.models.model_garden import encoder_params
 
-    params = {"task": {"model": {"encoder": encoder_params(load_bert_config(config_file))}}}
-    path = directory / "encoder.yaml"
-    path.write_text(yaml.safe_dump(params), encoding="utf-8")
-    return str(path)
+    return json.dumps({"task": {"model": {"encoder": encoder_params(load_bert_config(config_file))}}})
 
 
 if __name__ == "__main__":

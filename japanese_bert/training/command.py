@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from japanese_bert.common import command_line
 from japanese_bert.common.process import default_signals
 from japanese_bert.training.best_checkpoint import keep_best_json
+from japanese_bert.training.parameters import parse_parameters
+from japanese_bert.training.short_flags import SHORT_FLAGS, add_short_flags
 
 if TYPE_CHECKING:
     from official.core.config_definitions import ExperimentConfig
-    from official.core.train_utils import ParseConfigOptions
 
 MODES = (
     "train",
@@ -24,7 +25,7 @@ MODES = (
     "train_and_validate",
     "train_and_post_eval",
 )
-OWN_FLAGS = ("check_records", "check_only", "tf_config_file", "keep_best")
+OWN_FLAGS = ("check_records", "check_only", "tf_config_file", "keep_best", *SHORT_FLAGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +59,17 @@ class Training:
         return ["train_data"] * self.trains + ["validation_data"] * ("eval" in self.mode)
 
 
-def get_parser(description: str | None) -> argparse.ArgumentParser:
+def get_parser(description: str | None, *experiments: str) -> argparse.ArgumentParser:
+    """Return the parser of a command. The first experiment is the default."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=command_line.HelpFormatter, allow_abbrev=False
     )
+    add_short_flags(parser)
     trainer = parser.add_argument_group("flags of official.nlp.train, passed on")
-    trainer.add_argument("--experiment", required=True, help="bert/pretraining or electra/pretraining")
-    trainer.add_argument("--mode", required=True, choices=MODES, help="train_and_eval validates at intervals")
+    trainer.add_argument("--experiment", default=experiments[0], help=" or ".join(experiments))
+    trainer.add_argument(
+        "--mode", default="train_and_eval", choices=MODES, help="train_and_eval validates at intervals"
+    )
     trainer.add_argument("--model_dir", required=True, help="checkpoints and TensorBoard events; may be gs://...")
     trainer.add_argument(
         "--config_file", action="append", help="configs/{data,model,runtime}/*.yaml, several times; later ones win"
@@ -102,11 +107,7 @@ def import_model_garden() -> None:
 
 
 def read_training(args: argparse.Namespace) -> Training:
-    """Return what the flags describe. --keep_best becomes one more --config_file.
-
-    Raises:
-        ValueError: the configuration cannot be read, or sets a parameter that does not exist.
-    """
+    """Return what the flags describe. --keep_best becomes one more --config_file. Raise ValueError for a mistake."""
     params = parse_parameters(args)
     if args.keep_best:
         best = keep_best_json(args.experiment, args.mode, params.task)
@@ -114,41 +115,6 @@ def read_training(args: argparse.Namespace) -> Training:
         params = parse_parameters(args)
     gin = Gin(args.gin_file or (), args.gin_params or ())
     return Training(params, args.mode, args.model_dir, args.check_records, gin)
-
-
-def parse_parameters(args: argparse.Namespace) -> "ExperimentConfig":
-    """Return what --experiment, --config_file and --params_override describe.
-
-    Raises:
-        ValueError: --config_file or --params_override cannot be read, or sets a parameter that does not exist.
-    """
-    from official.core import train_utils
-    from tensorflow.errors import OpError
-    from yaml import YAMLError
-
-    try:
-        return train_utils.parse_configuration(parse_options(args), print_return=False)
-    except (OpError, YAMLError) as error:
-        raise ValueError(f"--config_file or --params_override: {' '.join(str(error).split())}") from None
-    except (KeyError, AttributeError, TypeError) as error:
-        reason = " ".join(map(str, error.args))
-        if "PretrainerConfig" in reason:
-            reason += (
-                " ELECTRA's configs/model/*.yaml go with --experiment=electra/pretraining, others with bert/pretraining"
-            )
-        raise ValueError(f"--config_file or --params_override: {reason}") from None
-
-
-def parse_options(args: argparse.Namespace) -> "ParseConfigOptions":
-    from official.core import train_utils
-
-    return train_utils.ParseConfigOptions(
-        experiment=args.experiment,
-        config_file=args.config_file or [],
-        tpu=args.tpu,
-        tf_data_service=args.tf_data_service or "",
-        params_override=args.params_override or "",
-    )
 
 
 def run_trainer(train: Callable[[list[str]], None], args: argparse.Namespace) -> None:

@@ -101,14 +101,15 @@ def parse_call(call: list[str]):
 
 def training_parameters(call: list[str]):
     """Return the experiment that Model Garden makes of a call of run_pretraining.py."""
-    from official.core import train_utils
     from official.nlp.configs import pretraining_experiments  # noqa: F401
 
-    from japanese_bert.training.command import parse_options
+    from japanese_bert.training.parameters import parse_parameters
+    from japanese_bert.training.short_flags import config_files
 
     args = parse_call(call)
     args.config_file = [str(ROOT / name) for name in args.config_file]
-    return train_utils.parse_configuration(parse_options(args), print_return=False)
+    args.config_file = config_files(args)
+    return parse_parameters(args)
 
 
 if __name__ == "__main__":

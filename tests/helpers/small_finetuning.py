@@ -147,7 +147,7 @@ def parse(place: Path, more: str = "", with_encoder: bool = True, ending: str = 
 
     files = [place / "task.yaml", small.ROOT / "configs/runtime/cpu.yaml"]
     if with_encoder:
-        files = [run_finetuning.write_encoder(place / "trained" / "config.json", place), *files]
+        files = [run_finetuning.encoder_json(place / "trained" / "config.json"), *files]
     options = train_utils.ParseConfigOptions(
         experiment="bert/sentence_prediction",
         config_file=[str(path) for path in files],

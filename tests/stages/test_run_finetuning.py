@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from japanese_bert.training import command
 from japanese_bert.training.curves import read_run
+from japanese_bert.training.parameters import parse_options
 from tests.helpers import small_finetuning as small
 from tests.helpers import small_pretraining
 from tests.helpers.recipes import calls, make_workplace, parse_call, script_calls, section
@@ -63,7 +63,10 @@ class TestStart:
     def test_other_experiments_and_parameters_are_one_line(self, place, tmp_path):
         with pytest.raises(ValueError, match="--experiment is bert/squad, expected bert/sentence_prediction"):
             self.run(place, tmp_path / "model", "", "--experiment=bert/squad")
-        with pytest.raises(ValueError, match=r"--config_file or --params_override: .*train_stepz"):
+        with pytest.raises(
+            ValueError,
+            match=r"--params_override: no parameter trainer\.train_stepz\. Did you",
+        ):
             self.run(place, tmp_path / "model", "trainer.train_stepz=30")
 
 
@@ -81,9 +84,9 @@ class TestRecipe:
         flags = parse_call(call)
         flags.config_file = [str(small_pretraining.ROOT / name) for name in flags.config_file]
         if flags.tf_config_file:
-            encoder = run_finetuning.write_encoder(small_pretraining.ROOT / flags.tf_config_file, tmp_path)
+            encoder = run_finetuning.encoder_json(small_pretraining.ROOT / flags.tf_config_file)
             flags.config_file.insert(0, encoder)
-        params = train_utils.parse_configuration(command.parse_options(flags), print_return=False)
+        params = train_utils.parse_configuration(parse_options(flags), print_return=False)
         assert getattr(params.task, start)
         assert params.task.model.use_encoder_pooler == (start == "hub_module_url")
         assert params.task.model.encoder.bert.vocab_size == (32_768 if start == "init_checkpoint" else 30_522)

@@ -16,6 +16,7 @@ import pytest
 import run_pretraining
 from japanese_bert.training.curves import read_run
 from tests.helpers import small_pretraining as small
+from tests.helpers.recipes import blocks
 from tests.test_configs import with_tensorflow
 
 STEPS, WARMUP, RATE = 20, 4, 1e-3
@@ -42,6 +43,16 @@ def validation(model_dir: Path) -> dict[str, float]:
     """Return the last values of a validation without the speed."""
     curves = {tag: curve for (split, tag), curve in read_run([model_dir]).items() if split == "validation"}
     return {tag: curve[-1][1] for tag, curve in curves.items() if tag != "steps_per_second"}
+
+
+def short_command() -> str:
+    """Return the command of docs/training.md that continues a model, in one line."""
+    block = next(block for block in blocks(small.ROOT / "docs" / "training.md", "sh") if "--init_checkpoint" in block)
+    return re.sub(r"\s*\\\n\s*", " ", block).strip()
+
+
+def test_the_short_command_has_at_most_200_characters():
+    assert len(short_command()) <= 200
 
 
 def test_the_parser_needs_no_framework():
@@ -76,7 +87,10 @@ class TestStart:
         assert not (tmp_path / "model").exists()
 
     def test_unknown_parameters_are_one_line(self, place, tmp_path):
-        with pytest.raises(ValueError, match=r"--config_file or --params_override: .*train_stepz"):
+        with pytest.raises(
+            ValueError,
+            match=r"--params_override: no parameter trainer\.train_stepz\. Did you",
+        ):
             self.run(place, tmp_path / "model", "--params_override=trainer.train_stepz=30")
 
 
@@ -125,6 +139,25 @@ class TestTraining:
         assert [step for step, _ in read_run([first_stage, tmp_path / "second"])["train", "training_loss"]] == [
             *range(5, 45, 5)
         ]
+
+    def test_the_short_command_trains(self, place, first_stage, tmp_path):
+        """From params.yaml of the first stage, with the form of the data and the validation files found."""
+        data = tmp_path / "pretraining_data" / "my_domain"
+        shutil.copytree(place / "data", data)
+        shutil.copytree(place / "held_out", data / "validation")
+        (tmp_path / "tf2").mkdir()
+        (tmp_path / "tf2" / "my_domain").symlink_to(first_stage)
+        (tmp_path / "run_pretraining.py").symlink_to(small.ROOT / "run_pretraining.py")
+        command = f"{sys.executable} {short_command().removeprefix('python ')}"
+        for before, now in {"ckpt-0": "ckpt-20", "20000": "10", "256": "8", "num_gpus 8": "num_gpus 0"}.items():
+            assert before in command
+            command = command.replace(before, now)
+        output = small.run(["bash", "-c", f"cd {tmp_path} && {command}"])
+        assert "start: from the weights of tf2/my_domain/ckpt-20" in output
+        assert "schedule: 10 steps, warm-up 1" in output
+        assert "hardware: one_device, 1 worker(s) x 1 CPU" in output
+        assert (tmp_path / "model" / "my_domain" / "ckpt-10.index").is_file()
+        assert len(validation(tmp_path / "model" / "my_domain")) == 5
 
     def test_finished_run_is_left_as_it_is(self, place, first_stage):
         before = (first_stage / "ckpt-20.index").stat().st_mtime_ns

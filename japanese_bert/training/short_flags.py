@@ -1,0 +1,154 @@
+"""Short flags of a training. Each sets all parameters that depend on it, in the form of one more --config_file.
+
+Later ones win: what the flags imply, the user's --config_file, the flags themselves, --params_override.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from japanese_bert.common.command_line import check_positive
+from japanese_bert.training.data_files import PRETRAINING, read_data_file
+from japanese_bert.training.parameters import parse_parameters, read_parameters
+
+if TYPE_CHECKING:
+    from official.core.config_definitions import TrainerConfig
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+DATA, BATCH = ("task.train_data", "task.validation_data"), "global_batch_size"
+PATHS = {
+    "train_files": [f"{DATA[0]}.input_path"],
+    "validation_files": [f"{DATA[1]}.input_path"],
+    "init_checkpoint": ["task.init_checkpoint"],
+    "batch_size": [f"{section}.{BATCH}" for section in DATA],
+    "num_gpus": ["runtime.num_gpus"],
+}
+SHORT_FLAGS = (*PATHS, "train_steps", "learning_rate")
+# How often at least a training reports, saves and validates, however short it is.
+TIMES = {"summary_interval": 20, "checkpoint_interval": 5, "validation_interval": 5}
+LOOPS = 20
+
+
+def add_short_flags(parser: argparse.ArgumentParser) -> None:
+    short = parser.add_argument_group("short flags. They win over --config_file, --params_override wins over them")
+    short.add_argument(
+        "--train_files", nargs="+", help="TFRecords, names or patterns. Pretraining sees the form of the data there"
+    )
+    short.add_argument(
+        "--validation_files", nargs="+", help="default: the folder validation/ beside the training files"
+    )
+    short.add_argument(
+        "--init_checkpoint", help="weights to start from. Pretraining takes the model of the YAML file beside them"
+    )
+    short.add_argument("--train_steps", type=int, help="sets decay and, in proportion, warm-up and intervals too")
+    short.add_argument("--batch_size", type=int, help="instances of one step on all devices, also of validation")
+    short.add_argument("--learning_rate", type=float, help="peak learning rate")
+    short.add_argument("--num_gpus", type=int, help="GPUs of this machine, 0 for the CPU; implies configs/runtime")
+
+
+def config_files(args: argparse.Namespace) -> list[str]:
+    """Return the values of --config_file and of the short flags. Raise ValueError for a wrong one."""
+    flags = {name: vars(args)[name] for name in SHORT_FLAGS if vars(args)[name] is not None}
+    check_positive({name: flags[name] for name in ("train_steps", "batch_size", "learning_rate") if name in flags})
+    given = list(args.config_file or [])
+    if not flags:
+        return given
+    parse_parameters(args)  # a mistake of the user's is found before anything is added
+    files = [*implied_files(args, given), *given]
+    params = parse_parameters(argparse.Namespace(**{**vars(args), "config_file": files}))
+    trainer, held_out = params.trainer, str(params.task.validation_data.input_path)
+    if args.train_files and "validation_files" not in flags and (not held_out or "<" in held_out):
+        flags |= validation_beside(args.train_files[0])
+    values = {path: flags[name] for name in PATHS if name in flags for path in PATHS[name]}
+    values |= {path: ",".join(value) for path, value in values.items() if isinstance(value, list)}
+    if args.train_steps:
+        values |= schedule(args.train_steps, trainer)
+    if args.learning_rate:
+        values[f"{_rate_path(trainer)}.initial_learning_rate"] = args.learning_rate
+    return [*files, as_config(values)]
+
+
+def implied_files(args: argparse.Namespace, given: list[str]) -> list[str]:
+    """Return --config_file values for the sections that the user's files leave out: data, model, hardware."""
+    files = [read_parameters("--config_file", text) for text in given]
+    tasks = [file.get("task") or {} for file in files]
+    found, pretrains = [], args.experiment.endswith("/pretraining")
+    if pretrains and args.train_files and not any("seq_length" in (task.get("train_data") or {}) for task in tasks):
+        found += [str(CONFIGS / "data" / "wikipedia.yaml"), *data_form(",".join(args.train_files))]
+    if pretrains and args.init_checkpoint and not any("model" in task for task in tasks):
+        found += model_files(args.init_checkpoint)
+    if args.num_gpus is not None and not any("runtime" in file for file in files):
+        found.append(str(CONFIGS / "runtime" / ("gpu.yaml" if args.num_gpus else "cpu.yaml")))
+    return found
+
+
+def data_form(pattern: str) -> list[str]:
+    """Return the parameters that the first training file shows. The checks report a file that cannot be read."""
+    from official.core.input_reader import match_files
+
+    try:
+        file = read_data_file(min(match_files(pattern)), PRETRAINING)
+    except (ValueError, OSError):
+        return []
+    form = {
+        "seq_length": file.length("input_mask"),
+        "max_predictions_per_seq": file.length("masked_lm_positions"),
+        "use_v2_feature_names": "input_word_ids" in file.example.features,
+        "use_next_sentence_label": "next_sentence_labels" in file.example.features,
+        "file_type": "tfrecord_compressed" if file.example.is_compressed else "tfrecord",
+    }
+    return [as_config({f"{section}.{name}": value for name, value in form.items()}) for section in DATA]
+
+
+def validation_beside(train_file: str) -> dict[str, list[str]]:
+    """Return --validation_files for the folder `validation` beside a training file, nothing if it has no such files."""
+    import tensorflow as tf
+
+    pattern = os.path.join(os.path.dirname(train_file), "validation", f"*{os.path.splitext(train_file)[1]}")
+    return {"validation_files": [pattern]} if tf.io.gfile.glob(pattern) else {}
+
+
+def model_files(init_checkpoint: str) -> list[str]:
+    """Return the model of a checkpoint: `model.yaml` of a conversion, or what `params.yaml` of a training has of it."""
+    import tensorflow as tf
+
+    is_directory = tf.io.gfile.isdir(init_checkpoint)
+    directory = init_checkpoint if is_directory else os.path.dirname(init_checkpoint)
+    model, params = (os.path.join(directory, name) for name in ("model.yaml", "params.yaml"))
+    if tf.io.gfile.exists(model):
+        return [model]
+    if not tf.io.gfile.exists(params):
+        return []
+    task = read_parameters("--init_checkpoint", params).get("task") or {}
+    return [json.dumps({"task": {"model": task["model"]}})] if "model" in task else []
+
+
+def schedule(steps: int, trainer: "TrainerConfig") -> dict[str, object]:
+    """Return all parameters that depend on `train_steps`, from those of a longer or shorter training."""
+    warmup = trainer.optimizer_config.warmup
+    loop = max(1, min(trainer.steps_per_loop, steps // LOOPS))
+    values = {"trainer.train_steps": steps, "trainer.steps_per_loop": loop}
+    for name, times in TIMES.items():
+        interval = min(getattr(trainer, name), steps // times)
+        values[f"trainer.{name}"] = max(loop, interval // loop * loop)
+    if trainer.validation_steps > 0:
+        values["trainer.validation_steps"] = min(trainer.validation_steps, values["trainer.validation_interval"])
+    if hasattr(trainer.optimizer_config.learning_rate.get(), "decay_steps"):
+        values[f"{_rate_path(trainer)}.decay_steps"] = steps
+    before = getattr(warmup.get(), "warmup_steps", None) if warmup.type else None
+    if before:
+        share = max(1, round(before * steps / trainer.train_steps))
+        values[f"trainer.optimizer_config.warmup.{warmup.type}.warmup_steps"] = share
+    return values
+
+
+def _rate_path(trainer: "TrainerConfig") -> str:
+    return f"trainer.optimizer_config.learning_rate.{trainer.optimizer_config.learning_rate.type}"
+
+
+def as_config(values: Mapping[str, object]) -> str:
+    """Return parameters in the form of --config_file and --params_override: name=value,..."""
+    return ",".join(f"{path}={value!r}" for path, value in values.items())
