@@ -42,7 +42,7 @@ class TestTrainer:
         flags = ["--experiment=bert/pretraining", "--mode=train_and_eval", "--model_dir=m", "--keep_best"]
         flags += [f"--config_file={small.ROOT}/configs/data/demo_128.yaml"]
         flags += [f"--params_override=trainer.best_checkpoint_eval_metric={more}"] if more else []
-        args = command.get_parser(None).parse_args(flags)
+        args = command.get_parser(None, "bert/pretraining").parse_args(flags)
         command.import_model_garden()
         trainer = command.read_training(args).params.trainer
         assert trainer.best_checkpoint_export_subdir == "best"
