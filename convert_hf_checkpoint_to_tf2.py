@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from japanese_bert.common import command_line
+from japanese_bert.common.environment import check_cuda_packages, import_triton_first
 from japanese_bert.common.output_directories import open_output_directory
 from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
 from japanese_bert.common.report import Stopwatch, print_summary
@@ -78,6 +79,8 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # without it TensorFlow complains of missing GPUs
+    check_cuda_packages()
+    import_triton_first()
     stopwatch = Stopwatch()
     command_line.check_positive({"initial_learning_rate": args.initial_learning_rate})
     if args.base_model and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", args.base_model):

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from japanese_bert.common import command_line
+from japanese_bert.common.environment import check_cuda_packages
 from japanese_bert.common.output_directories import open_output_directory
 from japanese_bert.common.provenance import InputFiles, Provenance, read_provenance, skip_if_complete
 from japanese_bert.common.report import Stopwatch, print_summary
@@ -86,6 +87,7 @@ def add_proof_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # without it TensorFlow complains of missing GPUs
+    check_cuda_packages()
     stopwatch = Stopwatch()
     check_requirements(args.onnx, args.verify, args.verify_tfrecord, args.verify_python)
     model = load_trained_model(

@@ -8,6 +8,7 @@ import argparse
 import os
 
 from japanese_bert.common.command_line import run_stage
+from japanese_bert.common.environment import check_cuda_packages
 from japanese_bert.common.report import Stopwatch
 from japanese_bert.training import command
 from japanese_bert.training.short_flags import config_files
@@ -19,6 +20,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    check_cuda_packages()
     command.import_model_garden()
     from japanese_bert.training.checks.findings import report_findings
     from japanese_bert.training.checks.pretraining import check_pretraining

@@ -8,8 +8,12 @@ needs it. The best-known public pipeline does the same.
 import argparse
 import random
 
-from official.nlp.data import create_pretraining_data as model_garden
-from transformers import BertJapaneseTokenizer
+from japanese_bert.common.environment import import_triton_first
+
+import_triton_first()
+
+from official.nlp.data import create_pretraining_data as model_garden  # noqa: E402
+from transformers import BertJapaneseTokenizer  # noqa: E402
 
 
 class ReferenceTokenizer:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from japanese_bert.common.environment import import_triton_first
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, unused_tokens, vocab_bytes
 from tests.helpers.places import ROOT, SHARED_DATA
 
 os.environ["PYTHONPATH"] = str(ROOT)  # tools are modules, which tests run from any directory
+import_triton_first()  # tests load TensorFlow and PyTorch in one process, in any order
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from japanese_bert.common import command_line
+from japanese_bert.common.environment import check_cuda_packages
 from japanese_bert.common.output_files import replace_file
 from japanese_bert.common.report import Stopwatch, print_summary
 from japanese_bert.jglue import report, runs
@@ -73,6 +74,7 @@ def main(args: argparse.Namespace) -> None:
     if args.predictions_file is not None:
         score_predictions(args.predictions_file, TASKS[args.tasks[0]], args.data_dir, args.eval_split)
         return
+    check_cuda_packages()
     watch = Stopwatch()
     files, skipped = runs.find_files(args.data_dir, args.tasks, args.eval_split)
     for name, reason in skipped.items():

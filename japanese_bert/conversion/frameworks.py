@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from japanese_bert.common.environment import import_triton_first
 from japanese_bert.common.workers import call_in_child
 from japanese_bert.models.config import ARCHITECTURES, MASKED, REPLACED
 
@@ -43,6 +44,7 @@ def architecture_of(directory: Path) -> str:
 
 def load_class(prefix: str, directory: Path, **options):
     """Load the model of a directory by its class for PyTorch (no prefix), TensorFlow (`TF`) or Flax (`Flax`)."""
+    import_triton_first()
     import transformers
 
     hide_progress()
