@@ -132,9 +132,7 @@ def check_requirements(onnx: bool, verify: bool, tfrecord: Path | None, other_py
     """Raise an error if a file or a package is missing, or if flags contradict each other."""
     if tfrecord:
         command_line.check_files_exist([tfrecord], "create_pretraining_data.py")
-    command_line.check_files_exist(
-        other_pythons, "VENV=.venv-transformers4 ./install.sh requirements/transformers4.txt"
-    )
+    command_line.check_files_exist(other_pythons, "./install.sh transformers4")
     if verify:
         verification.check_packages()
     elif tfrecord or other_pythons:

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-./install.sh requirements.txt requirements/test.txt requirements/cluster.txt
+./install.sh all test cluster
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy

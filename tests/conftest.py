@@ -61,8 +61,7 @@ def transformers4_python() -> Path:
     """
     if named := os.environ.get("TRANSFORMERS4_PYTHON"):
         return Path(named)
-    environment = {**os.environ, "VENV": ".venv-transformers4"}
-    subprocess.run([ROOT / "install.sh", "requirements/transformers4.txt"], env=environment, check=True)
+    subprocess.run([ROOT / "install.sh", "transformers4"], check=True)
     return ROOT / ".venv-transformers4" / "bin" / "python"
 
 

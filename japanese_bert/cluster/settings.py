@@ -55,4 +55,4 @@ def load_package(package: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise ImportError(f"{error.name} is not installed. Run `pip install -r requirements/cluster.txt`") from None
+        raise ImportError(f"{error.name} is not installed. Run `./install.sh cluster`") from None

@@ -24,7 +24,7 @@ def check_onnx_packages() -> None:
     """Raise ImportError if a package for --onnx is missing."""
     missing = [package for package in ("onnx", "onnxscript", "onnxruntime") if find_spec(package) is None]
     if missing:
-        raise ImportError(f"--onnx needs {', '.join(missing)}. Install requirements.txt")
+        raise ImportError(f"--onnx needs {', '.join(missing)}. Run ./install.sh")
 
 
 def output_names(architecture: str) -> list[str]:

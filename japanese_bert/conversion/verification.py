@@ -46,7 +46,7 @@ def check_packages() -> None:
     missing = [name for name in ("official", "torch", "transformers") if find_spec(name) is None]
     if missing:
         raise ImportError(
-            f"--verify needs {', '.join(missing)} (official: tf-models-official). Install requirements.txt, or convert "
+            f"--verify needs {', '.join(missing)} (official: tf-models-official). Run ./install.sh, or convert "
             "without proof by --no-verify"
         )
 

@@ -10,7 +10,7 @@ from japanese_bert.cluster.settings import construct, load_package, read_options
 @pytest.mark.parametrize("package", ["dask", "distributed", "dask_jobqueue", "yaml"])
 def test_a_missing_package(monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ImportError, match=f"{package} is not installed. Run `pip install -r requirements/cluster.txt"):
+    with pytest.raises(ImportError, match=f"{package} is not installed. Run `./install.sh cluster`"):
         load_package(package)
 
 

@@ -24,7 +24,7 @@ def test_output_names(architecture, names):
 def test_missing_packages_are_named(monkeypatch):
     onnx_export.check_onnx_packages()
     monkeypatch.setattr(onnx_export, "find_spec", lambda package: None if package == "onnxscript" else package)
-    with pytest.raises(ImportError, match=r"--onnx needs onnxscript\. Install requirements\.txt"):
+    with pytest.raises(ImportError, match=r"--onnx needs onnxscript\. Run \./install\.sh"):
         onnx_export.check_onnx_packages()
 
 

@@ -238,7 +238,7 @@ def test_proof_needs_no_contradiction(trained, tmp_path, capsys):
     message = "--no-verify contradicts --verify_tfrecord"
     flags = ("--verify_tfrecord", str(trained[0] / "config.json"))
     assert_refused(capsys, message, trained[0] / "ckpt-8", tmp_path / "model", *flags)
-    message = "python3: no such file. Make it with VENV=.venv-transformers4 ./install.sh"
+    message = "python3: no such file. Make it with ./install.sh transformers4"
     flags = ("--verify", "--verify_python", str(tmp_path / "python3"))
     assert_refused(capsys, message, trained[0] / "ckpt-8", tmp_path / "model", *flags)
 
