@@ -52,7 +52,8 @@ def _count_devices(findings: Findings, params, strategy: str) -> int:
     if wanted > present:
         raise ValueError(
             f"runtime.num_gpus is {wanted}, but TensorFlow finds {present} GPUs. See nvidia-smi and "
-            "CUDA_VISIBLE_DEVICES, install tensorflow[and-cuda], or set runtime.num_gpus"
+            "CUDA_VISIBLE_DEVICES, run ./install.sh train-gpu and python -m tools.check_environment, or set "
+            "runtime.num_gpus"
         )
     if wanted < present:
         findings.remarks.append(
