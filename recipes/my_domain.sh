@@ -20,6 +20,7 @@ CONFIG=${CONFIG:-wikipedia}                       # in configs/data/, for the le
 LENGTH=${LENGTH:-512}                             # tokens of an instance
 BATCH=${BATCH:-256}
 STEPS=${STEPS:-20000}                             # they also set the learning rate and its warm-up
+TRAIN_PYTHON=${TRAIN_PYTHON:-$(compgen -G '.venv-train-*/bin/python' | head -n 1 || echo python)}  # docs/hardware.md
 RUNTIME=${RUNTIME:---config_file=configs/runtime/gpu.yaml}
 OVERRIDES=${OVERRIDES:-}                          # further parameters of the trainer: name=value,...
 
@@ -49,7 +50,7 @@ seq -f %02g $((SHARDS - 1)) | xargs -I {} -P $PROCESSES $create --output_file $D
 printf '%02d\n' $SHARDS | xargs -I {} $create --output_file $DATA/validation/pretraining_data_{}.tfrecord.gz
 
 # --- training
-[ -e model/$NAME/ckpt-$STEPS.index ] || python run_pretraining.py --experiment=bert/pretraining \
+[ -e model/$NAME/ckpt-$STEPS.index ] || $TRAIN_PYTHON run_pretraining.py --experiment=bert/pretraining \
     --mode=train_and_eval --model_dir=model/$NAME --config_file=configs/data/$CONFIG.yaml \
     --config_file=tf2/$NAME/model.yaml $RUNTIME \
     --params_override="trainer.checkpoint_interval=1000,${OVERRIDES:+$OVERRIDES,}task.init_checkpoint=tf2/$NAME/ckpt-0,task.train_data.input_path=$DATA/pretraining_data_*.tfrecord.gz,task.validation_data.input_path=$DATA/validation/*.tfrecord.gz,task.train_data.global_batch_size=$BATCH,task.validation_data.global_batch_size=$BATCH,trainer.train_steps=$STEPS,trainer.optimizer_config.learning_rate.polynomial.decay_steps=$STEPS,trainer.optimizer_config.warmup.polynomial.warmup_steps=$((STEPS / 20))"

@@ -19,6 +19,7 @@ MODEL_DIR=${MODEL_DIR:-$WORK/model/$MODEL}        # one folder for each training
 HF_MODEL=${HF_MODEL:-$WORK/hf_model/$NAME}
 
 # --- training settings
+TRAIN_PYTHON=${TRAIN_PYTHON:-$(compgen -G '.venv-train-*/bin/python' | head -n 1 || echo python)}  # docs/hardware.md
 EXPERIMENT=${EXPERIMENT:-bert/pretraining}        # an ELECTRA has its own
 RUNTIME=${RUNTIME:---config_file=configs/runtime/gpu.yaml}
 OVERRIDES=${OVERRIDES:-runtime.num_gpus=8}        # parameters of both stages: name=value,name=value

@@ -43,7 +43,7 @@ EXPECTED_CALLS = {
     "download": 18,
     "cpu": 3,
     "several_machines": 3,
-    "tpu": 7,
+    "tpu": 11,
     "cluster": 5,
     "my_domain": 13,
     "my_domain_cpu": 13,

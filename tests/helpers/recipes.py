@@ -17,7 +17,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 QUOTE = re.compile(r"^<!-- recipes/(\S+): ([^\n]+) -->\n(?:```sh\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 # Programs that a recipe calls and a test must not: each call of them is recorded instead, one line for each.
-STAND_INS = ("python", "curl", "xz", "bzip2", "gcloud", "hf", "git", "pip", "apt-get", "tensorboard")
+STAND_INS = ("python", "curl", "xz", "bzip2", "gcloud", "hf", "git", "pip", "apt-get", "sudo", "tensorboard")
 RECORD = r"""#!/bin/bash
 [ ! -p /dev/stdin ] || cat > /dev/null
 printf -v call '%s\x1f' "$(basename "$0")" "$@"
@@ -52,7 +52,8 @@ def make_workplace(place: Path) -> Path:
     shutil.copytree(ROOT / "configs", place / "configs")  # a page copies a file into it
     own = ("demo.sh", "install.sh", "test.sh")
     programs = dict.fromkeys((*own, *(f"bin/{name}" for name in STAND_INS)), RECORD)
-    files = {".venv/bin/activate": "", "tokenizers/wordpiece_unidic_lite/vocab.txt": "字\n"}
+    files = {f"{name}/bin/activate": "" for name in (".venv", ".venv-train-gpu", ".venv-train-tpu")}
+    files |= {"tokenizers/wordpiece_unidic_lite/vocab.txt": "字\n"}
     texts = ("raw.txt", "my_domain.txt", "corpus/my_domain/corpus_01.txt", "corpus/wikipedia/corpus_01.txt")
     files |= dict.fromkeys(texts, "文\n")
     for name, text in {**programs, **files}.items():
