@@ -189,6 +189,15 @@ class TestRecipes:
         found = script_calls(calls("./recipes/bert_base_wordpiece.sh training", workplace))
         assert [call[0] for call in found] == ["tools.plot_training_curves"]
 
+    @pytest.mark.parametrize("command", ["bert_base_wordpiece.sh training", "my_domain.sh"])
+    def test_training_runs_in_its_own_environment_if_it_is_there(self, workplace, command):
+        python = workplace / ".venv-train-gpu" / "bin" / "python"
+        python.write_text('#!/bin/sh\necho "$1" >> trained\n', encoding="utf-8")
+        python.chmod(0o755)
+        found = script_calls(calls(f"./recipes/{command}", workplace))
+        assert "run_pretraining" not in [call[0] for call in found] != []
+        assert set((workplace / "trained").read_text(encoding="utf-8").split("\n")) == {"run_pretraining.py", ""}
+
     def test_a_bucket_has_no_curves(self, workplace):
         found = script_calls(
             calls("./recipes/bert_base_wordpiece.sh training", workplace, MODEL_DIR="gs://bucket/model")
