@@ -24,6 +24,7 @@ TENSORFLOW_MISSING = {
 }
 LIBRARIES = "Cublas, CublasLt, CudaRuntime, Cudnn, Cufft, Cupti, Cusolver, Cusparse"
 # Opened by these libraries, not by TensorFlow, whose NCCL is built in.
+DRIVER = "libcuda.so.1"  # of NVIDIA's driver, which a machine without GPU lacks. One library of cuDNN is linked with it
 FURTHER = {"libnccl.so.2", "libnvrtc.so.12", "libnvJitLink.so.12"}
 
 
@@ -183,7 +184,8 @@ def test_environment_for_gpus(tmp_path):
         assert libraries.keys() >= FURTHER
         for path in libraries.values():
             process = run_in(venv, "-c", f"import ctypes; ctypes.CDLL('{path}')")
-            assert process.returncode == 0, (path.name, process.stderr)
+            errors = process.stderr.strip().split("\n")[-1]
+            assert process.returncode == 0 or errors.startswith(f"OSError: {DRIVER}: cannot open"), (path.name, errors)
         assert (nvidia / "cuda_nvcc" / "bin" / "ptxas").is_file()  # XLA compiles with both
         assert (nvidia / "cuda_nvcc" / "nvvm" / "libdevice" / "libdevice.10.bc").is_file()
         train_five_steps(venv, tmp_path)

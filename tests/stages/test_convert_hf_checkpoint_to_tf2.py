@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +53,22 @@ def converted(place) -> Path:
 def run(hf: Path, output: Path, *flags: str) -> None:
     arguments = ["--hf_model_dir", str(hf), "--output_dir", str(output), *flags]
     command_line.run_stage(convert.get_parser(), convert.main, arguments)
+
+
+@pytest.mark.skipif(find_spec("triton") is None, reason="this build of PyTorch has no Triton: nothing can crash")
+def test_its_process_loads_triton_before_tensorflow(place, tmp_path):
+    """The other order ends the process as soon as something imports `torch._dynamo`."""
+    arguments = ["--hf_model_dir", place / "hf", "--output_dir", tmp_path / "tf2"]
+    code = (
+        "import sys, convert_hf_checkpoint_to_tf2 as convert\n"
+        "convert.main(convert.get_parser().parse_args())\n"
+        "import torch._dynamo\n"
+        "modules = list(sys.modules)\n"
+        "print(modules.index('triton') < modules.index('tensorflow'))"
+    )
+    process = subprocess.run([sys.executable, "-c", code, *arguments], cwd=small.ROOT, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.endswith("True\n")
 
 
 def assert_refused(capsys, message: str, hf: Path, output: Path, *flags: str) -> None:
