@@ -38,8 +38,8 @@ for argument in "${@:-all}"; do
         data) size="0.6 GB" ;;
         all | requirements) size="8.7 GB, 3 minutes" file=requirements.txt ;;
         test | cluster) size="" ;;
-        train-gpu) size="7 GB, 3 minutes" own_venv=.venv-$name ;;
-        train-tpu) size="3.7 GB, 2 minutes" own_venv=.venv-$name options=(--no-deps) ;;
+        train-gpu) size="8.1 GB, 4 minutes" own_venv=.venv-$name ;;
+        train-tpu) size="3.6 GB, 2 minutes" own_venv=.venv-$name options=(--no-deps) ;;
         transformers4) size="8 GB, 3 minutes" own_venv=.venv-$name ;;
         *) fail "$argument: unknown. Expected data, all, train-gpu, train-tpu, test, cluster or transformers4." ;;
     esac
