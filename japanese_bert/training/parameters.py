@@ -1,6 +1,7 @@
 """Model Garden's parameters: read from --config_file and --params_override, with one line for each mistake."""
 
 import argparse
+import dataclasses
 import difflib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -93,7 +94,7 @@ def check_parameters(source: str, values: Mapping, defaults: "ExperimentConfig")
     """Raise ValueError for the first parameter that does not exist, or whose value is of another kind."""
     for path, value, section in _walk(values, defaults):
         parent, _, name = path.rpartition(".")
-        known = section.as_dict()
+        known = _parameters(section)
         if name not in known:
             hint = OTHER_EXPERIMENT if "PretrainerConfig" in type(section).__name__ else ""
             raise ValueError(f"{source}: no parameter {path}{_near(parent, name, known, defaults) or hint}")
@@ -102,6 +103,12 @@ def check_parameters(source: str, values: Mapping, defaults: "ExperimentConfig")
         if (is_section and not isinstance(value, Mapping | None)) or (is_number and isinstance(value, str | list)):
             kinds = {dict: "a section, name: value", bool: "true or false"}
             raise ValueError(f"{source}: {path} is {value!r}. Expected {kinds.get(type(expected), 'a number')}")
+
+
+def _parameters(section: "Config") -> dict[str, object]:
+    """Return the parameters of a section. One that chooses by `type` shows only the chosen one: add the others."""
+    others = {field.name: {} for field in dataclasses.fields(section)} if "type" in section.as_dict() else {}
+    return {**others, **section.as_dict()}
 
 
 def _walk(values: Mapping, section: "Config", parent: str = "") -> Iterator[tuple[str, object, "Config"]]:

@@ -12,7 +12,7 @@ from japanese_bert.common.process import LastingStream, TerminatedError, default
 
 @pytest.fixture(autouse=True)
 def _keep_signal_handlers():
-    before = {kind: signal.getsignal(kind) for kind in (signal.SIGTERM, signal.SIGHUP)}
+    before = {kind: signal.signal(kind, signal.SIG_DFL) for kind in (signal.SIGTERM, signal.SIGHUP)}
     yield
     for kind, handler in before.items():
         signal.signal(kind, handler)
