@@ -107,7 +107,9 @@ def check_parameters(source: str, values: Mapping, defaults: "ExperimentConfig")
 
 def _parameters(section: "Config") -> dict[str, object]:
     """Return the parameters of a section. One that chooses by `type` shows only the chosen one: add the others."""
-    others = {field.name: {} for field in dataclasses.fields(section)} if "type" in section.as_dict() else {}
+    others: dict[str, object] = (
+        {field.name: {} for field in dataclasses.fields(section)} if "type" in section.as_dict() else {}
+    )
     return {**others, **section.as_dict()}
 
 
