@@ -94,7 +94,7 @@ def check_parameters(source: str, values: Mapping, defaults: "ExperimentConfig")
     """Raise ValueError for the first parameter that does not exist, or whose value is of another kind."""
     for path, value, section in _walk(values, defaults):
         parent, _, name = path.rpartition(".")
-        known = _parameters(section)
+        known = _known_in(section)
         if name not in known:
             hint = OTHER_EXPERIMENT if "PretrainerConfig" in type(section).__name__ else ""
             raise ValueError(f"{source}: no parameter {path}{_near(parent, name, known, defaults) or hint}")
@@ -105,7 +105,7 @@ def check_parameters(source: str, values: Mapping, defaults: "ExperimentConfig")
             raise ValueError(f"{source}: {path} is {value!r}. Expected {kinds.get(type(expected), 'a number')}")
 
 
-def _parameters(section: "Config") -> dict[str, object]:
+def _known_in(section: "Config") -> dict[str, object]:
     """Return the parameters of a section. One that chooses by `type` shows only the chosen one: add the others."""
     others: dict[str, object] = (
         {field.name: {} for field in dataclasses.fields(section)} if "type" in section.as_dict() else {}
