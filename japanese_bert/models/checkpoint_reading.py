@@ -1,7 +1,8 @@
 """TF2 checkpoints of Model Garden's trainer: find one, compare it with a configuration, read it for Hugging Face.
 
 The tables of `weight_names.py` decide. Every variable of a checkpoint is used exactly once, or is of a kind that is
-left out on purpose. A variable that is missing, unexpected or of another shape is an error that names it.
+left out on purpose. A variable that is missing, unexpected or of another shape is an error that names it: at conversion
+here, before a training in `training/checks/start.py`.
 """
 
 import os

@@ -1,7 +1,8 @@
 """`vocab.txt`: one token per line. The line number is the id.
 
-Order: special tokens, unused ones, the alphabet by code point, then pieces and words. Blank lines count too: the
-alphabet of UniDic has U+0020, whose line is a single space (a blank line in the released vocabulary).
+Order: special tokens, unused ones, the alphabet by code point, then characters with `##`, pieces and words, which
+`wordpiece_training.py` puts in order. Blank lines count too: the alphabet of UniDic has U+0020, whose line is a single
+space (a blank line in the released vocabulary).
 """
 
 from collections.abc import Iterable, Sequence
