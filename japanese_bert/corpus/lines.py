@@ -2,8 +2,8 @@
 
 The functions also return how much they drop, because every stage counts it. `documents.py` has the same rule in
 compiled code. It folds white space as well. train_tokenizer.py does not drop a byte order mark. Reason: it would
-change the vocabularies of files that have one. Other control characters: `wikipedia/sentences.py` drops them from pages,
-`tokenization/words.py` from words.
+change the vocabularies of files that have one. Other control characters: `wikipedia/sentences.py` drops them from
+pages, `tokenization/words.py` from words.
 """
 
 import codecs
