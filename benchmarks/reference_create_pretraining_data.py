@@ -7,6 +7,10 @@ needs it. The best-known public pipeline does the same.
 
 import argparse
 import random
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from japanese_bert.common.environment import import_triton_first
 
