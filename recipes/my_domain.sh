@@ -16,7 +16,6 @@ ADDED_WORDS=${ADDED_WORDS:-0}
 VOCAB_SIZE=${VOCAB_SIZE:-32768}                   # of the vocabulary that the words are taken from
 SHARDS=${SHARDS:-8}                               # the last one is for validation
 PROCESSES=${PROCESSES:-8}
-CONFIG=${CONFIG:-wikipedia}                       # in configs/data/, for the length
 LENGTH=${LENGTH:-512}                             # tokens of an instance
 BATCH=${BATCH:-256}
 STEPS=${STEPS:-20000}                             # they also set the learning rate and its warm-up
@@ -50,10 +49,11 @@ seq -f %02g $((SHARDS - 1)) | xargs -I {} -P $PROCESSES $create --output_file $D
 printf '%02d\n' $SHARDS | xargs -I {} $create --output_file $DATA/validation/pretraining_data_{}.tfrecord.gz
 
 # --- training
-[ -e model/$NAME/ckpt-$STEPS.index ] || $TRAIN_PYTHON run_pretraining.py --experiment=bert/pretraining \
-    --mode=train_and_eval --model_dir=model/$NAME --config_file=configs/data/$CONFIG.yaml \
-    --config_file=tf2/$NAME/model.yaml $RUNTIME \
-    --params_override="trainer.checkpoint_interval=1000,${OVERRIDES:+$OVERRIDES,}task.init_checkpoint=tf2/$NAME/ckpt-0,task.train_data.input_path=$DATA/pretraining_data_*.tfrecord.gz,task.validation_data.input_path=$DATA/validation/*.tfrecord.gz,task.train_data.global_batch_size=$BATCH,task.validation_data.global_batch_size=$BATCH,trainer.train_steps=$STEPS,trainer.optimizer_config.learning_rate.polynomial.decay_steps=$STEPS,trainer.optimizer_config.warmup.polynomial.warmup_steps=$((STEPS / 20))"
+WARMUP=trainer.optimizer_config.warmup.polynomial.warmup_steps
+[ -e model/$NAME/ckpt-$STEPS.index ] || $TRAIN_PYTHON run_pretraining.py --model_dir=model/$NAME $RUNTIME --keep_best \
+    --train_files "$DATA/pretraining_data_*.tfrecord.gz" --init_checkpoint tf2/$NAME/ckpt-0 \
+    --train_steps $STEPS --batch_size $BATCH \
+    --params_override="trainer.checkpoint_interval=1000,$WARMUP=$((STEPS / 20))${OVERRIDES:+,$OVERRIDES}"
 
 # --- conversion
 python convert_tf2_checkpoint_to_all_frameworks.py --tf_checkpoint_path model/$NAME/ckpt-$STEPS \

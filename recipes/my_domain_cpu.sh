@@ -3,5 +3,5 @@
 
 # --- CPU
 export NAME=${NAME:-${DOMAIN:-my_domain}_trial} RUNTIME=--config_file=configs/runtime/cpu.yaml
-export CONFIG=cc-100 LENGTH=128 BATCH=8 STEPS=100
+export LENGTH=128 BATCH=8 STEPS=100
 ./recipes/my_domain.sh

@@ -3,15 +3,17 @@
 
 # --- first stage
 [ -e $MODEL_DIR/cc-100/ckpt-$STEPS_128.index ] || $TRAIN_PYTHON run_pretraining.py --experiment=$EXPERIMENT \
-    --mode=train_and_eval --model_dir=$MODEL_DIR/cc-100 --config_file=configs/data/$CONFIG_128.yaml \
-    --config_file=configs/model/$MODEL.yaml $RUNTIME \
-    --params_override="$OVERRIDES,trainer.train_steps=$STEPS_128,trainer.optimizer_config.learning_rate.polynomial.decay_steps=$STEPS_128,task.train_data.input_path=$DATA/cc-100/pretraining_data_*.tfrecord.gz,task.validation_data.input_path=$DATA/cc-100/validation/*.tfrecord.gz"
+    --model_dir=$MODEL_DIR/cc-100 --config_file=configs/data/$CONFIG_128.yaml --config_file=configs/model/$MODEL.yaml \
+    $RUNTIME --train_files "$DATA/cc-100/pretraining_data_*.tfrecord.gz" \
+    --validation_files "$DATA/cc-100/validation/*.tfrecord.gz" --train_steps $STEPS_128 --params_override="$OVERRIDES"
 
 # --- second stage
 [ -e $MODEL_DIR/wikipedia/ckpt-$STEPS_512.index ] || $TRAIN_PYTHON run_pretraining.py --experiment=$EXPERIMENT \
-    --mode=train_and_eval --model_dir=$MODEL_DIR/wikipedia --config_file=configs/data/$CONFIG_512.yaml \
-    --config_file=configs/model/$MODEL.yaml $RUNTIME \
-    --params_override="$OVERRIDES,${OVERRIDES_512:+$OVERRIDES_512,}trainer.train_steps=$STEPS_512,trainer.optimizer_config.learning_rate.polynomial.decay_steps=$STEPS_512,task.init_checkpoint=$MODEL_DIR/cc-100/ckpt-$STEPS_128,task.train_data.input_path=$DATA/wikipedia/pretraining_data_*.tfrecord.gz,task.validation_data.input_path=$DATA/wikipedia/validation/*.tfrecord.gz"
+    --model_dir=$MODEL_DIR/wikipedia --config_file=configs/data/$CONFIG_512.yaml --config_file=configs/model/$MODEL.yaml \
+    $RUNTIME --init_checkpoint=$MODEL_DIR/cc-100/ckpt-$STEPS_128 \
+    --train_files "$DATA/wikipedia/pretraining_data_*.tfrecord.gz" \
+    --validation_files "$DATA/wikipedia/validation/*.tfrecord.gz" --train_steps $STEPS_512 \
+    --params_override="$OVERRIDES${OVERRIDES_512:+,$OVERRIDES_512}"
 
 # --- curves
 case $MODEL_DIR in

@@ -64,7 +64,7 @@ def config_files(args: argparse.Namespace) -> list[str]:
         flags |= validation_beside(args.train_files[0])
     values = {path: flags[name] for name in PATHS if name in flags for path in PATHS[name]}
     values |= {path: ",".join(value) for path, value in values.items() if isinstance(value, list)}
-    if args.train_steps:
+    if args.train_steps not in (None, trainer.train_steps):
         values |= schedule(args.train_steps, trainer)
     if args.learning_rate:
         values[f"{_rate_path(trainer)}.initial_learning_rate"] = args.learning_rate

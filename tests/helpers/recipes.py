@@ -108,7 +108,7 @@ def training_parameters(call: list[str]):
     from japanese_bert.training.short_flags import config_files
 
     args = parse_call(call)
-    args.config_file = [str(ROOT / name) for name in args.config_file]
+    args.config_file = [str(ROOT / name) for name in args.config_file or []]
     args.config_file = config_files(args)
     return parse_parameters(args)
 
