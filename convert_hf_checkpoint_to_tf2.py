@@ -36,6 +36,7 @@ from japanese_bert.tokenization.vocab import Vocab, vocab_bytes
 
 LEARNING_RATE = 5e-5  # for continued pretraining: half of the first rate of the released base models
 TOKENIZER_FILES = ("vocab.txt", "tokenizer_config.json")
+ADDED_FILE = "added_vocab.txt"
 HUB_CACHE = re.compile(r"/models--([\w.-]+?)--([\w.-]+)/snapshots/")  # where huggingface_hub keeps downloads
 SHOWN_TOKENS = 10
 
@@ -112,7 +113,7 @@ def main(args: argparse.Namespace) -> None:
     print_summary(f"{args.output_dir}: done", provenance.report)
     if vocab and added:
         first = f"{' '.join(added[:SHOWN_TOKENS])}{' ...' if added[SHOWN_TOKENS:] else ''}"
-        print(f"  added: lines {len(vocab) + 1:,} to {config.vocab_size:,} of vocab.txt, {first}")
+        print(f"  added: lines {len(vocab) + 1:,} to {config.vocab_size:,} of vocab.txt, {first} (all: {ADDED_FILE})")
 
 
 def make_provenance(args: argparse.Namespace, config_file: Path, tokenizer_files: list[Path]) -> Provenance:
@@ -208,6 +209,7 @@ def write_tokenizer(directory: Path, files: Sequence[Path], vocab: Vocab | None,
         config_file.write_text(f"{text}\n", encoding="utf-8", newline="\n")
     if vocab and added:
         (directory / "vocab.txt").write_bytes(vocab_bytes([*vocab.tokens, *added]))
+        (directory / ADDED_FILE).write_bytes(vocab_bytes(added))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from matplotlib import font_manager, rcParams
+from matplotlib import font_manager, pyplot, rcParams
 
 from japanese_bert.common import plot_fonts
 
@@ -51,3 +51,12 @@ def test_the_font_of_the_package_is_used_without_its_import(monkeypatch, tmp_pat
     plot_fonts.use_fonts_for(["単語"])
     assert added == [tmp_path / "fonts" / "ipaexg.ttf"]
     assert plot_fonts.PACKAGE not in sys.modules
+
+
+def test_the_font_of_the_requirements_has_japanese(tmp_path):
+    """A missing glyph is a warning, and warnings are errors here."""
+    assert plot_fonts.use_fonts_for(["単語"]) == ""
+    figure = pyplot.figure()
+    figure.suptitle("医療の単語モデル")
+    figure.savefig(tmp_path / "title.png")
+    pyplot.close(figure)

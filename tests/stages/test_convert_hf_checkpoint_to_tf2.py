@@ -270,9 +270,10 @@ def test_added_vocabulary(place, tmp_path, capsys):
     words.write_text("図書館\n猫\n##書館\n[PAD]\n\n犬猫\n図書館\n駅前\n", encoding="utf-8")
     flags = ("--add_vocab_file", str(words), "--max_added_tokens", "3", "--add_pieces")
     run(place / "hf", tmp_path / "tf2", *flags)
-    assert "  added: lines 132 to 134 of vocab.txt, 図書館 ##書館 犬猫\n" in capsys.readouterr().out
+    assert "  added: lines 132 to 134 of vocab.txt, 図書館 ##書館 犬猫 (all: added_vocab.txt)\n" in capsys.readouterr().out
     old, new = load_vocab(place / "vocab.txt"), load_vocab(tmp_path / "tf2" / "vocab.txt")
     assert new.tokens == (*old.tokens, "図書館", "##書館", "犬猫")
+    assert (tmp_path / "tf2" / "added_vocab.txt").read_text(encoding="utf-8") == "図書館\n##書館\n犬猫\n"
     config = load_bert_config(tmp_path / "tf2" / "config.json")
     assert config.vocab_size == len(new)
     before = read_weights(place / "tf2" / "ckpt-0", load_bert_config(place / "tf2" / "config.json"))
@@ -294,7 +295,7 @@ def test_pieces_are_added_only_if_asked_for(place, tmp_path, capsys):
     assert load_vocab(tmp_path / "tf2" / "vocab.txt").tokens[131:] == ("図書館", "犬猫")
     out = capsys.readouterr().out
     assert "left out: new pieces that begin with ## (2). --add_pieces adds them\n" in out
-    assert "  added: lines 132 to 133 of vocab.txt, 図書館 犬猫\n" in out
+    assert "  added: lines 132 to 133 of vocab.txt, 図書館 犬猫 (all: added_vocab.txt)\n" in out
     words.write_text("##犬\n", encoding="utf-8")
     message = "has no word that the model's vocab.txt lacks. It has new pieces that begin with ## (1). --add_pieces"
     assert_refused(capsys, message, place / "hf", tmp_path / "other", "--add_vocab_file", str(words))
