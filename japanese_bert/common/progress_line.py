@@ -1,5 +1,6 @@
 """One line about a long work: a bar on a terminal, and in a file or a pipe lines that become rarer."""
 
+import os
 import time
 from typing import TextIO
 
@@ -12,7 +13,7 @@ class ProgressLine:
 
     def __init__(self, stream: TextIO, total: int) -> None:
         self._stream, self._total = stream, total
-        self._bar = _make_bar(stream, total) if stream.isatty() else None
+        self._bar = _make_bar(stream, total) if _has_columns(stream) else None
         self.begin(0)
 
     def begin(self, step: int) -> None:
@@ -55,6 +56,14 @@ class ProgressLine:
         if done <= 0 or step >= self._total:
             return ""
         return f"{describe_seconds((self._total - step) * (now - self._began) / done)} left"
+
+
+def _has_columns(stream: TextIO) -> bool:
+    """Return whether a bar can be seen: on a terminal, unless it has no width, as in some containers."""
+    try:
+        return stream.isatty() and os.get_terminal_size(stream.fileno()).columns > 0
+    except OSError:
+        return False
 
 
 def _make_bar(stream: TextIO, total: int):

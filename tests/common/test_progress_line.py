@@ -1,6 +1,10 @@
 """The line of a long work: lines in a file become rarer, a terminal has a bar."""
 
 import io
+import os
+import pty
+import termios
+from typing import TextIO
 
 import pytest
 
@@ -15,9 +19,20 @@ def clock(monkeypatch) -> list[float]:
     return now
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+@pytest.fixture
+def terminal():
+    """Return a stream of a terminal with a number of columns, and its other end."""
+    ends = []
+
+    def make(columns: int) -> tuple[TextIO, int]:
+        master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (24, columns))
+        ends.extend([master, slave])
+        return open(slave, "w", encoding="utf-8", closefd=False), master
+
+    yield make
+    for end in ends:
+        os.close(end)
 
 
 def test_lines_of_a_file_become_rarer(clock):
@@ -46,14 +61,15 @@ def test_time_left_does_not_count_the_first_step(clock):
     assert stream.getvalue() == "step 10 of 50, 7 min left, loss 1.0\na remark\nstep 50 of 50, loss 0.5\n"
 
 
-def test_a_terminal_has_a_bar_at_every_step():
-    stream = Terminal()
+def test_a_terminal_has_a_bar_at_every_step(terminal):
+    stream, screen = terminal(80)
     line = ProgressLine(stream, 4)
     for step in (1, 2):
         line.show(step, f"loss {step}")
     line.note("a remark")
     line.close()
-    text = stream.getvalue()
+    stream.flush()
+    text = os.read(screen, 10_000).decode("utf-8")
     assert " 25%|" in text
     assert " 50%|" in text
     assert "step 2 of 4" in text
@@ -66,3 +82,9 @@ def test_a_terminal_has_a_bar_at_every_step():
 )
 def test_durations(seconds, text):
     assert describe_seconds(seconds) == text
+
+
+def test_a_terminal_without_width_has_lines(terminal):
+    stream, screen = terminal(0)
+    ProgressLine(stream, 4).show(1, "loss 1.0")
+    assert os.read(screen, 10_000).decode("utf-8").startswith("step 1 of 4")

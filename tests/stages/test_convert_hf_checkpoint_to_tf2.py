@@ -270,7 +270,8 @@ def test_added_vocabulary(place, tmp_path, capsys):
     words.write_text("図書館\n猫\n##書館\n[PAD]\n\n犬猫\n図書館\n駅前\n", encoding="utf-8")
     flags = ("--add_vocab_file", str(words), "--max_added_tokens", "3", "--add_pieces")
     run(place / "hf", tmp_path / "tf2", *flags)
-    assert "  added: lines 132 to 134 of vocab.txt, 図書館 ##書館 犬猫 (all: added_vocab.txt)\n" in capsys.readouterr().out
+    line = "  added: lines 132 to 134 of vocab.txt, 図書館 ##書館 犬猫 (all: added_vocab.txt)\n"
+    assert line in capsys.readouterr().out
     old, new = load_vocab(place / "vocab.txt"), load_vocab(tmp_path / "tf2" / "vocab.txt")
     assert new.tokens == (*old.tokens, "図書館", "##書館", "犬猫")
     assert (tmp_path / "tf2" / "added_vocab.txt").read_text(encoding="utf-8") == "図書館\n##書館\n犬猫\n"
