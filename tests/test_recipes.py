@@ -127,6 +127,7 @@ class TestDataStages:
                     "pretraining_data_04.tfrecord.gz.json",
                 ]
 
+    @pytest.mark.slow
     def test_commands_that_are_in_pages_alone_run_as_written(self, place):
         commands = [command for name in DATA_PAGES for command in blocks(ROOT / "docs" / f"{name}.md", "sh")]
         commands = [command for command in commands if not any(word in command for word in NOT_HERE)]

@@ -110,11 +110,13 @@ def make_tokenizer(directory, kind: str, examples: list[Example]):
 
 
 @pytest.mark.parametrize("kind", ["character", "wordpiece"])
-@pytest.mark.parametrize("split", ["valid", pytest.param("test", marks=pytest.mark.slow)])
-def test_every_answer_of_the_real_files_is_recovered(jglue, tmp_path, split, kind):
+@pytest.mark.parametrize(
+    ("split", "every"), [("valid", 10), *(pytest.param(name, 1, marks=pytest.mark.slow) for name in ("valid", "test"))]
+)
+def test_every_answer_of_the_real_files_is_recovered(jglue, tmp_path, split, every, kind):
     """Scores that point at the right answer give its text, through windows and back."""
     task = TASKS["jsquad"]
-    examples = load_examples(find_file(jglue, task, split), task)
+    examples = load_examples(find_file(jglue, task, split), task)[::every]
     tokenizer = make_tokenizer(tmp_path, kind, examples)
     tokens_of = partial(tokenize_with_offsets, tokenizer)
     windows = squad.make_windows(examples, tokenizer, tokens_of, MAX_SEQ_LENGTH)

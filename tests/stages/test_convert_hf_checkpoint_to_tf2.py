@@ -116,6 +116,7 @@ def test_there_and_back_again_gives_the_same_bits(place, converted):
     assert (converted / FAST_TOKENIZER_FILE).read_bytes() == (place / "hf" / FAST_TOKENIZER_FILE).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_other_converter_accepts_it(place, converted, tmp_path):
     import convert_tf2_checkpoint_to_all_frameworks as convert_back
 

@@ -92,7 +92,7 @@ def no_training(monkeypatch):
     monkeypatch.setattr(fine_tuning.FineTuning, "run", refuse)
 
 
-@pytest.mark.parametrize("model_dir", ["wordpiece", "character"], indirect=True)
+@pytest.mark.parametrize("model_dir", ["wordpiece", pytest.param("character", marks=pytest.mark.slow)], indirect=True)
 def test_all_tasks_are_trained_and_scored(command, tmp_path):
     out = evaluate(*command, "--num_train_epochs", 1, "--seeds", 1, 2)
     output = tmp_path / "out"

@@ -141,6 +141,7 @@ def test_rerun_skips_and_other_inputs_need_overwrite(place, exported, capsys):
     assert (exported / "saved_model.pb").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_the_trainer_did_not_save(place, tmp_path):
     """convert_hf_checkpoint_to_tf2.py writes one without the `save_counter` of the trainer's checkpoints."""
     config = finetuning.trained_config(place)
