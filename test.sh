@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Check style and run the tests, in .venv.
+# Check style and run the tests, in .venv and in two processes.
 # Arguments go to pytest:  ./test.sh -m slow   runs the long tests,  ./test.sh -m ''  all of them.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -8,4 +8,4 @@ cd "$(dirname "$0")"
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-exec .venv/bin/python -m pytest "$@"
+exec .venv/bin/python -m pytest -n 2 --dist loadfile "$@"

@@ -111,7 +111,7 @@ def make_tokenizer(directory, kind: str, examples: list[Example]):
 
 @pytest.mark.parametrize("kind", ["character", "wordpiece"])
 @pytest.mark.parametrize(
-    ("split", "every"), [("valid", 10), *(pytest.param(name, 1, marks=pytest.mark.slow) for name in ("valid", "test"))]
+    ("split", "every"), [("valid", 5), *(pytest.param(name, 1, marks=pytest.mark.slow) for name in ("valid", "test"))]
 )
 def test_every_answer_of_the_real_files_is_recovered(jglue, tmp_path, split, every, kind):
     """Scores that point at the right answer give its text, through windows and back."""
