@@ -118,19 +118,20 @@ def _content(file: DataFile) -> str:
 
 @check
 def check_disk(findings: Findings, params, model: DescribedModel, model_dir: str) -> None:
-    """Check that the checkpoints that training keeps, and one in the making, fit on the disk."""
+    """Check that the checkpoints that training keeps, the best one too, and one in the making fit on the disk."""
     if "://" in model_dir:
         return
     directory = Path(model_dir)
     size = BYTES_PER_PARAMETER * model.num_parameters
     existing = len(list(directory.glob("ckpt-*.index"))) if directory.is_dir() else 0
-    needed = size * max(0, params.trainer.max_to_keep + 1 - existing)
+    kept = params.trainer.max_to_keep + bool(params.trainer.best_checkpoint_export_subdir)
+    needed = size * max(0, kept + 1 - existing)
     while not directory.exists():
         directory = directory.absolute().parent
     free = shutil.disk_usage(directory).free
     if needed > free:
         raise ValueError(
-            f"{model_dir}: {params.trainer.max_to_keep} checkpoints of {size / 1e9:.2f} GB and one in the making need "
+            f"{model_dir}: {kept} checkpoints of {size / 1e9:.2f} GB and one in the making need "
             f"{needed / 1e9:.1f} GB more, but {free / 1e9:.1f} GB are free: make room or set trainer.max_to_keep"
         )
     findings.facts.append(
