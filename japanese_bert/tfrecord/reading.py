@@ -1,16 +1,18 @@
 """The start of a TFRecord file, compressed or not: its first example, and what the file is.
 
 A record is its length (uint64), a checksum of the length, the data, a checksum of the data. Checksums are not checked.
-TensorFlow parses examples and opens files, so that paths may be `gs://...`. It is imported late: that takes seconds.
 """
 
 import io
 import struct
+import sys
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
+
+from japanese_bert.tfrecord.examples import parse_example
 
 HEAD_BYTES = 1 << 18  # holds the first example, compressed or not: 512 tokens take 5 KB
 MAX_RECORD_BYTES = 1 << 20
@@ -42,21 +44,9 @@ def read_first_example(path: str) -> FirstExample:
     is_compressed = head.startswith(GZIP_MAGIC)
     try:
         start = zlib.decompressobj(wbits=31).decompress(head, MAX_RECORD_BYTES) if is_compressed else head
-        return FirstExample(_parse_example(next(read_records(io.BytesIO(start)))), size, is_compressed)
+        return FirstExample(parse_example(next(read_records(io.BytesIO(start)))), size, is_compressed)
     except (StopIteration, zlib.error, ValueError, OverflowError):  # a text's first bytes are a huge length
         raise ValueError(f"{path}: does not begin with an example in a TFRecord") from None
-
-
-def _parse_example(record: bytes) -> dict[str, list]:
-    from google.protobuf.message import DecodeError
-    from tensorflow.train import Example
-
-    try:
-        features = Example.FromString(record).features.feature
-    except DecodeError as error:
-        raise ValueError(str(error)) from None
-    kinds = {name: value.WhichOneof("kind") for name, value in features.items()}
-    return {name: list(getattr(features[name], kind).value) if kind else [] for name, kind in kinds.items()}
 
 
 def read_records(file: BinaryIO) -> Iterator[bytes]:
@@ -71,14 +61,46 @@ def read_records(file: BinaryIO) -> Iterator[bytes]:
 
 @contextmanager
 def open_file(path: str) -> Iterator[BinaryIO]:
-    """Open a local or remote file by TensorFlow, whose errors become FileNotFoundError and OSError."""
+    """Open a local or remote file. Errors are FileNotFoundError and OSError, with the path first.
+
+    TensorFlow opens remote files in its own processes, with the rights that its trainer has. Elsewhere fsspec does.
+    """
+    try:
+        with _opener(path)(path, "rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such file") from None
+    except (IsADirectoryError, PermissionError) as error:
+        raise type(error)(f"{path}: {error.strerror}") from None
+
+
+def _opener(path: str) -> Callable:
+    if "://" not in path:
+        return open
+    return _open_by_tensorflow if "tensorflow" in sys.modules else _open_by_fsspec
+
+
+@contextmanager
+def _open_by_tensorflow(path: str, mode: str) -> Iterator[BinaryIO]:
     from tensorflow.errors import NotFoundError, OpError
     from tensorflow.io import gfile
 
     try:
-        with gfile.GFile(path, "rb") as file:
+        with gfile.GFile(path, mode) as file:
             yield file
     except NotFoundError:
-        raise FileNotFoundError(f"{path}: no such file") from None
+        raise FileNotFoundError from None
     except OpError as error:
         raise OSError(f"{path}: {error.message}") from None
+
+
+@contextmanager
+def _open_by_fsspec(path: str, mode: str) -> Iterator[BinaryIO]:
+    import fsspec
+
+    try:
+        file = fsspec.open(path, mode).open()
+    except (ValueError, ImportError) as error:  # an unknown protocol, or one whose package is not installed
+        raise OSError(f"{path}: {error}") from None
+    with file:
+        yield file
