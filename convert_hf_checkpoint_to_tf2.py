@@ -11,9 +11,7 @@ import dataclasses
 import json
 import os
 import re
-import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,19 +23,18 @@ from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_comp
 from japanese_bert.common.report import Stopwatch, print_summary
 from japanese_bert.conversion import hf_reading
 from japanese_bert.conversion.hf_reading import PREFIX, Weights
+from japanese_bert.conversion.hf_writing import write_tokenizer
 from japanese_bert.conversion.model_card import read_license
 from japanese_bert.conversion.trained_model import load_fitting_vocab
 from japanese_bert.models.checkpoint_writing import TEMPORARY, write_checkpoint
 from japanese_bert.models.config import BertConfig, load_bert_config
-from japanese_bert.models.model_garden import model_params
+from japanese_bert.models.model_garden import CONTINUED_RATE, continued_params
 from japanese_bert.models.training_history import CONTINUING_STAGE
-from japanese_bert.tokenization.tokenizer_directory import FAST_TOKENIZER_FILE, MODEL_INPUT_NAMES
+from japanese_bert.tokenization.tokenizer_directory import FAST_TOKENIZER_FILE
 from japanese_bert.tokenization.vocab import Vocab, vocab_bytes
 
-LEARNING_RATE = 5e-5  # for continued pretraining: half of the first rate of the released base models
 TOKENIZER_FILES = ("vocab.txt", "tokenizer_config.json")
 ADDED_FILE = "added_vocab.txt"
-HUB_CACHE = re.compile(r"/models--([\w.-]+?)--([\w.-]+)/snapshots/")  # where huggingface_hub keeps downloads
 SHOWN_TOKENS = 10
 
 
@@ -66,7 +63,7 @@ def get_parser() -> argparse.ArgumentParser:
     output.add_argument("--output_dir", type=Path, required=True, help="directory to make")
     method = parser.add_argument_group("method")
     method.add_argument(
-        "--initial_learning_rate", type=float, default=LEARNING_RATE, help="peak rate to write into model.yaml"
+        "--initial_learning_rate", type=float, default=CONTINUED_RATE, help="peak rate to write into model.yaml"
     )
     method.add_argument(
         "--random_seed",
@@ -105,8 +102,11 @@ def main(args: argparse.Namespace) -> None:
         write_trainer_files(directory, weights, config, args.initial_learning_rate)
         fast_tokenizer = args.hf_model_dir / FAST_TOKENIZER_FILE
         copied = [*tokenizer_files, *([fast_tokenizer] if fast_tokenizer.is_file() else [])]
-        write_tokenizer(directory, copied, vocab, added)
-        base_model = args.base_model or find_name(args.hf_model_dir)
+        write_tokenizer(directory, {path.name: path for path in copied})
+        if vocab and added:
+            (directory / "vocab.txt").write_bytes(vocab_bytes([*vocab.tokens, *added]))
+            (directory / ADDED_FILE).write_bytes(vocab_bytes(added))
+        base_model = args.base_model or hf_reading.find_name(args.hf_model_dir)
         base = {"base_model": base_model, "base_license": read_license(args.hf_model_dir)}
         counts = {"parameters": sum(array.size for array in weights.values()), "added_tokens": len(added)}
         provenance.report.update({**base, **counts, "vocab_size": config.vocab_size, **stopwatch.measurements()})
@@ -132,17 +132,6 @@ def make_provenance(args: argparse.Namespace, config_file: Path, tokenizer_files
         arguments=vars(args),
         packages=("tensorflow", "torch", "safetensors"),
     )
-
-
-def find_name(directory: Path) -> str:
-    """Return the name of a model on the Hub if its files show it, or else the name of its directory."""
-    cached = HUB_CACHE.search(f"{directory.absolute()}/")
-    if cached:
-        return "/".join(cached.groups())
-    name = os.path.basename(os.path.abspath(directory))
-    recorded = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("_name_or_path")
-    # Transformers 4 recorded what the model was loaded from. After fine-tuning that is another model.
-    return recorded if re.fullmatch(rf"[\w.-]+/{re.escape(name)}", str(recorded)) else name
 
 
 def load_config_with_every_head(config_file: Path) -> BertConfig:
@@ -191,25 +180,8 @@ def write_trainer_files(directory: Path, weights: Weights, config: BertConfig, i
 
     write_checkpoint(weights, config, directory)
     (directory / "config.json").write_text(config.to_json(), encoding="utf-8", newline="\n")
-    rate = {"learning_rate": {"polynomial": {"initial_learning_rate": initial_rate}}}
-    params = {"task": {"model": model_params(config)}, "trainer": {"optimizer_config": rate}}
-    text = yaml.safe_dump(params, sort_keys=False)
+    text = yaml.safe_dump(continued_params(config, initial_rate), sort_keys=False)
     (directory / "model.yaml").write_text(text, encoding="utf-8", newline="\n")
-
-
-def write_tokenizer(directory: Path, files: Sequence[Path], vocab: Vocab | None, added: Sequence[str]) -> None:
-    """Copy the files of the tokenizer, and write the larger vocabulary."""
-    for path in files:
-        shutil.copyfile(path, directory / path.name)
-    config_file = directory / "tokenizer_config.json"
-    if config_file.is_file():
-        # Without it BertJapaneseTokenizer drops segment ids in Transformers 5.
-        values = {"model_input_names": MODEL_INPUT_NAMES} | json.loads(config_file.read_text(encoding="utf-8"))
-        text = json.dumps(values, ensure_ascii=False, indent=2, sort_keys=True)
-        config_file.write_text(f"{text}\n", encoding="utf-8", newline="\n")
-    if vocab and added:
-        (directory / "vocab.txt").write_bytes(vocab_bytes([*vocab.tokens, *added]))
-        (directory / ADDED_FILE).write_bytes(vocab_bytes(added))
 
 
 if __name__ == "__main__":

@@ -101,7 +101,9 @@ def main(args: argparse.Namespace) -> None:
         vocab=model.vocab,
         other_pythons=args.verify_python,
     )
-    card = card_values(model, args.output_path, args.license, args.onnx) if model.tokenizer_files else None
+    files = [*model.tokenizer_files, *([ONNX_FILE] if args.onnx else [])]
+    name = args.output_path.resolve().name
+    card = model_card.values_of_model(model, name, args.license, files) if model.tokenizer_files else None
     provenance = Provenance(
         stage="convert_tf2_checkpoint_to_all_frameworks",
         method={"onnx": args.onnx, "model_card": model_card.values_hash(card) if card else None},
@@ -139,26 +141,6 @@ def check_requirements(onnx: bool, verify: bool, tfrecord: Path | None, other_py
         raise ValueError("--no-verify contradicts --verify_tfrecord and --verify_python. Give one or the other")
     if onnx:
         onnx_export.check_onnx_packages()
-
-
-def card_values(model: TrainedModel, output: Path, licence: str | None, onnx: bool) -> model_card.CardValues:
-    """Return the values of the model card. A model that started from another one has no licence by default."""
-    if not licence and model.base:
-        licence = model.base.license
-    elif not licence and not (model.stages and model.stages[0].initial_checkpoint()):
-        licence = model_card.DEFAULT_LICENSE
-    facts = model_card.CardFacts(
-        name=output.resolve().name,
-        license=licence,
-        base=model.base,
-        config=model.config,
-        settings=model.settings,
-        dictionary=model.dictionary,
-        vocab_made_by=model.vocab_made_by,
-        stages=model.stages,
-        files=[*model.tokenizer_files, *([ONNX_FILE] if onnx else [])],
-    )
-    return model_card.card_values(facts)
 
 
 def write_model_directory(directory: Path, model: TrainedModel, onnx: bool) -> dict[str, int]:

@@ -10,6 +10,8 @@ the mean of the rows of all real tokens.
 """
 
 import json
+import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -25,6 +27,7 @@ OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm
 DECODER = "cls.predictions.decoder."
 # BertForMaskedLM saves a model without these.
 NEXT_SENTENCE_WEIGHTS = ("bert.pooler.dense.", "cls.seq_relationship.")
+HUB_CACHE = re.compile(r"/models--([\w.-]+?)--([\w.-]+)/snapshots/")  # where huggingface_hub keeps downloads
 PREFIX = "##"
 TOKEN_ROWS = ("bert.embeddings.word_embeddings.weight", "cls.predictions.bias")  # one row for each token
 
@@ -44,6 +47,17 @@ def weight_files(directory: Path) -> list[Path]:
         f"{directory}: no model.safetensors or pytorch_model.bin. Download the model with: hf download NAME "
         f"--local-dir {directory}"
     )
+
+
+def find_name(directory: Path) -> str:
+    """Return the name of a model on the Hub if its files show it, or else the name of its directory."""
+    cached = HUB_CACHE.search(f"{directory.absolute()}/")
+    if cached:
+        return "/".join(cached.groups())
+    name = os.path.basename(os.path.abspath(directory))
+    recorded = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("_name_or_path")
+    # Transformers 4 recorded what the model was loaded from. After fine-tuning that is another model.
+    return recorded if re.fullmatch(rf"[\w.-]+/{re.escape(name)}", str(recorded)) else name
 
 
 def read_hf_weights(directory: Path, config: BertConfig) -> Weights:

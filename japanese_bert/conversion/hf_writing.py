@@ -6,13 +6,16 @@ and their like for ALBERT and ELECTRA. The decoder of the masked language model 
 stored again.
 """
 
+import json
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from japanese_bert.conversion.hf_reading import Weights
+from japanese_bert.tokenization.tokenizer_directory import MODEL_INPUT_NAMES, TOKENIZER_CONFIG_FILE
 
 PYTORCH_FILE = "model.safetensors"
 TENSORFLOW_FILE = "tf_model.h5"
@@ -140,3 +143,15 @@ def _pack_array(array: np.ndarray):
     import msgpack
 
     return msgpack.ExtType(FLAX_NDARRAY, msgpack.packb((array.shape, array.dtype.name, array.tobytes())))
+
+
+def write_tokenizer(directory: Path, files: Mapping[str, Path]) -> None:
+    """Copy the files of a tokenizer under their new names."""
+    for name, path in files.items():
+        shutil.copyfile(path, directory / name)
+    config_file = directory / TOKENIZER_CONFIG_FILE
+    if config_file.is_file():
+        # Without it BertJapaneseTokenizer drops segment ids in Transformers 5.
+        values = {"model_input_names": MODEL_INPUT_NAMES} | json.loads(config_file.read_text(encoding="utf-8"))
+        text = json.dumps(values, ensure_ascii=False, indent=2, sort_keys=True)
+        config_file.write_text(f"{text}\n", encoding="utf-8", newline="\n")

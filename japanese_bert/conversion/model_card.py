@@ -15,6 +15,7 @@ from typing import Any
 from japanese_bert.common.provenance import Provenance, read_provenance
 from japanese_bert.conversion.frameworks import GENERATOR, ONNX_FILE
 from japanese_bert.conversion.onnx_export import output_names
+from japanese_bert.conversion.trained_model import TrainedModel
 from japanese_bert.models.config import ARCHITECTURES, BertConfig
 from japanese_bert.models.training_history import BaseModel, Corpus, TrainingStage
 from japanese_bert.models.weight_names import weights_of
@@ -48,6 +49,26 @@ class CardFacts:
     vocab_made_by: Mapping[str, Any] | None
     stages: list[TrainingStage]
     files: list[str]
+
+
+def values_of_model(model: TrainedModel, name: str, licence: str | None, files: list[str]) -> CardValues:
+    """Return the values of a model's card. A model that started from another one has no licence by default."""
+    if not licence and model.base:
+        licence = model.base.license
+    elif not licence and not (model.stages and model.stages[0].initial_checkpoint()):
+        licence = DEFAULT_LICENSE
+    facts = CardFacts(
+        name=name,
+        license=licence,
+        base=model.base,
+        config=model.config,
+        settings=model.settings,
+        dictionary=model.dictionary,
+        vocab_made_by=model.vocab_made_by,
+        stages=model.stages,
+        files=files,
+    )
+    return card_values(facts)
 
 
 def card_values(facts: CardFacts) -> CardValues:
@@ -101,7 +122,7 @@ def fill_template(values: CardValues) -> str:
 
 def values_hash(values: CardValues) -> str:
     """Return what stands for the card in a recipe. It depends on facts and not on the wording of the template."""
-    return _sha256(json.dumps(values, ensure_ascii=False, sort_keys=True, default=str).encode("utf-8"))
+    return sha256_of(json.dumps(values, ensure_ascii=False, sort_keys=True, default=str).encode("utf-8"))
 
 
 def as_recorded(provenance: Provenance, output: Path, values: CardValues | None) -> Provenance:
@@ -142,12 +163,12 @@ def write_card(values: CardValues, directory: Path, output: Path) -> str:
     card = fill_template(values).encode("utf-8")
     path, made_by = output / CARD_FILE, read_provenance(output) or {}
     recorded = made_by.get("card_sha256") or made_by.get("method", {}).get("model_card")  # the second: version 0.1
-    if path.is_file() and _sha256(path.read_bytes()) != recorded:
+    if path.is_file() and sha256_of(path.read_bytes()) != recorded:
         print(f"{path}: kept, because this stage did not write it or it was changed. Move it away to get a new one")
     else:
         (directory / CARD_FILE).write_bytes(card)
         print(f"{path}: read it before you publish it, and complete what is {UNKNOWN}")
-    return _sha256(card)
+    return sha256_of(card)
 
 
 def _base_values(base: BaseModel) -> CardValues:
@@ -212,5 +233,5 @@ def _size(size: int) -> str:
     return f"{size} bytes"
 
 
-def _sha256(data: bytes) -> str:
+def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()

@@ -31,6 +31,7 @@ ENCODER_FIELDS = {
     "attention_dropout_rate": "attention_probs_dropout_prob",
     "initializer_range": "initializer_range",
 }
+CONTINUED_RATE = 5e-5  # for continued pretraining: half of the first rate of the released base models
 NETWORKS = {"ElectraForPreTraining": "discriminator_encoder", "ElectraForMaskedLM": "generator_encoder"}
 EMBEDDING_SIZES = {"albert": {"embedding_width": "embedding_size"}, "electra": {"embedding_size": "embedding_size"}}
 
@@ -60,6 +61,12 @@ def model_params(config: BertConfig) -> dict:
         "mlm_initializer_range": config.initializer_range,
         "cls_heads": [next_sentence] if ARCHITECTURES[config.architecture].has_next_sentence else [],
     }
+
+
+def continued_params(config: BertConfig, initial_rate: float = CONTINUED_RATE) -> dict:
+    """Return the trainer's parameters for continued pretraining: the model, and a small learning rate."""
+    rate = {"learning_rate": {"polynomial": {"initial_learning_rate": initial_rate}}}
+    return {"task": {"model": model_params(config)}, "trainer": {"optimizer_config": rate}}
 
 
 def check_params(stages: Sequence[TrainingStage], config: BertConfig) -> None:

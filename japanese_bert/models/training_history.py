@@ -62,11 +62,15 @@ class TrainingStage:
         return self.param(f"{path}.{self.param(f'{path}.type')}.{name}")
 
     def initial_checkpoint(self) -> Path | None:
-        """Return the prefix of `task.init_checkpoint`, or None if the stage began with random weights."""
+        """Return `task.init_checkpoint`, or None if the stage began with random weights.
+
+        It is the prefix of a TF2 checkpoint, or a Hugging Face directory.
+        """
         initial = Path(str(self.param("task.init_checkpoint") or ""))
         if not initial.name:
             return None
-        return initial / "latest" if initial.is_dir() else initial
+        is_model_dir = initial.is_dir() and not (initial / "model.safetensors").is_file()
+        return initial / "latest" if is_model_dir else initial
 
     def method(self, name: str) -> object:
         """Return an argument of data creation."""

@@ -66,15 +66,7 @@ def get_parser(description: str | None, *experiments: str) -> argparse.ArgumentP
     )
     add_short_flags(parser)
     trainer = parser.add_argument_group("flags of official.nlp.train, passed on")
-    trainer.add_argument("--experiment", default=experiments[0], help=" or ".join(experiments))
-    trainer.add_argument(
-        "--mode", default="train_and_eval", choices=MODES, help="train_and_eval validates at intervals"
-    )
-    trainer.add_argument("--model_dir", required=True, help="checkpoints and TensorBoard events; may be gs://...")
-    trainer.add_argument(
-        "--config_file", action="append", help="configs/{data,model,runtime}/*.yaml, several times; later ones win"
-    )
-    trainer.add_argument("--params_override", help="name=value,... or a YAML file; wins over --config_file")
+    add_training_flags(trainer, MODES, *experiments)
     trainer.add_argument("--tpu", help="local on a TPU VM, or the TPU's name")
     trainer.add_argument("--gin_file", action="append", help="configs/model/*.gin, several times")
     trainer.add_argument("--gin_params", action="append", help="gin bindings, several times")
@@ -88,6 +80,22 @@ def get_parser(description: str | None, *experiments: str) -> argparse.ArgumentP
     trainer.add_argument(
         "--keep_best", action="store_true", help="also keep the checkpoint of the best validation, in best/"
     )
+    add_check_flags(parser)
+    return parser
+
+
+def add_training_flags(group: argparse._ArgumentGroup, modes: Sequence[str], *experiments: str) -> None:
+    """Add the flags that every trainer has."""
+    group.add_argument("--experiment", default=experiments[0], help=" or ".join(experiments))
+    group.add_argument("--mode", default="train_and_eval", choices=modes, help="train_and_eval validates at intervals")
+    group.add_argument("--model_dir", required=True, help="checkpoints and TensorBoard events; may be gs://...")
+    group.add_argument(
+        "--config_file", action="append", help="configs/{data,model,runtime}/*.yaml, several times; later ones win"
+    )
+    group.add_argument("--params_override", help="name=value,... or a YAML file; wins over --config_file")
+
+
+def add_check_flags(parser: argparse.ArgumentParser) -> None:
     own = parser.add_argument_group("checks")
     own.add_argument(
         "--check_records",
@@ -96,7 +104,6 @@ def get_parser(description: str | None, *experiments: str) -> argparse.ArgumentP
         help="every data file needs its .json, which shows whether the file is complete",
     )
     own.add_argument("--check_only", action="store_true", help="end after the checks")
-    return parser
 
 
 def import_model_garden() -> None:

@@ -1,11 +1,13 @@
 """Data files of pretraining and fine-tuning: what their first example and the `.json` beside them show.
 
 The trainer itself reads a file only when its turn comes, which may be days after the start. Paths may be anything that
-TensorFlow reads, such as `gs://...`.
+TensorFlow or fsspec reads, such as `gs://...`.
 """
 
+import glob
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -69,6 +71,36 @@ class DataFile:
         """Return the hashes of the text files. A text that came through a pipe has none."""
         found = recorded_inputs(self.provenance, "text") if self.provenance else []
         return {item["sha256"] for item in found} - {None}
+
+
+def match_files(patterns: str | Sequence[str]) -> list[str]:
+    """Return the files that comma-separated names and patterns match, sorted. Raise ValueError if one matches none."""
+    texts = [patterns] if isinstance(patterns, str) else patterns
+    found: list[str] = []
+    for pattern in (part.strip() for text in texts for part in text.split(",")):
+        matches = _find_files(pattern)
+        if not matches:
+            raise ValueError(f"{pattern} does not match any files.")
+        found += matches
+    return sorted(found)
+
+
+def _find_files(pattern: str) -> list[str]:
+    if not set("*?") & set(pattern):
+        return [pattern]  # the reader says that there is no such file
+    if "://" not in pattern:
+        return glob.glob(pattern)
+    if "tensorflow" in sys.modules:  # with the rights that Model Garden's trainer has
+        from tensorflow.io import gfile
+
+        return gfile.glob(pattern)
+    import fsspec
+
+    try:
+        files, path = fsspec.core.url_to_fs(pattern)
+        return [files.unstrip_protocol(found) for found in files.glob(path)]
+    except (ValueError, ImportError) as error:  # an unknown protocol, or one whose package is not installed
+        raise ValueError(f"{pattern}: {error}") from None
 
 
 def count_instances(files: list[DataFile]) -> int | None:

@@ -5,7 +5,7 @@ Imports are inside the functions, because they take seconds.
 
 from pathlib import Path
 
-from japanese_bert.training.data_files import CLASSIFICATION, DataFile, read_data_file
+from japanese_bert.training.data_files import CLASSIFICATION, DataFile, match_files, read_data_file
 
 
 def predict(checkpoint: Path, params_file: Path, data_file: Path, batch_size: int) -> list[str | float]:
@@ -73,11 +73,9 @@ def check_data_fits(task_config, data: DataFile) -> list[str] | None:
 
 def _check_same_as_training(pattern: str, data: DataFile, labels: list[str]) -> None:
     """Compare with the first training file, if it is still there."""
-    from official.core.input_reader import match_files
-
     try:
-        training = read_data_file(sorted(match_files(pattern))[0], CLASSIFICATION)
-    except (ValueError, OSError, IndexError):
+        training = read_data_file(match_files(pattern)[0], CLASSIFICATION)
+    except (ValueError, OSError):
         return
     if training.provenance is None:
         return

@@ -6,12 +6,16 @@ Later ones win: what the flags imply, the user's --config_file, the flags themse
 import argparse
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from japanese_bert.common.command_line import check_positive
-from japanese_bert.training.data_files import PRETRAINING, read_data_file
+from japanese_bert.models.config import load_bert_config
+from japanese_bert.models.model_garden import continued_params
+from japanese_bert.tfrecord.reading import open_file
+from japanese_bert.training.data_files import PRETRAINING, match_files, read_data_file
 from japanese_bert.training.parameters import parse_parameters, read_parameters
 
 if TYPE_CHECKING:
@@ -49,16 +53,19 @@ def add_short_flags(parser: argparse.ArgumentParser) -> None:
     short.add_argument("--num_gpus", type=int, help="GPUs of this machine, 0 for the CPU; implies configs/runtime")
 
 
-def config_files(args: argparse.Namespace) -> list[str]:
-    """Return the values of --config_file and of the short flags. Raise ValueError for a wrong one."""
+def config_files(args: argparse.Namespace, parse: Callable = parse_parameters) -> list[str]:
+    """Return the values of --config_file and of the short flags. Raise ValueError for a wrong one.
+
+    `parse` reads the parameters of the trainer that is to run.
+    """
     flags = {name: vars(args)[name] for name in SHORT_FLAGS if vars(args)[name] is not None}
     check_positive({name: flags[name] for name in ("train_steps", "batch_size", "learning_rate") if name in flags})
     given = list(args.config_file or [])
     if not flags:
         return given
-    parse_parameters(args)  # a mistake of the user's is found before anything is added
+    parse(args)  # a mistake of the user's is found before anything is added
     files = [*implied_files(args, given), *given]
-    params = parse_parameters(argparse.Namespace(**{**vars(args), "config_file": files}))
+    params = parse(argparse.Namespace(**{**vars(args), "config_file": files}))
     trainer, held_out = params.trainer, str(params.task.validation_data.input_path)
     if args.train_files and "validation_files" not in flags and (not held_out or "<" in held_out):
         flags |= validation_beside(args.train_files[0])
@@ -87,8 +94,6 @@ def implied_files(args: argparse.Namespace, given: list[str]) -> list[str]:
 
 def data_form(pattern: str) -> list[str]:
     """Return the parameters that the first training file shows. The checks report a file that cannot be read."""
-    from official.core.input_reader import match_files
-
     try:
         file = read_data_file(min(match_files(pattern)), PRETRAINING)
     except (ValueError, OSError):
@@ -105,25 +110,34 @@ def data_form(pattern: str) -> list[str]:
 
 def validation_beside(train_file: str) -> dict[str, list[str]]:
     """Return --validation_files for the folder `validation` beside a training file, nothing if it has no such files."""
-    import tensorflow as tf
-
     pattern = os.path.join(os.path.dirname(train_file), "validation", f"*{os.path.splitext(train_file)[1]}")
-    return {"validation_files": [pattern]} if tf.io.gfile.glob(pattern) else {}
+    with suppress(ValueError):
+        match_files(pattern)
+        return {"validation_files": [pattern]}
+    return {}
 
 
 def model_files(init_checkpoint: str) -> list[str]:
-    """Return the model of a checkpoint: `model.yaml` of a conversion, or what `params.yaml` of a training has of it."""
-    import tensorflow as tf
+    """Return the model of a checkpoint, which is a directory or a file in one.
 
-    is_directory = tf.io.gfile.isdir(init_checkpoint)
-    directory = init_checkpoint if is_directory else os.path.dirname(init_checkpoint)
-    model, params = (os.path.join(directory, name) for name in ("model.yaml", "params.yaml"))
-    if tf.io.gfile.exists(model):
-        return [model]
-    if not tf.io.gfile.exists(params):
-        return []
-    task = read_parameters("--init_checkpoint", params).get("task") or {}
-    return [json.dumps({"task": {"model": task["model"]}})] if "model" in task else []
+    It is in `model.yaml` of a conversion, `params.yaml` of a training, or `config.json` of a Hugging Face directory.
+    """
+    config_file = Path(init_checkpoint, "config.json")
+    for directory in (init_checkpoint, os.path.dirname(init_checkpoint)):
+        for name in ("model.yaml", "params.yaml"):
+            path = os.path.join(directory, name)
+            if _is_file(path):
+                model = (read_parameters("--init_checkpoint", path).get("task") or {}).get("model")
+                return [path] if name == "model.yaml" else [json.dumps({"task": {"model": model}})] * bool(model)
+        if config_file.is_file():
+            return [json.dumps(continued_params(load_bert_config(config_file)))]
+    return []
+
+
+def _is_file(path: str) -> bool:
+    with suppress(OSError), open_file(path) as file:
+        return bool(file.read(1))
+    return False
 
 
 def schedule(steps: int, trainer: "TrainerConfig") -> dict[str, object]:

@@ -1,4 +1,7 @@
-"""The machines of one training, as the environment variable TF_CONFIG lists them. The checks report a wrong value."""
+"""The processes of one training, by the environment variable TF_CONFIG, or RANK of torchrun.
+
+The checks report a wrong value.
+"""
 
 import json
 import os
@@ -12,9 +15,9 @@ def num_workers() -> int:
 
 
 def worker_index() -> int:
-    """Return the number of this machine. Number 0 writes the checkpoints and prints."""
+    """Return the number of this process. Number 0 writes the checkpoints and prints."""
     with suppress(ValueError, KeyError, TypeError, AttributeError):
         config = json.loads(os.environ.get("TF_CONFIG") or "{}")
         chiefs = len(config["cluster"].get("chief", []))
         return int(config["task"]["index"]) + (chiefs if config["task"]["type"] == "worker" else 0)
-    return 0
+    return int(os.environ.get("RANK", 0))

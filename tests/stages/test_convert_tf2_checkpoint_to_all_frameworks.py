@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert_tf2_checkpoint_to_all_frameworks import card_values
 from japanese_bert.conversion import frameworks, onnx_export, verification
+from japanese_bert.conversion.model_card import values_of_model
 from japanese_bert.conversion.trained_model import TrainedModel
 from japanese_bert.conversion.verification import MAX_LOGIT_DIFFERENCE
 from japanese_bert.models.checkpoint_reading import read_weights
@@ -295,7 +295,7 @@ def test_a_card_is_replaced_only_as_it_was_written(trained, tokenizer_flags, tmp
 def test_only_a_model_from_random_weights_has_a_licence_by_default(given, base, start, expected):
     stages = [] if start is None else [TrainingStage({"task": {"init_checkpoint": start}}, 5, [])]
     model = TrainedModel(Path("ckpt-5"), BERT, stages, base, {}, None, None, None, None)
-    assert card_values(model, Path("model"), given, onnx=False)["license_name"] == expected
+    assert values_of_model(model, "model", given, [])["license_name"] == expected
 
 
 def test_an_output_of_version_0_1_is_complete(trained, tokenizer_flags, tmp_path, capsys):

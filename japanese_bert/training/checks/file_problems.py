@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from japanese_bert.training.data_files import DataFile, DataKind
+from japanese_bert.training.data_files import DataFile, DataKind, match_files
 
 MAX_SHOWN = 3
 COMPRESSED = {"tfrecord": False, "tfrecord_compressed": True}  # task.*_data.file_type
@@ -14,13 +14,11 @@ def match_input(data, section: str, kind: DataKind) -> list[str]:
     Raises:
         ValueError: it is not set, or matches no file.
     """
-    from official.core.input_reader import match_files
-
     if not data.input_path or "<" in str(data.input_path):
         flag = f"--{section.removeprefix('task.').removesuffix('_data')}_files"
         raise ValueError(f"{section}.input_path is not set. Give {flag}")
     try:
-        return sorted(match_files(data.input_path))
+        return match_files(data.input_path)
     except ValueError as error:
         raise ValueError(f"{section}.input_path: {error} Make the data with {kind.stage}.py") from None
 

@@ -7,6 +7,7 @@ with layers left out. Paths may be `gs://...`.
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from japanese_bert.common.provenance import recorded_inputs
@@ -30,17 +31,19 @@ from japanese_bert.training.data_files import PRETRAINING, DataFile, count_insta
 BYTES_PER_PARAMETER = 12  # of a checkpoint: the weight and two moments of AdamW or LAMB, float32
 
 
-def check_pretraining(training: Training) -> Findings:
-    """Return the findings of all checks."""
+def check_pretraining(
+    training: Training, check_devices: Callable = check_hardware, check_weights: Callable | None = None
+) -> Findings:
+    """Return the findings of all checks. The trainer in PyTorch has its own checks of devices and weights."""
     findings, params = Findings(), training.params
-    check_hardware(findings, params, training.model_dir)
+    check_devices(findings, params, training.model_dir)
     can_be_built = check_encoders(findings, params, training.gin) & check_heads(findings, params)
     check_pretraining_data(findings, training)
     check_positions(findings, params)
     if training.trains:
         check_schedule(findings, params)
     if can_be_built:
-        check_model(findings, training)
+        (check_weights or check_model)(findings, training)
     return findings
 
 
@@ -123,7 +126,8 @@ def check_disk(findings: Findings, params, model: DescribedModel, model_dir: str
         return
     directory = Path(model_dir)
     size = BYTES_PER_PARAMETER * model.num_parameters
-    existing = len(list(directory.glob("ckpt-*.index"))) if directory.is_dir() else 0
+    found = list(directory.glob("ckpt-*")) if directory.is_dir() else []
+    existing = sum(path.suffix == ".index" or (path.is_dir() and not path.suffix) for path in found)
     kept = params.trainer.max_to_keep + bool(params.trainer.best_checkpoint_export_subdir)
     needed = size * max(0, kept + 1 - existing)
     while not directory.exists():

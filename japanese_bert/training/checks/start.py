@@ -4,13 +4,13 @@ The trainer itself would overlook a checkpoint, or load a part of it, without an
 """
 
 import json
-from collections.abc import Iterator, Mapping
 
 from japanese_bert.models.checkpoint_reading import Mismatch, check_checksums, compare_with_config, read_step
 from japanese_bert.models.weight_names import OUTPUT_LAYER, is_next_sentence
 from japanese_bert.training.checks.described_model import DescribedModel, compare_with_model, has_next_sentence_head
 from japanese_bert.training.checks.findings import Findings, check
 from japanese_bert.training.command import Training
+from japanese_bert.training.parameters import leaves, read_parameters
 
 
 @check
@@ -108,23 +108,10 @@ def _check_fit(findings: Findings, params, model: DescribedModel, prefix: str) -
 
 def changes(params, model_dir: str) -> list[str]:
     """Return what has changed since the run that is continued."""
-    import tensorflow as tf
-    import yaml
-
-    path = f"{model_dir.rstrip('/')}/params.yaml"
-    if not tf.io.gfile.exists(path):
+    try:
+        before = dict(leaves(read_parameters("--model_dir", f"{model_dir.rstrip('/')}/params.yaml")))
+    except ValueError:
         return []
-    with tf.io.gfile.GFile(path) as file:
-        before = dict(_parameters(yaml.safe_load(file.read()) or {}))
-    after = dict(_parameters(json.loads(json.dumps(params.as_dict(), default=str))))
+    after = dict(leaves(json.loads(json.dumps(params.as_dict(), default=str))))
     names = [name for name in after if name in before and before[name] != after[name]]
     return [f"since the last run {name} has changed: {before[name]} -> {after[name]}" for name in names]
-
-
-def _parameters(tree: Mapping, path: str = "") -> Iterator[tuple[str, object]]:
-    """Yield the parameters with their full names."""
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _parameters(value, f"{path}{name}.")
-        else:
-            yield path + name, value
