@@ -106,7 +106,7 @@ def main(args: argparse.Namespace) -> None:
         if vocab and added:
             (directory / "vocab.txt").write_bytes(vocab_bytes([*vocab.tokens, *added]))
             (directory / ADDED_FILE).write_bytes(vocab_bytes(added))
-        base_model = args.base_model or hf_reading.find_name(args.hf_model_dir)
+        base_model = args.base_model or hf_reading.find_model_name(args.hf_model_dir)
         base = {"base_model": base_model, "base_license": read_license(args.hf_model_dir)}
         counts = {"parameters": sum(array.size for array in weights.values()), "added_tokens": len(added)}
         provenance.report.update({**base, **counts, "vocab_size": config.vocab_size, **stopwatch.measurements()})

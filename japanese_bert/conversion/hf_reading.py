@@ -49,7 +49,7 @@ def weight_files(directory: Path) -> list[Path]:
     )
 
 
-def find_name(directory: Path) -> str:
+def find_model_name(directory: Path) -> str:
     """Return the name of a model on the Hub if its files show it, or else the name of its directory."""
     cached = HUB_CACHE.search(f"{directory.absolute()}/")
     if cached:

@@ -235,7 +235,7 @@ def test_a_base_model_is_no_path(place, tmp_path, capsys):
 def test_name_of_a_model(tmp_path, directory, recorded, expected):
     (tmp_path / directory).mkdir(parents=True)
     (tmp_path / directory / "config.json").write_text(json.dumps({"_name_or_path": recorded}), encoding="utf-8")
-    assert convert.hf_reading.find_name(tmp_path / directory) == expected
+    assert convert.hf_reading.find_model_name(tmp_path / directory) == expected
 
 
 def test_rerun_skips_what_is_complete(place, converted, capsys):
