@@ -9,6 +9,7 @@ bytes as under xargs. Run the same command again after any interruption: finishe
 """
 
 import argparse
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -104,6 +105,8 @@ def check_arguments(args: argparse.Namespace) -> None:
     check_positive({name: vars(args)[name] for name in ("workers", "cores", "workers_per_job")})
     if args.retries < 0:
         raise ValueError(f"--retries {args.retries}: expected 0 or more")
+    if not re.fullmatch(r"[0-9.]+ ?[kKMGTP]i?B", args.memory):
+        raise ValueError(f"--memory {args.memory}: expected a number with a unit, such as 1GB or 500MiB")
     if args.scheduler_options and not args.scheduler_options.is_file():
         raise FileNotFoundError(f"--scheduler_options {args.scheduler_options}: no such file")
 

@@ -72,6 +72,7 @@ def describe_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace
 def _run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace, title: str) -> tuple[str, int]:
     """Return an error message and the exit code."""
     try:
+        _check_is_unicode(title)
         print(title, flush=True)
         main(args)
     except KeyboardInterrupt:
@@ -81,6 +82,13 @@ def _run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace, t
     except (ValueError, OSError, EOFError, ImportError, MemoryError, BrokenExecutor) as error:
         return describe_error(error), 1
     return "", 0
+
+
+def _check_is_unicode(title: str) -> None:
+    """Raise ValueError for an argument that is not UTF-8. No output could hold it."""
+    for word in title.removeprefix("arguments: ").split(", "):
+        if any("\udc80" <= character <= "\udcff" for character in word):
+            raise ValueError(f"{word!a}: is not UTF-8. Rename the file or the directory")
 
 
 def describe_error(error: BaseException) -> str:

@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -20,6 +20,7 @@ from typing import Any
 
 from japanese_bert import DATA_FORMAT, __version__
 
+MAX_NAME_BYTES = 230  # of 255. Names of records and of temporary files are longer by at most 22
 HASH_BLOCK_BYTES = 1 << 22
 DIRECTORY_PROVENANCE = "provenance.json"  # in the directory, so that one rename publishes both
 
@@ -30,6 +31,7 @@ class InputFiles:
     """The input files of a stage by role, in the state that they had before the stage read them."""
 
     def __init__(self, **roles: Sequence[Path]) -> None:
+        check_names(path for paths in roles.values() for path in paths)
         self._roles = {role: list(paths) for role, paths in roles.items()}
         self._states = {path: _state(path) for paths in self._roles.values() for path in paths}
         self._described: Inputs | None = None
@@ -136,12 +138,31 @@ class Provenance:
 
 
 def skip_if_complete(provenance: Provenance, outputs: Sequence[Path]) -> bool:
-    """Print that the outputs are complete and return True, or return False if the stage has to make them."""
+    """Print that the outputs are complete and return True, or return False if the stage has to make them.
+
+    Raises:
+        ValueError: an output cannot have its name.
+    """
+    check_names(outputs, MAX_NAME_BYTES)
     if not provenance.is_complete(outputs):
         return False
     more = f" and {len(outputs) - 1} more" if len(outputs) > 1 else ""
     print(f"skipped: {outputs[0]}{more}, complete and made from the same inputs and arguments")
     return True
+
+
+def check_names(paths: Iterable[Path], max_bytes: int | None = None) -> None:
+    """Raise ValueError for the first name that provenance cannot hold, or that is too long for the temporary files."""
+    for path in paths:
+        try:
+            size = len(path.name.encode("utf-8"))
+            str(path).encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError(f"{str(path)!a}: the name is not UTF-8, which records cannot hold. Rename it") from None
+        if max_bytes and size > max_bytes:
+            raise ValueError(
+                f"{path}: the name has {size} bytes, expected at most {max_bytes}. Temporary files add to it"
+            )
 
 
 def provenance_path(output: Path) -> Path:
@@ -153,7 +174,7 @@ def read_provenance(output: Path) -> dict[str, Any] | None:
     """Return what made `output`, or None if no readable file says so."""
     try:
         value = json.loads(provenance_path(output).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -35,6 +35,8 @@ def _set_cache_directory() -> bool:
     root = os.environ.get("NUMBA_CACHE_DIR") or os.path.join(
         os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "bert-japanese"
     )
+    if root.startswith("~"):  # the user has no home: this would make a directory of that name
+        return False
     directory = Path(root) / _kernels_hash()
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,6 @@ rows becomes its row. So the model starts with a guess at its meaning. A token t
 the mean of the rows of all real tokens.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from japanese_bert.common.json_files import read_json_object
 from japanese_bert.models.checkpoint_reading import weights_of
 from japanese_bert.models.config import BertConfig
 from japanese_bert.tokenization.subwords import encode_wordpieces
@@ -41,8 +41,10 @@ def weight_files(directory: Path) -> list[Path]:
             return [directory / name]
         index = directory / f"{name}.index.json"
         if index.is_file():
-            parts = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-            return [directory / part for part in sorted(set(parts))]
+            parts = read_json_object(index).get("weight_map")
+            if not isinstance(parts, dict) or not all(isinstance(part, str) for part in parts.values()):
+                raise ValueError(f"{index}: weight_map is {parts!s:.60}, expected names of weights and their files")
+            return [directory / part for part in sorted(set(parts.values()))]
     raise FileNotFoundError(
         f"{directory}: no model.safetensors or pytorch_model.bin. Download the model with: hf download NAME "
         f"--local-dir {directory}"
@@ -55,7 +57,7 @@ def find_model_name(directory: Path) -> str:
     if cached:
         return "/".join(cached.groups())
     name = os.path.basename(os.path.abspath(directory))
-    recorded = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("_name_or_path")
+    recorded = read_json_object(directory / "config.json").get("_name_or_path")
     # Transformers 4 recorded what the model was loaded from. After fine-tuning that is another model.
     return recorded if re.fullmatch(rf"[\w.-]+/{re.escape(name)}", str(recorded)) else name
 
@@ -130,6 +132,9 @@ def add_rows(weights: Weights, vocab: Vocab, tokens: Sequence[str]) -> Weights:
 
 def _read_file(path: Path) -> Weights:
     """Return the float tensors of a file as float32. float16 and bfloat16 lose nothing."""
+    import pickle
+    import warnings
+
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -138,10 +143,24 @@ def _read_file(path: Path) -> Weights:
         if path.suffix == ".safetensors":
             tensors = load_file(path)
         else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path}: cannot be read. Was it cut short? {str(error).splitlines()[0]}") from None
-    return {name: tensor.float().numpy() for name, tensor in tensors.items() if tensor.is_floating_point()}
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about files that are then refused
+                tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"{path}: cannot be read{_kind_of_text(path)}. Was it cut short? {reason}") from None
+    if not isinstance(tensors, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in tensors.values()):
+        raise ValueError(f"{path}: is no table of tensors. Expected the weights that save_pretrained() writes")
+    return {str(name): tensor.float().numpy() for name, tensor in tensors.items() if tensor.is_floating_point()}
+
+
+def _kind_of_text(path: Path) -> str:
+    """Return what a file is that should hold weights, if it is one of two texts that downloads leave in their place."""
+    with open(path, "rb") as file:
+        head = file.read(64).lstrip()
+    if head.startswith(b"version https://git-lfs"):
+        return ": it is a pointer of git-lfs. Run git lfs pull, or download the file itself"
+    return ": it is a web page. Download the file itself" if head.startswith(b"<") else ""
 
 
 def _modern_name(name: str) -> str:

@@ -1,8 +1,8 @@
 """What every stage drops of a corpus line: bytes that are not UTF-8, NULs, and a byte order mark before the first line.
 
 The functions also return how much they drop, because every stage counts it. `documents.py` has the same rule in
-compiled code. It folds white space as well. train_tokenizer.py does not drop a byte order mark. Reason: it would
-change the vocabularies of files that have one. Other control characters: `wikipedia/sentences.py` drops them from
+compiled code. It folds white space as well. train_tokenizer.py drops a byte order mark before any line. Reason: a
+sample is drawn from files that were joined. Other control characters: `wikipedia/sentences.py` drops them from
 pages, `tokenization/words.py` from words.
 """
 
@@ -33,13 +33,15 @@ def drop_byte_order_mark(first_block: bytes) -> tuple[bytes, int]:
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, with their numbers, of a file that is no corpus. It drops nothing else.
+    """Yield the lines that are not blank, with their numbers, of a file that is no corpus.
 
     Raises:
         ValueError: a line is not UTF-8.
     """
     number = 0
     for block in read_line_blocks(path):
+        if number == 0:
+            block, _ = drop_byte_order_mark(block)
         for line in block.split(b"\n")[:-1]:
             number += 1
             try:

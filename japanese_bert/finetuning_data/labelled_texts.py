@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from japanese_bert.common.json_files import parse_json
 from japanese_bert.corpus.lines import numbered_lines
 
 
@@ -47,10 +48,7 @@ def read_labelled_texts(path: Path, columns: Columns) -> Iterator[LabelledText]:
 
 def _rows_of_json(path: Path) -> Iterator[tuple[int, dict]]:
     for number, line in numbered_lines(path):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{path}:{number}: not JSON ({error}). Expected one object per line") from None
+        row = parse_json(line, f"{path}:{number}")
         if not isinstance(row, dict):
             raise ValueError(f"{path}:{number}: is {_shown(row)}, expected an object")
         yield number, row
@@ -59,7 +57,7 @@ def _rows_of_json(path: Path) -> Iterator[tuple[int, dict]]:
 def _rows_of_tsv(path: Path) -> Iterator[tuple[int, dict]]:
     lines = numbered_lines(path)
     _, header = next(lines, (1, ""))
-    names = header.removeprefix("\ufeff").split("\t")
+    names = header.split("\t")
     for number, line in lines:
         values = line.split("\t")
         if len(values) != len(names):

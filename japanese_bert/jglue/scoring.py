@@ -11,6 +11,7 @@ MARC-ja), the index of a choice (JCommonsenseQA) or the text of an answer (JSQuA
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from japanese_bert.common.json_files import parse_json
 from japanese_bert.jglue.tasks import Example, Gold, Task
 
 Metric = Callable[[Sequence[Any], Sequence[Any]], float]  # right answers, predictions -> score
@@ -48,6 +50,8 @@ def _checked(task: Task, name: str, prediction: Gold) -> Gold:
     kind = str if task.labels or task.name == "jsquad" else int | float
     if not isinstance(prediction, kind) or isinstance(prediction, bool):
         raise ValueError(f"id {name}: prediction is {prediction!r}, expected {'text' if kind is str else 'a number'}")
+    if isinstance(prediction, float) and not math.isfinite(prediction):
+        raise ValueError(f"id {name}: prediction is {prediction}, expected a number. Did the training diverge?")
     if task.labels and prediction not in task.labels:
         raise ValueError(f"id {name}: prediction is {prediction!r}, expected one of {', '.join(task.labels)}")
     return prediction
@@ -138,9 +142,9 @@ def read_predictions(path: Path) -> dict[str, Gold]:
     Raises:
         ValueError: a line is no prediction, or an id occurs twice.
     """
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8-sig")
     with suppress(ValueError):
-        single = json.loads(text)
+        single = parse_json(text, str(path))
         if isinstance(single, dict) and set(single) != {"id", "prediction"}:
             return single
     predictions: dict[str, Gold] = {}
@@ -148,7 +152,7 @@ def read_predictions(path: Path) -> dict[str, Gold]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line, str(path))
             name, value = str(row["id"]), row["prediction"]
         except (ValueError, KeyError, TypeError):
             raise ValueError(f'{path}:{number}: expected {{"id": ..., "prediction": ...}}') from None

@@ -4,12 +4,13 @@ Files are `<data_dir>/<task>-v<version>/<split>-v<version>.json`. They hold JSON
 layout of SQuAD 1.1. The owner of MARC-ja withdrew it: the task runs if the user has the files.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from japanese_bert.common.json_files import parse_json
 
 DEFAULT_LEARNING_RATE = 5e-5
 SEARCHED_LEARNING_RATES = (5e-5, 3e-5, 2e-5)
@@ -102,11 +103,11 @@ def load_examples(path: Path, task: Task) -> list[Example]:
 
 
 def _read_lines(path: Path, task: Task) -> Iterator[Example]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line, "row")
             texts = tuple(str(row[name]) for name in task.text_fields)
             yield Example(str(row[task.id_field]), texts, _gold(task, row["label"]))
         except (ValueError, KeyError, TypeError) as error:
@@ -129,7 +130,7 @@ def _gold(task: Task, label: Any) -> Gold:
 
 def _read_squad(path: Path) -> Iterator[Example]:
     try:
-        articles = json.loads(path.read_text(encoding="utf-8"))["data"]
+        articles = parse_json(path.read_bytes(), "file")["data"]
         paragraphs = [paragraph for article in articles for paragraph in article["paragraphs"]]
         for paragraph in paragraphs:
             for question in paragraph["qas"]:

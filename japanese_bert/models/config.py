@@ -5,15 +5,20 @@ The module needs no package, because environments without TensorFlow read it too
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import get_type_hints
 
+from japanese_bert.common.json_files import read_json_object
+
 # Model Garden computes "gelu" in the tanh form, which Hugging Face calls "gelu_new" ("gelu" is the exact form there;
 # with it logits differ by 2e-4 to 3e-3). "gelu" is accepted, because older configuration files contain it.
 TANH_GELU_NAMES = ("gelu_new", "gelu")
 LAYER_NORM_EPS = 1e-12  # fixed in Model Garden's encoder and masked language model head
+
+MAX_LAYERS, MAX_SIZE = 1000, 1 << 24  # larger ones are mistakes, which would run without an end or fill the memory
 
 # Logits that the converter compares: of masked tokens [instances, predictions, vocabulary], of the next sentence
 # [instances, 2], of "this token was replaced" [instances, tokens].
@@ -121,12 +126,7 @@ def load_bert_config(path: Path) -> BertConfig:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file. Expected e.g. model_configs/bert_base_wordpiece/config.json")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error})") from None
-    if not isinstance(values, dict):
-        raise ValueError(f"{path}: expected a JSON object with the fields of BERT's config.json")
+    values = read_json_object(path)
     architecture = _architecture(path, values)
     types = get_type_hints(BertConfig) | {"embedding_size": int}
     del types["architecture"]
@@ -154,8 +154,9 @@ def _architecture(path: Path, values: dict) -> str:
 
 def _check_fields(path: Path, values: dict, types: Mapping[str, type]) -> None:
     for name, number_type in types.items():
-        if not _is_allowed(values.get(name), number_type):
-            expected = "a positive integer" if number_type is int else "a number of at least 0"
+        limit = MAX_LAYERS if name == "num_hidden_layers" else MAX_SIZE
+        if not _is_allowed(values.get(name), number_type, limit):
+            expected = f"a positive integer, at most {limit:,}" if number_type is int else "a number of at least 0"
             raise ValueError(f"{path}: {name} is {values.get(name)!r}, expected {expected}")
     activation, eps = values.get("hidden_act", "gelu_new"), values.get("layer_norm_eps", LAYER_NORM_EPS)
     if activation not in TANH_GELU_NAMES:
@@ -164,10 +165,10 @@ def _check_fields(path: Path, values: dict, types: Mapping[str, type]) -> None:
         raise ValueError(f"{path}: layer_norm_eps is {eps!r}, expected {LAYER_NORM_EPS}, the value of Model Garden")
 
 
-def _is_allowed(value: object, number_type: type) -> bool:
+def _is_allowed(value: object, number_type: type, limit: int) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return isinstance(value, int) and value > 0 if number_type is int else value >= 0
+    return isinstance(value, int) and 0 < value <= limit if number_type is int else 0 <= value < math.inf
 
 
 def _check_sizes(path: Path, config: BertConfig, values: dict) -> None:

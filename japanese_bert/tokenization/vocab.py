@@ -69,6 +69,12 @@ def read_tokens(path: Path, name: str, made_by: str) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such {name}. Make it with {made_by}")
     try:
-        return path.read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+        text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text ({error}). Expected one token per line") from None
+    if text.startswith("\ufeff"):
+        raise ValueError(
+            f"{path}:1: begins with a byte order mark, which would be a part of the first token. Remove it: "
+            rf"sed -i '1s/^\xef\xbb\xbf//' {path}"
+        )
+    return text.removesuffix("\n").split("\n")

@@ -4,6 +4,7 @@ MeCab makes words of U+2028 and other exotic white space. Words are cut at white
 words as text. Memory grows with the distinct words (about 250 bytes each), not with the corpus.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -81,12 +82,14 @@ def clean_sentences(block: bytes, totals: Counter[str]) -> list[str]:
     """Return the lines stripped, without blank ones, and without NULs and bytes that are not UTF-8."""
     text, num_invalid = decode_text(block)
     text, num_nuls = drop_nuls(text)
+    text, num_marks = re.subn(r"(?m)^\ufeff", "", text) if "\ufeff" in text else (text, 0)
     lines = text.removesuffix("\n").split("\n")
     sentences = [sentence for line in lines if (sentence := line.strip())]
     totals["sentences"] += len(sentences)
     totals["blank_lines"] += len(lines) - len(sentences)
     totals["invalid_utf8_bytes"] += num_invalid
     totals["nul_characters"] += num_nuls
+    totals["byte_order_marks"] += num_marks
     return sentences
 
 

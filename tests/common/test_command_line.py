@@ -139,3 +139,11 @@ def test_checks_of_arguments():
     check_files_exist([Path(__file__)], "make.py")
     with pytest.raises(FileNotFoundError, match=r"nothing: no such file\. Make it with make\.py"):
         check_files_exist([Path(__file__), Path("nothing")], "make.py")
+
+
+def test_an_argument_that_is_not_utf8_is_one_line(capsys):
+    with pytest.raises(SystemExit):
+        run(lambda args: print("work"), "--value", "corpus_\udcff.txt")
+    assert capsys.readouterr().err == (
+        "stage.py: error: 'value=corpus_\\udcff.txt': is not UTF-8. Rename the file or the directory\n"
+    )

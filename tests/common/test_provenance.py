@@ -100,3 +100,14 @@ def test_hashes_belong_to_what_was_read(tmp_path):
         pass
     text.write_bytes(b"other")
     assert inputs.described()["text"][0]["sha256"] == hashlib.sha256(b"text").hexdigest()
+
+
+def test_names_that_records_or_temporary_files_cannot_have(tmp_path):
+    """Found before the work. The name of a record and of a temporary file is longer than the output's."""
+    provenance = make_provenance(tmp_path)
+    for name, message in (("a" * 248, "the name has 248 bytes, expected at most 230"), ("\udcff", "is not UTF-8")):
+        with pytest.raises(ValueError, match=message):
+            skip_if_complete(provenance, [tmp_path / name])
+    assert not skip_if_complete(provenance, [tmp_path / ("猫" * 76)])
+    with pytest.raises(ValueError, match=r"'/\S+/\\udcff.txt': the name is not UTF-8, which records cannot hold"):
+        InputFiles(text=[tmp_path / "\udcff.txt"])

@@ -72,3 +72,12 @@ def test_a_changed_kernel_of_another_folder_runs(tmp_path, monkeypatch):
 def deal_in(directory: Path) -> str:
     process = subprocess.run([sys.executable, "-c", DEAL], cwd=directory, capture_output=True, text=True, check=True)
     return process.stdout.strip()
+
+
+def test_a_user_without_home_gets_no_directory_of_that_name(tmp_path, monkeypatch):
+    for name in ("HOME", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    code = "import pwd\npwd.getpwuid = {}.__getitem__\n" + CALL_A_KERNEL
+    process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert process.stdout.split()[0] == "2"
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,8 @@
 """Weights of Hugging Face directories as transformers writes and wrote them, and rows for new tokens."""
 
+import argparse
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -129,3 +131,49 @@ def test_a_new_row_is_the_mean_of_its_pieces():
     found = add_rows(weights, VOCAB, ["##駅猫", "犬"])
     assert found[BIAS].tolist() == [*range(10), 8.5, 7.5]
     assert found["x"] is BERT
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+            "a pointer of git-lfs. Run git lfs pull",
+        ),
+        (b"<!DOCTYPE html><html></html>", "it is a web page. Download the file itself"),
+        (pickle.dumps(argparse.Namespace(a=1)), "cannot be read"),
+        (b"", "cannot be read"),
+    ],
+)
+def test_files_that_hold_no_weights_are_one_line(tmp_path, content, message):
+    for name in ("pytorch_model.bin", "model.safetensors"):  # the second is read first
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=rf"{name}: .*") as error:
+            read_hf_weights(tmp_path, BERT)
+        assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_checkpoint_of_a_training_is_no_table_of_tensors(tmp_path):
+    import torch
+
+    torch.save({"model": {"a": torch.zeros(1)}, "step": 3}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(
+        ValueError, match=r"pytorch_model.bin: is no table of tensors. Expected the weights that save_pre"
+    ):
+        read_hf_weights(tmp_path, BERT)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}", "weight_map is None, expected names of weights and their files"),
+        ('{"weight_map": ["a"]}', r"weight_map is \['a'\], expected names"),
+        ('{"weight_map": {"a": 1}}', "weight_map is {'a': 1}, expected names"),
+        ("[]", "is a JSON list"),
+        ("[" * 100_000, "not JSON"),
+    ],
+)
+def test_an_index_of_another_kind_is_one_line(tmp_path, content, message):
+    (tmp_path / "model.safetensors.index.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"model.safetensors.index.json: {message}"):
+        hf_reading.weight_files(tmp_path)

@@ -49,3 +49,9 @@ def test_compiled_code_drops_the_same(line):
     counts = reader.counts()
     dropped = [counts[name] for name in ("byte_order_marks", "invalid_utf8_bytes", "nul_characters")]
     assert dropped == [num_marks, num_invalid, num_nuls]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path):
+    path = tmp_path / "labels.jsonl"
+    path.write_text('\ufeff{"a": 1}\n\ufeffb\n', encoding="utf-8")
+    assert list(numbered_lines(path)) == [(1, '{"a": 1}'), (2, "\ufeffb")]

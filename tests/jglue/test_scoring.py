@@ -156,6 +156,7 @@ def test_gold_labels_score_one(jglue, name):
         ("jsquad", {"1": "a", "2": "b", "3": "c", "4": "d"}, "2 of 4: the first, id 3, is unknown"),
         ("jsquad", {"1": "a", "2": 5}, "id 2: prediction is 5, expected text"),
         ("jsts", {"1": 1.0, "2": "2.0"}, "id 2: prediction is '2.0', expected a number"),
+        ("jsts", {"1": 1.0, "2": float("nan")}, "id 2: prediction is nan, expected a number. Did the training diverge"),
         ("jcommonsenseqa", {"1": 1, "2": True}, "id 2: prediction is True, expected a number"),
         ("jnli", {"1": "neutral", "2": "maybe"}, "id 2: prediction is 'maybe', expected one of entailment"),
     ],

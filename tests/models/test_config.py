@@ -41,6 +41,13 @@ def test_older_files_say_gelu_and_have_other_fields(tmp_path):
         (BERT, {"hidden_size": 12.0}, "hidden_size is 12.0, expected a positive integer"),
         (BERT, {"num_hidden_layers": 0}, "num_hidden_layers is 0, expected a positive integer"),
         (BERT, {"num_hidden_layers": True}, "num_hidden_layers is True, expected a positive integer"),
+        (
+            BERT,
+            {"num_hidden_layers": 10**9},
+            "num_hidden_layers is 1000000000, expected a positive integer, at most 1,000",
+        ),
+        (BERT, {"vocab_size": 10**12}, "vocab_size is 1000000000000, expected a positive integer, at most 16,777,216"),
+        (BERT, {"hidden_dropout_prob": float("inf")}, "hidden_dropout_prob is inf, expected a number"),
         (BERT, {"vocab_size": None}, "vocab_size is None, expected a positive integer"),
         (BERT, {"initializer_range": -0.1}, "initializer_range is -0.1, expected a number of at least 0"),
         (BERT, {"num_attention_heads": 5}, "hidden_size 12 is not a multiple of num_attention_heads 5"),
@@ -69,7 +76,9 @@ def test_what_no_trained_model_has_is_refused(tmp_path, config, changes, message
     assert str(error.value).startswith(f"{path}: {message}")
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "not JSON"), ("[]", "expected a JSON object")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "not JSON"), ("[]", "is a JSON list"), ("[" * 100_000, "config.json: not")]
+)
 def test_what_is_no_json_object_is_refused(tmp_path, text, message):
     path = tmp_path / "config.json"
     path.write_text(text, encoding="utf-8")

@@ -22,6 +22,10 @@ class TestMessages:
             (["--shards", "1", "--", "gzip"], "gzip: the command has no {}. Write {} in place of the shard's name"),
             (["--shards", "1", "--workers", "0", "--", "gzip", "{}"], "--workers 0: expected a positive number"),
             (["--shards", "1", "--retries", "-1", "--", "gzip", "{}"], "--retries -1: expected 0 or more"),
+            (
+                ["--shards", "1", "--memory", "2", "--", "gzip", "{}"],
+                "--memory 2: expected a number with a unit, such as",
+            ),
             (["--shards", "1", "--scheduler_options", "no.yaml", "--", "gzip", "{}"], "no.yaml: no such file"),
         ],
     )

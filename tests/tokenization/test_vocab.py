@@ -1,5 +1,7 @@
 """`japanese_bert.tokenization.vocab`: one token per line, and no line is skipped."""
 
+import subprocess
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,3 +65,13 @@ def test_bad_files(tmp_path, content, message):
 def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"Make it with train_tokenizer\.py"):
         load_vocab(tmp_path / "vocab.txt")
+
+
+def test_a_byte_order_mark_is_one_line(tmp_path):
+    """It would make another token of [PAD]. Transformers would read it so too: the file itself must change."""
+    path = tmp_path / "vocab.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + vocab_bytes(SPECIAL_TOKENS))
+    with pytest.raises(ValueError, match=r"vocab.txt:1: begins with a byte order mark.*Remove it: sed -i") as error:
+        load_vocab(path)
+    subprocess.run(str(error.value).partition("Remove it: ")[2], shell=True, check=True)
+    assert load_vocab(path).tokens == SPECIAL_TOKENS

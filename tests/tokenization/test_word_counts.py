@@ -29,7 +29,10 @@ def test_clean_sentences_exactly():
     totals = Counter()
     block = "　山\u2028川 \n\n".encode() + b"\xe5\xb1\xb1\xe5\xb1\n\xff\n" + b"a\0b\n"
     assert clean_sentences(block, totals) == ["山\u2028川", "山", "ab"]
-    assert totals == {"sentences": 3, "blank_lines": 2, "invalid_utf8_bytes": 3, "nul_characters": 1}
+    expected = {"sentences": 3, "blank_lines": 2, "invalid_utf8_bytes": 3, "nul_characters": 1, "byte_order_marks": 0}
+    assert totals == expected
+    assert clean_sentences("\ufeff山\n川\ufeff川\n\ufeff\n".encode(), totals) == ["山", "川\ufeff川"]
+    assert totals["byte_order_marks"] == 2
 
 
 def test_reservoir_is_uniform_and_does_not_depend_on_blocks():
@@ -55,5 +58,11 @@ def test_all_files_are_read_and_a_sample_counts_what_it_leaves_out(tmp_path):
     totals: Counter[str] = Counter()
     [block] = sample_corpus(read_corpus(paths), 10, 1, totals)
     assert block.decode().split("\n") == ["a.txt", "猫", "犬", "b.txt", "猫", "犬", ""]
-    assert totals == {"sentences": 6, "blank_lines": 4, "invalid_utf8_bytes": 2, "nul_characters": 2}
+    assert totals == {
+        "sentences": 6,
+        "blank_lines": 4,
+        "invalid_utf8_bytes": 2,
+        "nul_characters": 2,
+        "byte_order_marks": 0,
+    }
     assert b"".join(sample_corpus(read_corpus(paths), 3, 1, totals)).count(b"\n") == 3
