@@ -12,30 +12,40 @@ import json
 import os
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from japanese_bert.common import command_line
 from japanese_bert.common.environment import check_cuda_packages, import_triton_first
+from japanese_bert.common.json_files import read_json_object
 from japanese_bert.common.output_directories import open_output_directory
 from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
 from japanese_bert.common.report import Stopwatch, print_summary
 from japanese_bert.conversion import hf_reading
+from japanese_bert.conversion.added_words import SHOWN_TOKENS, choose_tokens
 from japanese_bert.conversion.hf_reading import PREFIX, Weights
 from japanese_bert.conversion.hf_writing import write_tokenizer
 from japanese_bert.conversion.model_card import read_license
-from japanese_bert.conversion.trained_model import load_fitting_vocab
 from japanese_bert.models.checkpoint_writing import TEMPORARY, write_checkpoint
 from japanese_bert.models.config import BertConfig, load_bert_config
 from japanese_bert.models.model_garden import CONTINUED_RATE, continued_params
 from japanese_bert.models.training_history import CONTINUING_STAGE
-from japanese_bert.tokenization.tokenizer_directory import FAST_TOKENIZER_FILE
-from japanese_bert.tokenization.vocab import Vocab, vocab_bytes
+from japanese_bert.tokenization.tokenizer_directory import (
+    FAST_TOKENIZER_FILE,
+    MODEL_INPUT_NAMES,
+    NO_DICTIONARY,
+    TOKENIZER_CONFIG_FILE,
+    VOCAB_FILE,
+    names_no_dictionary,
+)
+from japanese_bert.tokenization.vocab import Vocab, load_vocab, vocab_bytes
 
-TOKENIZER_FILES = ("vocab.txt", "tokenizer_config.json")
+ADDED_TOKENS_FILE = "added_tokens.json"
+TOKENIZER_FILES = (VOCAB_FILE, TOKENIZER_CONFIG_FILE)
 ADDED_FILE = "added_vocab.txt"
-SHOWN_TOKENS = 10
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -58,6 +68,10 @@ def get_parser() -> argparse.ArgumentParser:
         action=argparse.BooleanOptionalAction,
         default=False,
         help=f"add the pieces of words too, which begin with {PREFIX}",
+    )
+    inputs.add_argument(
+        "--mecab_dic_type",
+        help="dictionary of the tokenizer if its tokenizer_config.json names none, as in the first Japanese models",
     )
     output = parser.add_argument_group("output")
     output.add_argument("--output_dir", type=Path, required=True, help="directory to make")
@@ -86,14 +100,17 @@ def main(args: argparse.Namespace) -> None:
     config_file = args.hf_model_dir / "config.json"
     config = load_config_with_every_head(config_file)
     tokenizer_files = [path for name in TOKENIZER_FILES if (path := args.hf_model_dir / name).is_file()]
-    provenance = make_provenance(args, config_file, tokenizer_files)
+    settings_file = args.hf_model_dir / TOKENIZER_CONFIG_FILE
+    settings = read_json_object(settings_file) if settings_file.is_file() else {}
+    provenance = make_provenance(args, config_file, tokenizer_files, names_no_dictionary(settings))
+    settings = complete_settings(settings_file, settings, args.mecab_dic_type)
     if skip_if_complete(provenance, [args.output_dir]):
         return
-    vocab_file = args.hf_model_dir / "vocab.txt"
-    vocab = load_fitting_vocab(vocab_file, config, "config.json") if vocab_file.is_file() else None
+    has_vocab = (args.hf_model_dir / VOCAB_FILE).is_file()
+    vocab = load_vocab_of_every_row(args.hf_model_dir, config, settings) if has_vocab else None
     added: list[str] = []
     if args.add_vocab_file:
-        added = choose_tokens(args.add_vocab_file, vocab, args.add_pieces)[: args.max_added_tokens]
+        added = choose_tokens(args.add_vocab_file, vocab, args.add_pieces, settings)[: args.max_added_tokens]
     with open_output_directory(args.output_dir, provenance, args.overwrite, (TEMPORARY,)) as directory:
         weights = load_complete_weights(args.hf_model_dir, config, args.random_seed)
         if vocab and added:
@@ -103,9 +120,7 @@ def main(args: argparse.Namespace) -> None:
         fast_tokenizer = args.hf_model_dir / FAST_TOKENIZER_FILE
         copied = [*tokenizer_files, *([fast_tokenizer] if fast_tokenizer.is_file() else [])]
         write_tokenizer(directory, {path.name: path for path in copied})
-        if vocab and added:
-            (directory / "vocab.txt").write_bytes(vocab_bytes([*vocab.tokens, *added]))
-            (directory / ADDED_FILE).write_bytes(vocab_bytes(added))
+        complete_tokenizer(directory, settings, vocab, added)
         base_model = args.base_model or hf_reading.find_model_name(args.hf_model_dir)
         base = {"base_model": base_model, "base_license": read_license(args.hf_model_dir)}
         counts = {"parameters": sum(array.size for array in weights.values()), "added_tokens": len(added)}
@@ -116,17 +131,21 @@ def main(args: argparse.Namespace) -> None:
         print(f"  added: lines {len(vocab) + 1:,} to {config.vocab_size:,} of vocab.txt, {first} (all: {ADDED_FILE})")
 
 
-def make_provenance(args: argparse.Namespace, config_file: Path, tokenizer_files: list[Path]) -> Provenance:
+def make_provenance(
+    args: argparse.Namespace, config_file: Path, tokenizer_files: list[Path], needs_dictionary: bool
+) -> Provenance:
     method = {name: vars(args)[name] for name in ("max_added_tokens", "initial_learning_rate", "random_seed")}
     # Only if given: an output of version 0.1, which had no such flags, is still complete.
     method |= {name: vars(args)[name] for name in ("base_model", "add_pieces") if vars(args)[name]}
+    if needs_dictionary:
+        method |= {"mecab_dic_type": args.mecab_dic_type}
     return Provenance(
         stage=CONTINUING_STAGE,
         method=method,
         inputs=InputFiles(
             config=[config_file],
             weights=hf_reading.weight_files(args.hf_model_dir),
-            tokenizer=tokenizer_files,
+            tokenizer=[*tokenizer_files, *filter(Path.is_file, [args.hf_model_dir / ADDED_TOKENS_FILE])],
             added_vocab=[args.add_vocab_file] if args.add_vocab_file else [],
         ),
         arguments=vars(args),
@@ -134,12 +153,34 @@ def make_provenance(args: argparse.Namespace, config_file: Path, tokenizer_files
     )
 
 
+def load_vocab_of_every_row(directory: Path, config: BertConfig, settings: Mapping[str, Any]) -> Vocab:
+    """Return the vocabulary with a token for each row of the embeddings.
+
+    The embeddings may have rows for tokens that were added beside vocab.txt, and rows that only round their number up.
+    """
+    vocab = load_vocab(directory / VOCAB_FILE)
+    rows = {number: f"[unused_row{number}]" for number in range(len(vocab), config.vocab_size)}
+    file, decoder = directory / ADDED_TOKENS_FILE, settings.get("added_tokens_decoder") or {}
+    beside = {int(number): token["content"] for number, token in decoder.items()}
+    beside |= {number: token for token, number in (read_json_object(file) if file.is_file() else {}).items()}
+    rows |= {number: token for number, token in beside.items() if number >= len(vocab) and token not in vocab.ids}
+    if len(vocab) + len(rows) != config.vocab_size or len({*rows.values()}) < len(rows):
+        raise ValueError(
+            f"{directory / VOCAB_FILE}: has {len(vocab):,} tokens, but vocab_size is {config.vocab_size:,} in "
+            f"config.json ({len(beside):,} are added beside). Give the vocabulary and the configuration of the model"
+        )
+    if rows:
+        print(f"NOTE config.json has {len(rows):,} rows more than vocab.txt. The new vocab.txt names them")
+    tokens = (*vocab.tokens, *rows.values())
+    return Vocab(tokens, {token: number for number, token in enumerate(tokens)})
+
+
 def load_config_with_every_head(config_file: Path) -> BertConfig:
     """Return the configuration of the output: it has all heads, even if the model was saved with one."""
     config = load_bert_config(config_file)
     if config.model_type != "bert":
         raise ValueError(f"{config_file}: model_type is {config.model_type}. Only a BERT can be trained on")
-    if json.loads(config_file.read_text(encoding="utf-8")).get("hidden_act") == "gelu":
+    if read_json_object(config_file).get("hidden_act") == "gelu":
         print(
             "NOTE hidden_act is gelu. The trainer computes its tanh form, gelu_new. The released Japanese models were "
             "trained with gelu_new, whatever their config.json says. A model that was trained with the exact form "
@@ -148,21 +189,20 @@ def load_config_with_every_head(config_file: Path) -> BertConfig:
     return dataclasses.replace(config, architecture="BertForPreTraining")
 
 
-def choose_tokens(add_vocab_file: Path, vocab: Vocab | None, add_pieces: bool) -> list[str]:
-    """Return the words of a file that the vocabulary lacks, and its pieces if asked for."""
-    if vocab is None:
-        raise FileNotFoundError(f"--add_vocab_file {add_vocab_file}: the model has no vocab.txt to add to")
-    command_line.check_files_exist([add_vocab_file], "train_tokenizer.py, or write one word a line")
-    candidates = add_vocab_file.read_bytes().decode("utf-8").split("\n")
-    tokens = hf_reading.new_tokens(vocab, (line.removesuffix("\r") for line in candidates))
-    added = [token for token in tokens if add_pieces or not token.startswith(PREFIX)]
-    left_out = f"new pieces that begin with {PREFIX} ({len(tokens) - len(added):,}). --add_pieces adds them"
-    if not added:
-        advice = f"It has {left_out}" if tokens else "Leave --add_vocab_file out"
-        raise ValueError(f"{add_vocab_file}: has no word that the model's vocab.txt lacks. {advice}")
-    if len(added) < len(tokens):
-        print(f"left out: {left_out}")
-    return added
+def complete_settings(config_file: Path, values: Mapping[str, Any], mecab_dic_type: str | None) -> dict[str, Any]:
+    """Return the fields of a `tokenizer_config.json` for the output, none if the model has no such file."""
+    if not config_file.is_file():
+        return {}
+    # Without model_input_names BertJapaneseTokenizer drops segment ids in Transformers 5.
+    values = {"model_input_names": MODEL_INPUT_NAMES, **values}
+    kwargs = values.get("mecab_kwargs") or {}
+    if names_no_dictionary(values):
+        if not mecab_dic_type:
+            raise ValueError(f"{config_file}: {NO_DICTIONARY}. Add --mecab_dic_type ipadic (or unidic_lite)")
+        values["mecab_kwargs"] = {**kwargs, "mecab_dic": mecab_dic_type}
+    elif mecab_dic_type and kwargs.get("mecab_dic") not in (None, mecab_dic_type):
+        raise ValueError(f"--mecab_dic_type {mecab_dic_type}: {config_file} names {kwargs['mecab_dic']}")
+    return values
 
 
 def load_complete_weights(directory: Path, config: BertConfig, random_seed: int) -> Weights:
@@ -182,6 +222,17 @@ def write_trainer_files(directory: Path, weights: Weights, config: BertConfig, i
     (directory / "config.json").write_text(config.to_json(), encoding="utf-8", newline="\n")
     text = yaml.safe_dump(continued_params(config, initial_rate), sort_keys=False)
     (directory / "model.yaml").write_text(text, encoding="utf-8", newline="\n")
+
+
+def complete_tokenizer(directory: Path, settings: Mapping[str, Any], vocab: Vocab | None, added: Sequence[str]) -> None:
+    """Write the settings of a tokenizer and its larger vocabulary."""
+    if settings:
+        text = json.dumps(settings, ensure_ascii=False, indent=2, sort_keys=True)
+        (directory / TOKENIZER_CONFIG_FILE).write_text(f"{text}\n", encoding="utf-8", newline="\n")
+    if vocab and (added or vocab.tokens != load_vocab(directory / VOCAB_FILE).tokens):
+        (directory / VOCAB_FILE).write_bytes(vocab_bytes([*vocab.tokens, *added]))
+    if added:
+        (directory / ADDED_FILE).write_bytes(vocab_bytes(added))
 
 
 if __name__ == "__main__":

@@ -65,6 +65,12 @@ def get_parser() -> argparse.ArgumentParser:
 def add_proof_arguments(parser: argparse.ArgumentParser) -> None:
     proof = parser.add_argument_group("proof")
     proof.add_argument(
+        "--check_records",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="the data's records (dictionary, vocabulary, casing) must agree with tokenizer_config.json and vocab.txt",
+    )
+    proof.add_argument(
         "--verify",
         action=argparse.BooleanOptionalAction,
         default=True,
@@ -90,9 +96,8 @@ def main(args: argparse.Namespace) -> None:
     check_cuda_packages()
     stopwatch = Stopwatch()
     check_requirements(args.onnx, args.verify, args.verify_tfrecord, args.verify_python)
-    model = load_trained_model(
-        args.tf_checkpoint_path, args.tf_config_file, args.hf_config_dir, args.vocab_file, args.verify_tfrecord
-    )
+    given = (args.tf_config_file, args.hf_config_dir, args.vocab_file, args.verify_tfrecord)
+    model = load_trained_model(args.tf_checkpoint_path, *given, args.check_records)
     verify = partial(
         verification.verify,
         prefix=model.checkpoint,
@@ -113,7 +118,7 @@ def main(args: argparse.Namespace) -> None:
             tokenizer=list(model.tokenizer_files.values()),
         ),
         arguments=vars(args),
-        dictionary=model.dictionary,
+        dictionary=model.tokenization.dictionary,
         packages=PACKAGES + (ONNX_PACKAGES if args.onnx else ()),
     )
     if skip_if_complete(model_card.as_recorded(provenance, args.output_path, card), [args.output_path]):
@@ -126,7 +131,8 @@ def main(args: argparse.Namespace) -> None:
         found = verify(directory=directory) if args.verify else {}
         card_hash = model_card.write_card(card, directory, args.output_path) if card else None
         measurements = stopwatch.measurements()
-        provenance.report.update({**counts, "differences": found, "card_sha256": card_hash, **measurements})
+        facts = {"tokenization": model.tokenization.facts(), "differences": found, "card_sha256": card_hash}
+        provenance.report.update({**counts, **facts, **measurements})
     print_summary(f"{args.output_path}: done", {**counts, "files": provenance.report["files"], **measurements})
 
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from japanese_bert.pretraining_data.token_store import BlockTokenizer, CorpusCounts, TokenStore
 
 # Arguments that decide no byte of the output, or that the provenance has by content (hashes, dictionary).
-RUN_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type", "num_workers", "work_dir", "overwrite")
+FILE_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type")
+RUN_ARGUMENTS = (*FILE_ARGUMENTS, "check_records", "check_use", "num_workers", "work_dir", "overwrite")
+MIN_SHARE_USED = 0.5  # of the tokens
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -52,6 +54,12 @@ def get_parser() -> argparse.ArgumentParser:
     method.add_argument("--dupe_factor", type=int, default=10, help="passes over the corpus with different masks")
     method.add_argument("--short_seq_prob", type=float, default=0.1, help="share of documents cut shorter")
     method.add_argument("--random_seed", type=int, default=12345, help="same seed, same bytes")
+    method.add_argument(
+        "--check_use",
+        action=switch,
+        default=True,
+        help="stop if the instances use under half of the tokens, or if every next sentence is random",
+    )
 
     form = parser.add_argument_group("form of the records")
     form.add_argument("--use_v2_feature_names", action=switch, default=False, help="input_word_ids, input_type_ids")
@@ -71,6 +79,7 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.compiled.mapped_arrays import keep_arrays_out_of_heap, release_files_below
     from japanese_bert.pretraining_data.rendering import Renderer, RenderSettings
     from japanese_bert.pretraining_data.token_store import BlockTokenizer
+    from japanese_bert.tokenization.identity import check_vocab_of_data
     from japanese_bert.tokenization.subwords import make_subword_encoder
     from japanese_bert.tokenization.vocab import load_vocab
     from japanese_bert.tokenization.words import make_word_splitter
@@ -98,6 +107,7 @@ def main(args: argparse.Namespace) -> None:
     encode_word = make_subword_encoder(args.subword_tokenizer_type, vocab, not args.vocab_has_no_subword_prefix)
     if skip_if_complete(provenance, outputs):
         return
+    check_vocab_of_data(provenance, args.vocab_file, args.check_records)
     command_line.check_compression(outputs, args.gzip_compress)
     with open_outputs(outputs, provenance, args.overwrite) as files, ExitStack() as work_files:
         new_file = partial(open_work_file, work_files, args.work_dir or outputs[0].parent)
@@ -105,9 +115,10 @@ def main(args: argparse.Namespace) -> None:
         if dictionary:
             release_files_below(dictionary.directory)
         instances, order = plan(args, store, new_file)
+        use = check_use(args, store.counts, instances)
         settings = RenderSettings(**{name: vars(args)[name] for name in RenderSettings._fields})
         totals = render(args, Renderer(store, instances, order, vocab, settings, num_outputs=len(files)), files)
-        provenance.report.update(summarize(store.counts, totals), **stopwatch.measurements())
+        provenance.report.update(summarize(store.counts, totals, use), **stopwatch.measurements())
     print_summary("created pretraining data", provenance.report)
 
 
@@ -181,6 +192,27 @@ def plan(
     return instances, shuffle_instances(len(instances), args.random_seed, new_file())
 
 
+def check_use(args: argparse.Namespace, counts: "CorpusCounts", instances: "np.ndarray") -> dict[str, int]:
+    """Return the tokens that all passes use and cut. Raise ValueError if the text is not one sentence per line.
+
+    BERT's algorithm cuts a longer line to an instance, and takes a random next sentence for a document of one line.
+    """
+    from japanese_bert.pretraining_data.instances import count_use
+
+    total, (used, num_random) = counts.tokens * args.dupe_factor, count_use(instances)
+    problem = ""
+    if used < MIN_SHARE_USED * total:
+        problem = f"the instances use {used / total:.0%} of the tokens. Most lines are longer than an instance"
+    elif num_random == len(instances):
+        problem = "every next sentence would be random. Every document is one line"
+    if problem and args.check_use:
+        raise ValueError(
+            f"{args.input_file}: {problem}. Expected one sentence per line, and blank lines between documents only. "
+            "Cut the text at its sentences (sed 's/。/。\\n/g'), or add --no-check_use"
+        )
+    return {"tokens_used": used, "tokens_cut": total - used}
+
+
 def render(args: argparse.Namespace, renderer: "Renderer", files: list[BinaryIO]) -> dict[str, int]:
     """Write masked, encoded records to their files, and return the totals: step 4."""
     from japanese_bert.pretraining_data.rendering import render_instances
@@ -198,7 +230,7 @@ def render(args: argparse.Namespace, renderer: "Renderer", files: list[BinaryIO]
     return totals
 
 
-def summarize(counts: "CorpusCounts", totals: dict[str, int]) -> dict[str, object]:
+def summarize(counts: "CorpusCounts", totals: dict[str, int], use: dict[str, int]) -> dict[str, object]:
     """Return counts in and out, rates, and the counts of what was dropped, by reason."""
     return {
         "counts": {
@@ -206,6 +238,7 @@ def summarize(counts: "CorpusCounts", totals: dict[str, int]) -> dict[str, objec
             "instances": totals["instances"],
             "masked_tokens": totals["masked_tokens"],
             "instances_without_predictions": totals["without_predictions"],
+            **use,
         },
         "rates": {
             "unknown_tokens": counts.unknown_tokens / counts.tokens,

@@ -99,14 +99,15 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def make_provenance(args: argparse.Namespace, inputs: list[Path], dictionary: mecab.Dictionary) -> Provenance:
-    paths, other_options = mecab.parse_mecab_option(args.mecab_option or "")
-    words = {"user_dictionaries": [mecab.hash_of([Path(path)]) for path in paths.userdic]} if paths.userdic else {}
+    option = args.mecab_option or ""
+    users = mecab.user_dictionary_files(mecab.make_tagger(dictionary, option))
+    words = {"user_dictionaries": [mecab.hash_of([path]) for path in users]} if users else {}
     return Provenance(
         stage="make_corpus_wiki",
         method={
             "min_sentence_length": args.min_sentence_length,
             "max_sentence_length": args.max_sentence_length,
-            "mecab_option": other_options,
+            "mecab_option": mecab.parse_mecab_option(option)[1],
             **words,
         },
         inputs=InputFiles(dump=inputs),

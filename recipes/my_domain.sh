@@ -37,7 +37,8 @@ if [ $ADDED_WORDS -gt 0 ]; then
 fi
 
 # --- start
-python convert_hf_checkpoint_to_tf2.py --hf_model_dir $BASE_DIR --base_model $BASE --output_dir tf2/$NAME ${ADD:-}
+python convert_hf_checkpoint_to_tf2.py --hf_model_dir $BASE_DIR --base_model $BASE --output_dir tf2/$NAME \
+    --mecab_dic_type $DICTIONARY ${ADD:-}
 
 # --- data
 create="python create_pretraining_data.py --input_file corpus/$DOMAIN/corpus_{}.txt \

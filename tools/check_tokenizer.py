@@ -17,7 +17,7 @@ from typing import Any
 
 from japanese_bert.common import command_line, text_files
 from japanese_bert.common.report import Stopwatch, print_summary
-from japanese_bert.tokenization import tokenizer_directory
+from japanese_bert.tokenization import identity, tokenizer_directory
 from japanese_bert.tokenization.tokenizer_directory import FAST_TOKENIZER_FILE, TokenizerSettings
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, Vocab
 
@@ -64,7 +64,7 @@ def main(args: argparse.Namespace) -> None:
     settings = tokenizer_directory.load_settings(config_file)
     tokenizer_directory.check_model_input_names(config_file, settings)
     vocab = tokenizer_directory.load_checked_vocab(args.model_dir)
-    print(f"dictionary: {check_dictionary(args.model_dir, settings)}")
+    print(f"dictionary: {check_recorded(args.model_dir, settings)}")
     paths = text_files.expand_paths(args.input_file) if args.input_file else []
     tokenizers = load_tokenizers(args.model_dir, settings, args.trust_remote_code)
     for name, tokenizer in tokenizers.items():
@@ -80,17 +80,18 @@ def main(args: argparse.Namespace) -> None:
     print_summary(f"{args.model_dir}: same ids on every sentence", {**counts, **watch.measurements()})
 
 
-def check_dictionary(directory: Path, settings: TokenizerSettings) -> str:
-    """Compare the installed dictionary with the one that the directory records, and return the result in words."""
-    dictionary = settings.dictionary()
-    if dictionary is None:
+def check_recorded(directory: Path, settings: TokenizerSettings) -> str:
+    """Compare the directory and the installed dictionary with what its data was made with. Return it in words."""
+    recorded = identity.of_model_directory(directory)
+    splitter = settings.splitter()
+    installed = splitter.dictionary.identity() if splitter.dictionary else None
+    identity.check_same([recorded, identity.of_directory(directory)], advice="Copy the files of the trained model")
+    here = identity.Tokenization("installed here", dictionary=installed)
+    identity.check_same([recorded, here], advice="Install the recorded one")
+    if installed is None:
         return "none is used"
-    installed = dictionary.identity()
-    recorded = tokenizer_directory.recorded_dictionary(directory)
-    if recorded is None:
-        return f"{tokenizer_directory.describe_dictionary(installed)} installed. The directory does not record its own"
-    tokenizer_directory.check_same_dictionary(installed, recorded, "installed here", f"the provenance of {directory}")
-    return f"{tokenizer_directory.describe_dictionary(installed)}, as recorded"
+    ending = ", as recorded" if recorded.dictionary else " installed. The directory does not record its own"
+    return identity.describe_dictionary(installed) + ending
 
 
 def load_tokenizers(directory: Path, settings: TokenizerSettings, trust_remote_code: bool) -> dict[str, Any]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from japanese_bert.finetuning_data.encoding import Encoder
 
 # Arguments that decide no byte of the output, or that the provenance has by content (hashes, dictionary).
-RUN_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type", "overwrite")
+RUN_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type", "check_records", "overwrite")
 SHORTEST_PAIR = 5  # tokens: [CLS] A [SEP] B [SEP]
 
 
@@ -53,6 +53,7 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.common.output_files import open_outputs
     from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
     from japanese_bert.finetuning_data.encoding import Encoder
+    from japanese_bert.tokenization.identity import check_vocab_of_data
     from japanese_bert.tokenization.subwords import make_subword_encoder
     from japanese_bert.tokenization.vocab import load_vocab
     from japanese_bert.tokenization.words import make_word_splitter
@@ -73,6 +74,7 @@ def main(args: argparse.Namespace) -> None:
     encode_word = make_subword_encoder(args.subword_tokenizer_type, vocab, not args.vocab_has_no_subword_prefix)
     if skip_if_complete(provenance, [args.output_file]):
         return
+    check_vocab_of_data(provenance, args.vocab_file, args.check_records)
     command_line.check_compression([args.output_file], args.gzip_compress)
     with open_outputs([args.output_file], provenance, args.overwrite) as [file]:
         encoder = Encoder(splitter, encode_word, vocab, args.max_seq_length)

@@ -18,6 +18,8 @@ from japanese_bert.conversion import saved_model
 from japanese_bert.conversion.trained_model import load_fitting_vocab
 from japanese_bert.models.checkpoint_reading import checkpoint_files, find_checkpoint
 from japanese_bert.models.config import load_bert_config
+from japanese_bert.models.training_history import read_tokenizations
+from japanese_bert.tokenization.identity import Tokenization, check_same, hash_of_file
 
 PACKAGES = ("tensorflow", "tf-models-official", "tf_keras")
 
@@ -46,6 +48,12 @@ def get_parser() -> argparse.ArgumentParser:
         default=False,
         help="was the data lower-cased? TF-Hub's form stores this in the output",
     )
+    inputs.add_argument(
+        "--check_records",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="vocabulary and casing must be those of the data that the checkpoint was trained on",
+    )
     output = parser.add_argument_group("output")
     output.add_argument("--output_path", type=Path, required=True, help="directory to make")
     command_line.add_run_arguments(parser, num_workers=False)
@@ -59,6 +67,8 @@ def main(args: argparse.Namespace) -> None:
     vocab = load_fitting_vocab(args.vocab_file, config, "--tf_config_file")
     saved_model.check_architecture(config, args.tf_config_file)
     checkpoint = find_checkpoint(args.tf_checkpoint_path)
+    given = Tokenization("this command", do_lower_case=args.do_lower_case, vocab_sha256=hash_of_file(args.vocab_file))
+    check_same([*read_tokenizations(checkpoint), given], args.check_records)
     provenance = Provenance(
         stage="export_saved_model",
         method={"do_lower_case": args.do_lower_case},

@@ -57,9 +57,9 @@ def find_model_name(directory: Path) -> str:
     if cached:
         return "/".join(cached.groups())
     name = os.path.basename(os.path.abspath(directory))
-    recorded = read_json_object(directory / "config.json").get("_name_or_path")
+    recorded = str(read_json_object(directory / "config.json").get("_name_or_path"))
     # Transformers 4 recorded what the model was loaded from. After fine-tuning that is another model.
-    return recorded if re.fullmatch(rf"[\w.-]+/{re.escape(name)}", str(recorded)) else name
+    return recorded if re.fullmatch(rf"[\w.-]+/{re.escape(name)}", recorded) else name
 
 
 def read_hf_weights(directory: Path, config: BertConfig) -> Weights:

@@ -19,7 +19,8 @@ from japanese_bert.conversion.trained_model import TrainedModel
 from japanese_bert.models.config import ARCHITECTURES, BertConfig
 from japanese_bert.models.training_history import BaseModel, Corpus, TrainingStage
 from japanese_bert.models.weight_names import weights_of
-from japanese_bert.tokenization.tokenizer_directory import FAST_TOKENIZER_FILE, TokenizerSettings, describe_dictionary
+from japanese_bert.tokenization.identity import describe_dictionary
+from japanese_bert.tokenization.tokenizer_directory import FAST_TOKENIZER_FILE, TokenizerSettings
 
 CARD_FILE = "README.md"
 DEFAULT_LICENSE = "apache-2.0"  # of a model that was trained from random weights
@@ -63,7 +64,7 @@ def values_of_model(model: TrainedModel, name: str, licence: str | None, files: 
         base=model.base,
         config=model.config,
         settings=model.settings,
-        dictionary=model.dictionary,
+        dictionary=model.tokenization.dictionary,
         vocab_made_by=model.vocab_made_by,
         stages=model.stages,
         files=files,

@@ -14,13 +14,19 @@ from japanese_bert.common.provenance import read_provenance
 from japanese_bert.models.checkpoint_reading import find_checkpoint
 from japanese_bert.models.config import BertConfig, load_bert_config
 from japanese_bert.models.model_garden import check_params
-from japanese_bert.models.training_history import BaseModel, TrainingStage, read_base_model, read_stages
+from japanese_bert.models.training_history import (
+    BaseModel,
+    TrainingStage,
+    read_base_model,
+    read_stages,
+    start_of,
+)
+from japanese_bert.tokenization import identity
 from japanese_bert.tokenization.tokenizer_directory import (
     FAST_TOKENIZER_FILE,
     TOKENIZER_CONFIG_FILE,
     VOCAB_FILE,
     TokenizerSettings,
-    dictionary_of_data,
     load_settings,
 )
 from japanese_bert.tokenization.vocab import Vocab, load_vocab
@@ -38,17 +44,22 @@ class TrainedModel:
     settings: TokenizerSettings | None
     vocab: Vocab | None
     vocab_made_by: Mapping[str, Any] | None
-    dictionary: Mapping[str, Any] | None
+    tokenization: identity.Tokenization
 
 
 def load_trained_model(
-    checkpoint: Path, config_file: Path, hf_config_dir: Path | None, vocab_file: Path | None, tfrecord: Path | None
+    checkpoint: Path,
+    config_file: Path,
+    hf_config_dir: Path | None,
+    vocab_file: Path | None,
+    tfrecord: Path | None,
+    check_records: bool = True,
 ) -> TrainedModel:
-    """Return a checkpoint and what is known about it. `tfrecord` is pretraining data, for its dictionary.
+    """Return a checkpoint and what is known about it. `tfrecord` is pretraining data, for its tokenization.
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: two files describe different models, or were made with different dictionaries.
+        ValueError: two files describe different models, or (with `check_records`) different tokenizations.
     """
     config, prefix = load_bert_config(config_file), find_checkpoint(checkpoint)
     stages = read_stages(prefix)
@@ -67,8 +78,30 @@ def load_trained_model(
         settings=settings,
         vocab=vocab,
         vocab_made_by=read_provenance(vocab_file) if vocab_file else None,
-        dictionary=dictionary_of_data(settings, [path for path in (vocab_file, tfrecord) if path]),
+        tokenization=_recorded_tokenization(prefix, stages, files, tfrecord, check_records),
     )
+
+
+def _recorded_tokenization(
+    prefix: Path, stages: list[TrainingStage], files: Mapping[str, Path], tfrecord: Path | None, check_records: bool
+) -> identity.Tokenization:
+    """Return what is recorded of the data, compared with the tokenizer's files and with the model that was continued.
+
+    The record of the vocabulary counts if nothing else names the dictionary.
+    """
+    stated = [identity.of_config(files[TOKENIZER_CONFIG_FILE])] if TOKENIZER_CONFIG_FILE in files else []
+    recorded = [identity.of_data(read_provenance(tfrecord) or {}, f"{tfrecord}.json")] if tfrecord else []
+    recorded += [item for stage in stages for item in stage.tokenizations()]
+    if VOCAB_FILE in files:
+        stated.append(
+            identity.Tokenization(str(files[VOCAB_FILE]), vocab_sha256=identity.hash_of_file(files[VOCAB_FILE]))
+        )
+        if not any(item.dictionary for item in recorded):
+            recorded.append(identity.of_vocab_record(files[VOCAB_FILE]))
+    if start := start_of(stages, prefix):
+        stated.append(identity.of_directory(start.parent))
+    identity.check_same([*stated, *recorded], check_records)
+    return identity.merged(recorded)
 
 
 def load_fitting_vocab(path: Path, config: BertConfig, config_name: str) -> Vocab:
@@ -87,7 +120,7 @@ def _base_model(prefix: Path, stages: list[TrainingStage], hf_config_dir: Path |
 
     A training on a TPU starts from a copy in a bucket.
     """
-    start = stages[0].initial_checkpoint() if stages else prefix
+    start = start_of(stages, prefix)
     if start is None:
         return None
     return read_base_model([start.parent, *([hf_config_dir] if hf_config_dir else [])])

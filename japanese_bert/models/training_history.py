@@ -9,14 +9,15 @@ starts from a directory of convert_hf_checkpoint_to_tf2.py, whose provenance nam
 """
 
 import glob
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from japanese_bert.common.json_files import read_json_object
 from japanese_bert.common.provenance import read_provenance, recorded_inputs
+from japanese_bert.tokenization.identity import Tokenization, of_data, of_directory
 
 PARAMS_FILE = "params.yaml"
 BEST_STEP_FILE = "info.json"  # beside a best checkpoint
@@ -76,6 +77,9 @@ class TrainingStage:
         """Return an argument of data creation."""
         return self.data[0].get("method", {}).get(name) if self.data else None
 
+    def tokenizations(self) -> list[Tokenization]:
+        return [of_data(item, f"{item.get('output', {}).get('name')}.json of the training data") for item in self.data]
+
     def corpora(self) -> list[Corpus]:
         """Return the corpora in the order of their names."""
         by_name: dict[str, list[Mapping]] = {}
@@ -112,6 +116,19 @@ def read_base_model(directories: Iterable[Path]) -> BaseModel | None:
     return None
 
 
+def start_of(stages: Sequence[TrainingStage], prefix: Path) -> Path | None:
+    """Return the checkpoint that the first stage started from, None if it began with random weights."""
+    return stages[0].initial_checkpoint() if stages else prefix
+
+
+def read_tokenizations(prefix: Path) -> list[Tokenization]:
+    """Return what is recorded of the tokenizations that led to a checkpoint: of the model it continued, of all data."""
+    stages = read_stages(prefix)
+    start = start_of(stages, prefix)
+    data = [item for stage in stages for item in stage.tokenizations()]
+    return [*([of_directory(start.parent)] if start else []), *data]
+
+
 def _model_directory(prefix: Path) -> Path | None:
     """Return the directory with the `params.yaml` of a checkpoint: its own, or the one above that of a best one."""
     directory = prefix.parent.resolve()
@@ -129,7 +146,7 @@ def _read_yaml(path: Path) -> Mapping[str, object]:
 
     try:
         params = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: not YAML ({error}). Expected the trainer's parameters") from None
     return params if isinstance(params, Mapping) else {}
 
@@ -138,7 +155,8 @@ def _step(prefix: Path, model_directory: Path) -> int | None:
     """Return the step of a checkpoint. The name of a best one has the number of exports instead."""
     if prefix.parent.resolve() != model_directory:
         info = prefix.with_name(BEST_STEP_FILE)
-        return int(json.loads(info.read_text(encoding="utf-8"))["best_ckpt_global_step"]) if info.is_file() else None
+        step = read_json_object(info).get("best_ckpt_global_step") if info.is_file() else None
+        return int(step) if isinstance(step, int | float) else None
     number = prefix.name.rpartition("-")[2]
     return int(number) if number.isdecimal() else None
 

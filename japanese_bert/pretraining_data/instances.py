@@ -27,6 +27,7 @@ NUM_SPECIAL_SINGLE = 2  # [CLS] A [SEP]
 MIN_TARGET_LENGTH = 2
 DOCUMENTS_PER_BLOCK = 4096
 MIN_BUFFER = 1 << 14
+INSTANCES_AT_ONCE = 1 << 20
 
 # Starts are token offsets in the store. b_length 0 means no segment B.
 INSTANCE = np.dtype(
@@ -62,6 +63,20 @@ def plan_instances(
         if progress is not None:
             progress(num_documents)
     return map_array(file, INSTANCE)
+
+
+def count_use(instances: np.ndarray) -> tuple[int, int]:
+    """Return how many tokens the instances use, and how many random next sentences they have.
+
+    A random next sentence is no use of its tokens: each pass uses a token at most once, in its own place.
+    """
+    used = random_next = 0
+    for start in range(0, len(instances), INSTANCES_AT_ONCE):
+        block = instances[start : start + INSTANCES_AT_ONCE]
+        is_random = block["is_random_next"].astype(np.bool_)
+        used += int(block["a_length"].sum(dtype=np.int64) + block["b_length"][~is_random].sum(dtype=np.int64))
+        random_next += int(np.count_nonzero(is_random))
+    return used, random_next
 
 
 def shuffle_instances(num_instances: int, random_seed: int, file: BinaryIO) -> np.ndarray:

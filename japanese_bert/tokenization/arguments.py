@@ -19,3 +19,9 @@ def add_tokenization_arguments(parser: argparse.ArgumentParser) -> None:
         help="entries inside words have no ## (character)",
     )
     words.add_argument("--do_lower_case", action=switch, default=False, help="as the tokenizer_config.json says")
+    words.add_argument(
+        "--check_records",
+        action=switch,
+        default=True,
+        help="the tokenization must be that of vocab.txt.json and of a tokenizer_config.json beside the vocabulary",
+    )

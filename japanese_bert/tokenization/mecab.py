@@ -4,11 +4,14 @@ Another dictionary changes every token without a warning, so each stage records 
 """
 
 import argparse
+import errno
 import hashlib
 import importlib
+import mmap
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -24,7 +27,8 @@ class Dictionary:
     """A compiled MeCab dictionary.
 
     `size` is the size of its `sys.dic` in bytes. `sha256` is the hash of its compiled files if it is not a package
-    with a version. Reason: other costs change words, but no size.
+    with a version. Reason: other costs change words, but no size. `user_sha256` is the hash of the user dictionaries
+    that are loaded with it.
     """
 
     name: str
@@ -32,11 +36,17 @@ class Dictionary:
     version: str
     size: int
     sha256: str = ""
+    user_sha256: str = ""
 
     def identity(self) -> dict[str, object]:
         """Return what identifies the dictionary. Its path does not, because it differs between machines."""
-        content = {"sha256": self.sha256} if self.sha256 else {}
-        return {"name": self.name, "version": self.version, "size": self.size, **content}
+        content = {"sha256": self.sha256, "user_dictionaries": self.user_sha256}
+        known = {name: value for name, value in content.items() if value}
+        return {"name": self.name, "version": self.version, "size": self.size, **known}
+
+    def content_hash(self) -> str:
+        """Return the hash of the compiled files, also of a package."""
+        return self.sha256 or hash_of(self.directory / file for file in COMPILED_FILES)
 
 
 def find_dictionary(mecab_dic_type: str) -> Dictionary:
@@ -55,6 +65,8 @@ def find_dictionary(mecab_dic_type: str) -> Dictionary:
         raise ImportError(
             f"the dictionary {mecab_dic_type} is not installed. Install it with: pip install {package}"
         ) from None
+    if mecab_dic_type == "unidic" and not Path(module.DICDIR, "sys.dic").is_file():
+        raise FileNotFoundError(f"{module.DICDIR}: no dictionary. Download it (500 MB): python -m unidic download")
     return _describe_dictionary(mecab_dic_type, Path(module.DICDIR), metadata.version(package))
 
 
@@ -74,12 +86,26 @@ def parse_mecab_option(mecab_option: str) -> tuple[argparse.Namespace, str]:
     return paths, shlex.join(others)
 
 
-def dictionary_of_option(mecab_option: str) -> Dictionary:
-    """Return the dictionary that MeCab options such as `-r mecabrc -d /usr/lib/mecab/dic/ipadic` name by `-d`."""
+def dictionary_of_option(mecab_option: str, default: str | None = None) -> Dictionary:
+    """Return the dictionary that MeCab options such as `-r mecabrc -d /usr/lib/mecab/dic/ipadic` name by `-d`.
+
+    MeCab takes that one whatever else is named. Without `-d` it is `default`, a package or a directory.
+    """
     paths, _ = parse_mecab_option(mecab_option)
-    if not paths.dicdir:
+    name = paths.dicdir or default
+    if not name:
         raise ValueError(f"--mecab_option {mecab_option!r}: names no dictionary. Add -d DIRECTORY")
-    return find_dictionary(paths.dicdir)
+    return find_dictionary(name)
+
+
+def with_user_dictionaries(dictionary: Dictionary, tagger) -> Dictionary:
+    """Return a dictionary with the user dictionaries that MeCab loaded, whatever option or file named them."""
+    paths = user_dictionary_files(tagger)
+    return replace(dictionary, user_sha256=hash_of(paths)) if paths else dictionary
+
+
+def user_dictionary_files(tagger) -> list[Path]:
+    return [Path(info["filename"]) for info in tagger.dictionary_info[1:]]
 
 
 def make_tagger(dictionary: Dictionary, mecab_option: str = ""):
@@ -95,6 +121,11 @@ def make_tagger(dictionary: Dictionary, mecab_option: str = ""):
     try:
         tagger = fugashi.GenericTagger(f'-r "{resource}" -d "{dictionary.directory}" {mecab_option}'.rstrip())
     except RuntimeError as error:
+        if not _fits_into_memory(dictionary.directory):
+            raise ValueError(
+                f"{dictionary.directory}: does not fit into the address space of this process ({dictionary.size:,} "
+                "bytes and more). Raise the limit: ulimit -v unlimited"
+            ) from None
         raise ValueError(
             f"{dictionary.directory}: MeCab cannot open this dictionary with these options. Compile it again"
         ) from error
@@ -111,8 +142,20 @@ def _describe_dictionary(name: str, directory: Path, package_version: str) -> Di
             f"{directory}: no compiled MeCab dictionary (sys.dic). Expected one of "
             f"{', '.join(DICTIONARY_PACKAGES)} or the directory of a compiled dictionary"
         )
-    digest = "" if package_version else hash_of(directory / file for file in COMPILED_FILES)
-    return Dictionary(name, directory, package_version, system.stat().st_size, digest)
+    dictionary = Dictionary(name, directory, package_version, system.stat().st_size)
+    return dictionary if package_version else replace(dictionary, sha256=dictionary.content_hash())
+
+
+def _fits_into_memory(directory: Path) -> bool:
+    """Return False if the system refuses to map the compiled files, as MeCab does."""
+    try:
+        with ExitStack() as stack:
+            for path in filter(Path.is_file, (directory / name for name in COMPILED_FILES)):
+                file = stack.enter_context(open(path, "rb"))
+                stack.enter_context(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+    except (OSError, ValueError) as error:  # ValueError: an empty file
+        return not (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    return True
 
 
 def hash_of(paths: Iterable[Path]) -> str:

@@ -1,26 +1,22 @@
-"""The tokenizer of a model directory: its settings, its vocabulary, and the dictionary that its data was made with.
+"""The tokenizer of a model directory: its settings, and its vocabulary."""
 
-Conversion writes the dictionary's identity into `provenance.json`. If that is missing, `vocab.txt.json` of
-`train_tokenizer.py` has it, provided it was copied along. Transformers reads neither: it takes the installed
-dictionary.
-"""
-
-import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from japanese_bert.common.provenance import read_provenance
-from japanese_bert.tokenization.mecab import Dictionary, dictionary_of_option, find_dictionary
+from japanese_bert.common.json_files import read_json_object
+from japanese_bert.tokenization.mecab import parse_mecab_option
 from japanese_bert.tokenization.subwords import make_subword_encoder
 from japanese_bert.tokenization.vocab import CLS, PAD, SEP, SPECIAL_TOKENS, Vocab, load_vocab
-from japanese_bert.tokenization.words import make_word_splitter
+from japanese_bert.tokenization.words import WordSplitter, make_word_splitter
 
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 VOCAB_FILE = "vocab.txt"
 FAST_TOKENIZER_FILE = "tokenization_bert_japanese_fast.py"  # a copy of the module of this name
+NO_DICTIONARY = (
+    "names no MeCab dictionary. The first Japanese models (v1) mean ipadic there, but Transformers now takes "
+    "unidic_lite and gives other tokens"
+)
 MODEL_INPUT_NAMES = ["input_ids", "token_type_ids", "attention_mask"]
 
 
@@ -35,15 +31,13 @@ class TokenizerSettings:
     mecab_option: str
     model_input_names: list[str]
 
-    def dictionary(self) -> Dictionary | None:
-        """Return the installed dictionary that these settings name, or None if they need none.
+    def splitter(self) -> WordSplitter:
+        """Return the word splitter. Its dictionary is the one that is installed here.
 
         Raises:
             ImportError, FileNotFoundError: the dictionary is not installed.
         """
-        if self.word_tokenizer_type != "mecab":
-            return None
-        return find_dictionary(self.mecab_dic) if self.mecab_dic else dictionary_of_option(self.mecab_option)
+        return make_word_splitter(self.word_tokenizer_type, self.mecab_dic, self.do_lower_case, self.mecab_option)
 
 
 def load_settings(path: Path) -> TokenizerSettings:
@@ -54,10 +48,11 @@ def load_settings(path: Path) -> TokenizerSettings:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file. Copy it from hf_model_configs/<name>")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error})") from None
+    values = read_json_object(path)
+    if names_no_dictionary(values):
+        raise ValueError(
+            f'{path}: {NO_DICTIONARY}. Write "mecab_kwargs": {{"mecab_dic": "ipadic"}} into it, or "unidic_lite"'
+        )
     mecab_kwargs = values.get("mecab_kwargs") or {}
     settings = TokenizerSettings(
         word_tokenizer_type=values.get("word_tokenizer_type", "basic"),
@@ -69,6 +64,13 @@ def load_settings(path: Path) -> TokenizerSettings:
     )
     _check_settings(path, settings, mecab_kwargs)
     return settings
+
+
+def names_no_dictionary(values: Mapping) -> bool:
+    """Return True if a `tokenizer_config.json` leaves MeCab's dictionary to the version of Transformers."""
+    kwargs = values.get("mecab_kwargs") or {}
+    is_named = kwargs.get("mecab_dic") or parse_mecab_option(kwargs.get("mecab_option") or "")[0].dicdir
+    return values.get("word_tokenizer_type") == "mecab" and not is_named
 
 
 def _check_settings(path: Path, settings: TokenizerSettings, mecab_kwargs: Mapping[str, object]) -> None:
@@ -103,7 +105,7 @@ def load_checked_vocab(directory: Path) -> Vocab:
     config_file = directory / "config.json"
     if config_file.is_file():
         expected = {"vocab_size": len(vocab), "pad_token_id": vocab.ids[PAD]}
-        config = json.loads(config_file.read_text(encoding="utf-8"))
+        config = read_json_object(config_file)
         for name, value in expected.items():
             if config.get(name, value) != value:
                 raise ValueError(
@@ -115,9 +117,7 @@ def load_checked_vocab(directory: Path) -> Vocab:
 
 def make_encoder(settings: TokenizerSettings, vocab: Vocab) -> Callable[[str], list[int]]:
     """Return a function from a sentence to its ids as data creation makes them, between `[CLS]` and `[SEP]`."""
-    splitter = make_word_splitter(
-        settings.word_tokenizer_type, settings.mecab_dic, settings.do_lower_case, settings.mecab_option
-    )
+    splitter = settings.splitter()
     encode_word = make_subword_encoder(
         settings.subword_tokenizer_type, vocab, has_subword_prefix=settings.subword_tokenizer_type == "wordpiece"
     )
@@ -127,55 +127,3 @@ def make_encoder(settings: TokenizerSettings, vocab: Vocab) -> Callable[[str], l
         return [vocab.ids[CLS], *pieces, vocab.ids[SEP]]
 
     return encode
-
-
-def recorded_dictionary(directory: Path) -> Mapping[str, Any] | None:
-    """Return the identity of the dictionary that the directory's data was made with, or None if it is not recorded."""
-    for made_by in (read_provenance(directory), read_provenance(directory / VOCAB_FILE)):
-        if made_by and made_by.get("dictionary"):
-            return made_by["dictionary"]
-    return None
-
-
-def dictionary_of_data(settings: TokenizerSettings | None, data: list[Path]) -> Mapping[str, Any] | None:
-    """Return the identity of the dictionary that vocabulary and TFRecords were made with.
-
-    It comes from their `<output>.json`. Without them it is the identity of the installed dictionary.
-
-    Raises:
-        ValueError: two files were made with different dictionaries, or with another one than `settings` name.
-    """
-    first, recorded = None, None
-    for path in data:
-        identity = (read_provenance(path) or {}).get("dictionary")
-        if identity:
-            first, recorded = first or path, recorded or identity
-            check_same_dictionary(identity, recorded, str(path), str(first))
-    if settings is None or settings.word_tokenizer_type != "mecab":
-        return recorded
-    if recorded and settings.mecab_dic and Path(settings.mecab_dic).name != recorded["name"]:
-        raise ValueError(
-            f"{first}: made with the dictionary {describe_dictionary(recorded)}, but "
-            f"{TOKENIZER_CONFIG_FILE} names {settings.mecab_dic}. Give the --hf_config_dir of the trained model"
-        )
-    if recorded:
-        return recorded
-    with suppress(ImportError, FileNotFoundError):
-        installed = settings.dictionary()
-        return installed.identity() if installed else None
-    return None
-
-
-def check_same_dictionary(found: Mapping[str, Any], expected: Mapping[str, Any], here: str, there: str) -> None:
-    """Raise ValueError naming both dictionaries if they differ."""
-    if found != expected:
-        raise ValueError(
-            f"{here}: dictionary {describe_dictionary(found)}, but {describe_dictionary(expected)} in {there}. "
-            "Another dictionary changes tokens, and nothing else warns. Install the same one"
-        )
-
-
-def describe_dictionary(identity: Mapping[str, Any]) -> str:
-    """Return `unidic_lite 1.0.8 (157,384,948 bytes)`."""
-    version = identity.get("version") or f"sha256 {str(identity.get('sha256'))[:12]}"
-    return f"{identity['name']} {version} ({identity['size']:,} bytes)"

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from japanese_bert.tokenization.mecab import Dictionary, dictionary_of_option, find_dictionary, make_tagger
+from japanese_bert.tokenization.mecab import Dictionary, dictionary_of_option, make_tagger, with_user_dictionaries
 
 WORD_TOKENIZER_TYPES = ("mecab", "basic", "whitespace")
 # MeCab 0.996 crashes if the costs of a sentence add up to 2^31 (seen with 260,000 characters). A word and its
@@ -34,9 +34,9 @@ class MecabWords(WordSplitter):
     """NFKC, then MeCab. The caller drops NULs, because MeCab takes C strings and loses the text after a NUL."""
 
     def __init__(self, dictionary: Dictionary, do_lower_case: bool = False, mecab_option: str = "") -> None:
-        self.dictionary = dictionary
         self.do_lower_case = do_lower_case
         self._tagger = make_tagger(dictionary, f"{mecab_option} -Owakati".lstrip())
+        self.dictionary = with_user_dictionaries(dictionary, self._tagger)
 
     def split(self, text: str) -> list[str]:
         """Return the words: `"ｶﾞﾗｽの猫"` -> `["ガラス", "の", "猫"]` (unidic_lite).
@@ -125,19 +125,25 @@ def make_word_splitter(
 ) -> WordSplitter:
     """Return a splitter by its name on the command line.
 
-    `mecab_dic_type` is a package (`unidic_lite`) or a directory. If it is empty, `mecab_option` names one by `-d`.
+    `mecab_dic_type` is a package (`unidic_lite`) or a directory. A `-d` in `mecab_option` wins, as in MeCab.
 
     Raises:
         ValueError: no such splitter, or no dictionary is named.
     """
     if word_tokenizer_type == "mecab":
-        dictionary = find_dictionary(mecab_dic_type) if mecab_dic_type else dictionary_of_option(mecab_option)
-        return MecabWords(dictionary, do_lower_case, mecab_option)
+        return MecabWords(dictionary_of_option(mecab_option, mecab_dic_type), do_lower_case, mecab_option)
     if word_tokenizer_type == "basic":
         return BasicWords(do_lower_case)
     if word_tokenizer_type == "whitespace":
         return WhitespaceWords(do_lower_case)
     raise ValueError(f"word tokenizer {word_tokenizer_type!r}: expected one of {', '.join(WORD_TOKENIZER_TYPES)}")
+
+
+def normalize_word(word: str, word_tokenizer_type: str, do_lower_case: bool) -> str:
+    """Return a word of a list in the form that it has in tokenized text, with spaces where it is always split."""
+    if word_tokenizer_type == "basic":
+        return " ".join(BasicWords(do_lower_case).split(word))
+    return " ".join(WhitespaceWords(do_lower_case).split(word))
 
 
 class _CharacterTable(dict):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from japanese_bert.common.provenance import recorded_inputs
 from japanese_bert.tfrecord.reading import FirstExample, open_file, read_first_example
+from japanese_bert.tokenization.identity import Tokenization, of_data
 
 FILES_AT_ONCE = 16
 PROVENANCE_KEYS = ("output", "method", "inputs", "counts")
@@ -62,9 +63,9 @@ class DataFile:
         return self.provenance["counts"]["instances"] // len(self.provenance["method"]["outputs"])
 
     @property
-    def vocab_hash(self) -> str | None:
-        """Return the hash of the vocabulary, None if it is unknown."""
-        return recorded_inputs(self.provenance, "vocab")[0]["sha256"] if self.provenance else None
+    def tokenization(self) -> Tokenization:
+        """Return what is recorded of the file's tokenization."""
+        return of_data(self.provenance or {}, self.path)
 
     @property
     def text_hashes(self) -> set[str]:
@@ -149,7 +150,7 @@ def read_data_provenance(path: str, stage: str) -> Mapping | None:
     try:
         with open_file(f"{path}.json") as file:
             found = json.loads(file.read())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     is_ours = isinstance(found, dict) and found.get("stage") == stage and all(key in found for key in PROVENANCE_KEYS)
     return found if is_ours else None

@@ -3,8 +3,10 @@
 Imports are inside the functions, because they take seconds.
 """
 
+import math
 from pathlib import Path
 
+from japanese_bert.tokenization.identity import check_same
 from japanese_bert.training.data_files import CLASSIFICATION, DataFile, match_files, read_data_file
 
 
@@ -35,8 +37,15 @@ def predict(checkpoint: Path, params_file: Path, data_file: Path, batch_size: in
     )
     found = model_garden.predict(task, source, model)
     if labels is None:
-        return [round(float(tf.squeeze(score)), 4) for score in found]
+        return check_scores(checkpoint, [round(float(tf.squeeze(score)), 4) for score in found])
     return [labels[int(number)] for number in found]
+
+
+def check_scores(checkpoint: Path, scores: list[float]) -> list[str | float]:
+    """Return the scores. Raise ValueError if one is no number, which JSON has no form for."""
+    if not all(map(math.isfinite, scores)):
+        raise ValueError(f"{checkpoint}: predicts NaN or infinity. The training diverged: lower its --learning_rate")
+    return [*scores]
 
 
 def _read_task_config(params_file: Path):
@@ -79,9 +88,6 @@ def _check_same_as_training(pattern: str, data: DataFile, labels: list[str]) -> 
         return
     if training.provenance is None:
         return
-    for flag, found, expected in (
-        ("--labels", labels, training.provenance["method"]["labels"]),
-        ("--vocab_file", data.vocab_hash, training.vocab_hash),
-    ):
-        if found != expected:
-            raise ValueError(f"{data.path}: made with another {flag} than the training file {training.path}")
+    if labels != training.provenance["method"]["labels"]:
+        raise ValueError(f"{data.path}: made with another --labels than the training file {training.path}")
+    check_same([training.tokenization, data.tokenization], advice="Make it as the training data was made")

@@ -10,7 +10,7 @@ import pytest
 from japanese_bert.conversion import trained_model
 from japanese_bert.conversion.trained_model import TrainedModel, load_fitting_vocab, load_trained_model
 from japanese_bert.models.training_history import BaseModel
-from japanese_bert.tokenization.mecab import find_dictionary
+from japanese_bert.tokenization.identity import of_data
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, vocab_bytes
 from tests.helpers.converting import BERT
 from tests.helpers.places import ROOT
@@ -31,9 +31,11 @@ def place(tmp_path) -> Path:
     return tmp_path
 
 
-def load(place: Path, hf_config: str | None = "hf_config", vocab: str | None = "vocab.txt") -> TrainedModel:
+def load(
+    place: Path, hf_config: str | None = "hf_config", vocab: str | None = "vocab.txt", check_records: bool = True
+) -> TrainedModel:
     paths = [place / name if name else None for name in (hf_config, vocab)]
-    return load_trained_model(place / "ckpt-8", place / "config.json", *paths, None)
+    return load_trained_model(place / "ckpt-8", place / "config.json", *paths, None, check_records)
 
 
 def test_everything_is_loaded(place):
@@ -48,12 +50,12 @@ def test_everything_is_loaded(place):
     assert len(model.vocab) == 50
     assert model.settings.subword_tokenizer_type == "wordpiece"
     assert model.vocab_made_by is None
-    assert model.dictionary == find_dictionary("unidic_lite").identity()
+    assert model.tokenization.facts() == {}  # an installed dictionary is no record
 
 
 def test_tokenizer_files_may_be_missing(place):
     model = load(place, None, None)
-    assert (model.tokenizer_files, model.settings, model.vocab, model.dictionary) == ({}, None, None, None)
+    assert (model.tokenizer_files, model.settings, model.vocab) == ({}, None, None)
     (place / "hf_config" / "tokenization_bert_japanese_fast.py").unlink()
     assert list(load(place, vocab=None).tokenizer_files) == ["config.json", "tokenizer_config.json"]
 
@@ -62,13 +64,45 @@ def test_dictionary_of_the_vocabulary(place):
     identity = {"name": "unidic_lite", "version": "1.0.7", "size": 5}
     (place / "vocab.txt.json").write_text(json.dumps({"dictionary": identity}), encoding="utf-8")
     model = load(place)
-    assert model.dictionary == identity
+    assert model.tokenization.dictionary == identity
     assert model.vocab_made_by == {"dictionary": identity}
     identity["name"] = "ipadic"
     (place / "vocab.txt.json").write_text(json.dumps({"dictionary": identity}), encoding="utf-8")
     with pytest.raises(
-        ValueError, match=r"dictionary ipadic 1.0.7 \(5 bytes\), but tokenizer_config.json names unidic_"
+        ValueError, match=r"vocab.txt.json: dictionary ipadic 1.0.7 \(5 bytes\), but unidic_lite in .*tokenizer_config"
     ):
+        load(place)
+
+
+@pytest.mark.parametrize(
+    ("made_by", "message"),
+    [
+        ({"dictionary": {"name": "ipadic", "version": "1.0.0", "size": 5}}, "dictionary ipadic 1.0.0 (5 bytes), but"),
+        ({"method": {"do_lower_case": True}}, "do_lower_case True, but False in"),
+        ({"inputs": {"vocab": [{"sha256": "0" * 64}]}}, "vocabulary sha256 000000000000, but"),
+    ],
+)
+def test_data_of_another_tokenization_is_refused(place, capsys, made_by, message):
+    """The trainer's params.yaml leads to the data. Nothing else would show it: check_tokenizer compares ids only."""
+    made_by = {"stage": "create_pretraining_data", "output": {"name": "data_01.tfrecord"}, **made_by}
+    (place / "data_01.tfrecord").touch()
+    (place / "data_01.tfrecord.json").write_text(json.dumps(made_by), encoding="utf-8")
+    params = f"task: {{train_data: {{input_path: '{place}/data_*.tfrecord'}}}}\n"
+    (place / "params.yaml").write_text(params, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"^data_01.tfrecord.json of the training data: ") as error:
+        load(place)
+    assert message in str(error.value)
+    model = load(place, check_records=False)
+    assert f"NOTE data_01.tfrecord.json of the training data: {message}" in capsys.readouterr().out
+    assert model.tokenization == of_data(made_by, "records")
+
+
+def test_the_model_that_was_continued_counts(place):
+    """Data of the base model's vocabulary has the size of one of other words, but not its hash."""
+    (place / "base").mkdir()
+    (place / "base" / "vocab.txt").write_bytes((place / "vocab.txt").read_bytes()[::-1])
+    (place / "params.yaml").write_text(f"task: {{init_checkpoint: '{place}/base/ckpt-0'}}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="/base: vocabulary sha256"):
         load(place)
 
 

@@ -30,6 +30,13 @@ def compile_dictionary(source: Path, output: Path, charset: str) -> Path:
     return output
 
 
+def write_user_dictionary(source: Path, path: Path, surface: str) -> Path:
+    """Compile a user dictionary of one word for the dictionary that `source` compiles to."""
+    path.with_suffix(".csv").write_text(f"{surface},0,0,1,名詞\n", encoding="utf-8", newline="\n")
+    build_dictionary("-d", source, "-u", path, path.with_suffix(".csv"))
+    return path
+
+
 def build_dictionary(*arguments: object, charset: str = "utf8") -> None:
     command = [Path(sys.executable).with_name("fugashi-build-dict"), "-f", "utf8", "-t", charset, *arguments]
     subprocess.run(list(map(str, command)), check=True, capture_output=True)

@@ -83,8 +83,14 @@ def test_recorded_dictionary_is_compared(directory, capsys):
         ({"name": "ipadic"}, "ipadic 1.0.8"),
     ):
         record(directory, "vocab.txt.json", **change)
-        with pytest.raises(ValueError, match=rf"installed here: dictionary unidic_lite 1.0.8 .*but .*{message}"):
+        with pytest.raises(ValueError, match=rf"dictionary unidic_lite.*but .*{message}"):
             check(directory)
+    record(directory, "provenance.json")
+    made_by = json.loads((directory / "provenance.json").read_text(encoding="utf-8"))
+    made_by["tokenization"] = {"do_lower_case": True}
+    (directory / "provenance.json").write_text(json.dumps(made_by), encoding="utf-8")
+    with pytest.raises(ValueError, match="do_lower_case False, but True in the provenance of"):
+        check(directory)
 
 
 def test_other_dictionary_than_the_data(directory, capsys):

@@ -303,8 +303,42 @@ def test_pieces_are_added_only_if_asked_for(place, tmp_path, capsys):
     assert_refused(capsys, message, place / "hf", tmp_path / "other", "--add_vocab_file", str(words))
 
 
+def test_added_words_are_normalized_as_text_is(place, tmp_path, capsys):
+    """Text never has the full-width and half-width forms of a list, so no text would hit them."""
+    words = tmp_path / "words.txt"
+    words.write_text("ﾜｸﾁﾝ\n猫\n ＩｇＧ\t\n##ｶﾞｽ\n㈱\nワクチン\nＰＣＲ検査\n", encoding="utf-8")
+    flags = ("--add_vocab_file", str(words), "--add_pieces")
+    run(place / "hf", tmp_path / "tf2", *flags)
+    tokens = load_vocab(tmp_path / "tf2" / "vocab.txt").tokens[131:]
+    assert tokens == ("ワクチン", "IgG", "##ガス", "(株)", "PCR検査")
+    out = capsys.readouterr().out
+    assert "normalized as in text: 5 (ﾜｸﾁﾝ -> ワクチン, ＩｇＧ -> IgG, ##ｶﾞｽ -> ##ガス, ㈱ -> (株), ＰＣＲ検査" in out
+    assert "in vocab.txt already: 1 (猫)" in out
+
+
+def test_a_tokenizer_that_names_no_dictionary(place, tmp_path, capsys):
+    """The first Japanese models were released so. They mean ipadic, which Transformers no longer takes by itself."""
+    directory = copy_with(place, tmp_path / "hf", tensors_of(place / "hf"))
+    path = directory / "tokenizer_config.json"
+    released = {"do_lower_case": False, "subword_tokenizer_type": "wordpiece", "word_tokenizer_type": "mecab"}
+    path.write_text(json.dumps(released), encoding="utf-8")
+    message = f"{path}: names no MeCab dictionary. The first Japanese models (v1) mean ipadic there"
+    assert_refused(capsys, message, directory, tmp_path / "tf2")
+    run(directory, tmp_path / "tf2", "--mecab_dic_type", "ipadic")
+    written = json.loads((tmp_path / "tf2" / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert written["mecab_kwargs"] == {"mecab_dic": "ipadic"}
+    path.write_text(json.dumps(released | {"mecab_kwargs": {"mecab_dic": "unidic_lite"}}), encoding="utf-8")
+    flags = ("--mecab_dic_type", "ipadic")
+    assert_refused(capsys, f"--mecab_dic_type ipadic: {path} names unidic_lite", directory, tmp_path / "other", *flags)
+    run(directory, tmp_path / "other", "--mecab_dic_type", "unidic_lite")
+    before = (tmp_path / "other" / "provenance.json").stat().st_mtime_ns
+    run(directory, tmp_path / "other")  # the flag says what the file says: the output is complete
+    assert (tmp_path / "other" / "provenance.json").stat().st_mtime_ns == before
+
+
 def test_vocabulary_without_anything_new_is_refused(place, tmp_path, capsys):
-    flags = ("--add_vocab_file", str(place / "vocab.txt"))
+    (tmp_path / "words.txt").write_text("猫\n書\n", encoding="utf-8")
+    flags = ("--add_vocab_file", str(tmp_path / "words.txt"))
     message = "has no word that the model's vocab.txt lacks. Leave --add_vocab_file out"
     assert_refused(capsys, message, place / "hf", tmp_path / "tf2", *flags)
 
@@ -354,3 +388,26 @@ def test_a_model_of_base_size_through_the_trainer(tmp_path):
     for tag, loss in zip(("lm_example_loss", "next_sentence_loss"), expected, strict=True):
         assert curves["validation", tag] == [(0, pytest.approx(loss, abs=1e-4))]
         print(tag, curves["validation", tag][0][1], loss)
+
+
+@pytest.mark.parametrize("place_of_tokens", ["added_tokens.json", "tokenizer_config.json", "none"])
+def test_embeddings_with_more_rows_than_the_vocabulary(place, tmp_path, capsys, place_of_tokens):
+    """Tokens may be added beside vocab.txt, and rows rounded up to a multiple of 64. Every row stays as it is."""
+    directory = shutil.copytree(place / "hf", tmp_path / "hf")
+    lines = (place / "vocab.txt").read_bytes().split(b"\n")
+    (directory / "vocab.txt").write_bytes(b"\n".join(lines[:100]) + b"\n")
+    added = {
+        "added_tokens.json": {"<追加>": 100},
+        "tokenizer_config.json": {"added_tokens_decoder": {"0": {"content": "[PAD]"}, "100": {"content": "<追加>"}}},
+    }
+    if place_of_tokens in added:
+        (directory / place_of_tokens).write_text(json.dumps(added[place_of_tokens]), encoding="utf-8")
+    run(directory, tmp_path / "tf2")
+    assert "NOTE config.json has 31 rows more than vocab.txt. The new vocab.txt names them" in capsys.readouterr().out
+    tokens = load_vocab(tmp_path / "tf2" / "vocab.txt").tokens
+    assert tokens[:100] == tuple(line.decode() for line in lines[:100])
+    assert tokens[100] == ("[unused_row100]" if place_of_tokens == "none" else "<追加>")
+    assert tokens[101:] == tuple(f"[unused_row{number}]" for number in range(101, 131))
+    assert_same_weights(tmp_path / "tf2", place / "hf")
+    (directory / "added_tokens.json").write_text('{"<追加>": 131}', encoding="utf-8")
+    assert_refused(capsys, "but vocab_size is 131 in config.json", directory, tmp_path / "other")

@@ -19,7 +19,7 @@ from japanese_bert.models.checkpoint_reading import read_weights
 from japanese_bert.models.model_garden import build_model, model_params
 from japanese_bert.models.training_history import BaseModel, TrainingStage
 from japanese_bert.models.weight_names import IN_HEAD, weights_of
-from japanese_bert.tokenization.mecab import find_dictionary
+from japanese_bert.tokenization.identity import Tokenization
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, vocab_bytes
 from tests.helpers.converting import (
     BERT,
@@ -201,7 +201,7 @@ def test_one_command_makes_a_directory_that_loads(trained, tfrecord, tmp_path, c
     module = ROOT / "japanese_bert" / "tokenization" / "tokenization_bert_japanese_fast.py"
     assert (tmp_path / "model" / "tokenization_bert_japanese_fast.py").read_bytes() == module.read_bytes()
     record = json.loads((tmp_path / "model" / "provenance.json").read_text(encoding="utf-8"))
-    assert record["dictionary"] == find_dictionary("unidic_lite").identity()
+    assert (record["dictionary"], record["tokenization"]) == (None, {})  # the installed dictionary is no record
     (difference,) = record["differences"].values()
     assert 0 < difference["masked"] < MAX_LOGIT_DIFFERENCE
 
@@ -219,8 +219,11 @@ def test_dictionary_of_the_vocabulary_goes_into_the_record(trained, tmp_path, ca
     assert json.loads((tmp_path / "model" / "provenance.json").read_text(encoding="utf-8"))["dictionary"] == identity
     identity["name"] = "ipadic"
     vocab.with_name("vocab.txt.json").write_text(json.dumps({"dictionary": identity}), encoding="utf-8")
-    message = "made with the dictionary ipadic 1.0.7 (5 bytes), but tokenizer_config.json names unidic_lite"
+    message = (
+        f"{vocab}.json: dictionary ipadic 1.0.7 (5 bytes), but unidic_lite in {hf_config_dir}/tokenizer_config.json"
+    )
     assert_refused(capsys, message, trained[0] / "ckpt-8", tmp_path / "other", *flags)
+    run(trained[0] / "ckpt-8", tmp_path / "other", *flags, "--no-check_records")
 
 
 def test_wrong_logits_are_refused(trained, converted, cases, in_this_process, tmp_path, monkeypatch, capsys):
@@ -294,7 +297,7 @@ def test_a_card_is_replaced_only_as_it_was_written(trained, tokenizer_flags, tmp
 )
 def test_only_a_model_from_random_weights_has_a_licence_by_default(given, base, start, expected):
     stages = [] if start is None else [TrainingStage({"task": {"init_checkpoint": start}}, 5, [])]
-    model = TrainedModel(Path("ckpt-5"), BERT, stages, base, {}, None, None, None, None)
+    model = TrainedModel(Path("ckpt-5"), BERT, stages, base, {}, None, None, None, Tokenization(""))
     assert values_of_model(model, "model", given, [])["license_name"] == expected
 
 

@@ -3,15 +3,18 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
 
+import ipadic
 import numpy as np
 import pytest
 
 import create_pretraining_data as stage
+import train_tokenizer
 from japanese_bert.common.provenance import read_provenance
 from japanese_bert.tokenization.vocab import load_vocab
 from japanese_bert.tokenization.words import make_word_splitter
@@ -200,8 +203,8 @@ def test_lower_case_is_off_unless_asked_for(create, wordpiece_vocab, tmp_path):
     corpus = tmp_path / "latin.txt"
     corpus.write_text("PC PC PC PC PC PC\n\nPC PC PC PC PC PC\n", encoding="utf-8")
     unknown = load_vocab(wordpiece_vocab).ids["[UNK]"]
-    as_it_is = create(input_file=corpus, output="upper.tfrecord")
-    lower = create("--do_lower_case", input_file=corpus, output="lower.tfrecord")
+    as_it_is = create("--no-check_use", input_file=corpus, output="upper.tfrecord")
+    lower = create("--no-check_use", "--do_lower_case", input_file=corpus, output="lower.tfrecord")
     assert not any(unknown in unmasked(example, "input_ids") for example in as_it_is)
     assert all(unknown in unmasked(example, "input_ids") for example in lower)
 
@@ -441,6 +444,68 @@ def test_a_pipe_is_read_from_its_beginning(create, tmp_path, small_corpus, wordp
         assert output.read_bytes() == (tmp_path / "data.tfrecord").read_bytes()
 
 
+def test_a_vocabulary_of_another_dictionary_is_refused(create, tmp_path, capsys):
+    """The vocabulary was trained with IPADIC, which its name need not show: MeCab's own option named it."""
+    text = tmp_path / "text.txt"
+    text.write_text("東京都に住む猫は、京都の山を見た。\n" * 9, encoding="utf-8")
+    flags = ["--input_files", text, "--output_dir", tmp_path / "tokenizer", "--vocab_size", 36]
+    flags += ["--mecab_option", f"-d {ipadic.DICDIR}"]
+    train_tokenizer.main(train_tokenizer.get_parser().parse_args(list(map(str, flags))))
+    vocab = tmp_path / "tokenizer" / "vocab.txt"
+    with pytest.raises(
+        ValueError, match=r"this command: dictionary unidic_lite 1.0.8 .*but dicdir sha256 .*vocab.txt.j"
+    ):
+        create(vocab_file=vocab)
+    assert not (tmp_path / "data.tfrecord").exists()
+    create(vocab_file=vocab, mecab_dic_type="ipadic")
+    create("--no-check_records", vocab_file=vocab, output="other.tfrecord")
+    assert "NOTE this command: dictionary unidic_lite 1.0.8" in capsys.readouterr().out
+
+
+def test_another_tokenization_than_the_model_has_is_refused(create, tmp_path, wordpiece_vocab):
+    """The vocabulary of a model that is trained on has the tokenizer_config.json of the model beside it."""
+    vocab = shutil.copy(wordpiece_vocab, tmp_path / "model.txt")
+    shutil.copy(SCRIPT.parent / "hf_model_configs/bert_base_wordpiece/tokenizer_config.json", tmp_path)
+    create(vocab_file=vocab)
+    for flag, value in (("--do_lower_case", None), ("--mecab_dic_type", "ipadic"), ("--word_tokenizer_type", "basic")):
+        with pytest.raises(ValueError, match=f"this command: .*but .*in {tmp_path}/tokenizer_config.json"):
+            create(flag, *([value] if value else []), vocab_file=vocab, output="other.tfrecord")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"{'猫と山。' * 40}\n\n" * 3, "the instances use 9% of the tokens. Most lines are longer than an instance"),
+        ("猫は山を見た。\n\n" * 9, "every next sentence would be random. Every document is one line"),
+    ],
+)
+def test_text_that_is_not_a_sentence_a_line(create, tmp_path, text, message):
+    """Released once, such data looks as any other: nothing in it counts what is left out."""
+    corpus = tmp_path / "text.txt"
+    corpus.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError) as error:
+        create(input_file=corpus)
+    assert message in str(error.value) and "or add --no-check_use" in str(error.value)
+    assert [path.name for path in tmp_path.glob("data*")] == []
+    create("--no-check_use", input_file=corpus)
+    create("--no-next_sentence", input_file=corpus, output="single.tfrecord")
+    counts = read_provenance(tmp_path / "single.tfrecord")["counts"]
+    assert (counts["tokens_used"], counts["tokens_cut"]) == (3 * counts["tokens"], 0)
+
+
+def test_tokens_used_and_cut_are_those_of_the_records(letters, tmp_path):
+    """A random next sentence is no use of its tokens."""
+    examples = letters(dupe_factor=7, max_seq_length=16, max_predictions_per_seq=3)
+    used = 0
+    for example in examples:
+        tokens = unmasked(example)
+        cut = tokens.index(3)
+        used += cut - 1 + (0 if example["next_sentence_labels"][0] else len(tokens) - cut - 2)
+    counts = read_provenance(tmp_path / "data.tfrecord")["counts"]
+    assert 0.5 < used / (7 * counts["tokens"]) < 1
+    assert (counts["tokens_used"], counts["tokens_cut"]) == (used, 7 * counts["tokens"] - used)
+
+
 def test_another_content_of_the_input_is_not_complete(create, small_corpus):
     create()
     small_corpus.write_text(small_corpus.read_text(encoding="utf-8") + "\n猫だ。\n", encoding="utf-8")
@@ -470,7 +535,7 @@ def test_more_outputs_than_instances(create, tmp_path):
 
 def test_words_that_no_quota_holds(letters, tmp_path):
     with pytest.raises(ValueError, match="--max_predictions_per_seq 1"):
-        letters("--do_whole_word_mask", input_file=long_words(tmp_path), max_predictions_per_seq=1)
+        letters("--do_whole_word_mask", "--no-check_use", input_file=long_words(tmp_path), max_predictions_per_seq=1)
     assert not list(tmp_path.glob("data*"))
 
 
@@ -543,7 +608,7 @@ def test_an_unwritable_output_directory_is_one_line(tmp_path, small_corpus, word
 def test_a_sentence_of_100000_characters(create, tmp_path):
     path = tmp_path / "long.txt"
     path.write_text("猫が好きだ。" * 16_667 + "\n\n" + "犬の話は続く。\n" * 3, encoding="utf-8")
-    examples = create(input_file=path, dupe_factor=1)
+    examples = create("--no-check_use", input_file=path, dupe_factor=1)
     assert max(sum(example["input_mask"]) for example in examples) <= 32
     assert read_provenance(tmp_path / "data.tfrecord")["counts"]["sentences"] == 4
 

@@ -2,12 +2,15 @@
 
 import doctest
 import hashlib
+import subprocess
+import sys
 
 import ipadic
 import pytest
 
 from japanese_bert.tokenization import mecab
 from japanese_bert.tokenization.mecab import COMPILED_FILES, dictionary_of_option, find_dictionary, hash_of, make_tagger
+from tests.helpers.places import ROOT
 from tests.helpers.small_dictionary import compile_dictionary, write_source
 
 
@@ -65,3 +68,28 @@ def test_dictionaries_that_mecab_cannot_use(tmp_path):
 
 def test_examples_in_docstrings():
     assert doctest.testmod(mecab) == (0, 1)
+
+
+def test_unidic_without_its_dictionary(tmp_path, monkeypatch):
+    """The package has no dictionary until it is downloaded by a command of its own."""
+    (tmp_path / "unidic").mkdir()
+    (tmp_path / "unidic" / "__init__.py").write_text(f"DICDIR = '{tmp_path}/unidic/dicdir'\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "unidic", raising=False)
+    with pytest.raises(
+        FileNotFoundError, match=r"unidic/dicdir: no dictionary. Download it .*: python -m unidic download"
+    ):
+        find_dictionary("unidic")
+
+
+def test_too_little_address_space():
+    """The message of MeCab is the same as for a dictionary that is damaged."""
+    code = (
+        "import fugashi, resource\n"
+        "from japanese_bert.tokenization.mecab import find_dictionary, make_tagger\n"
+        "size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (size + 50_000_000, -1))\n"
+        "make_tagger(find_dictionary('unidic_lite'))"
+    )
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert "does not fit into the address space of this process (187,680,870 bytes and more)" in process.stderr

@@ -4,19 +4,17 @@ import json
 import shutil
 from pathlib import Path
 
+import ipadic
 import pytest
 
-from japanese_bert.tokenization.mecab import find_dictionary
 from japanese_bert.tokenization.tokenizer_directory import (
     FAST_TOKENIZER_FILE,
     MODEL_INPUT_NAMES,
     TokenizerSettings,
     check_model_input_names,
-    dictionary_of_data,
     load_checked_vocab,
     load_settings,
     make_encoder,
-    recorded_dictionary,
 )
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, vocab_bytes
 from tests.helpers.places import ROOT
@@ -36,13 +34,6 @@ def edit(path: Path, **values) -> None:
     path.write_text(json.dumps(content | values), encoding="utf-8")
 
 
-def record(path: Path, **changes) -> dict:
-    """Write the dictionary into a `<output>.json`."""
-    identity = find_dictionary("unidic_lite").identity() | changes
-    path.write_text(json.dumps({"stage": "x", "dictionary": identity}), encoding="utf-8")
-    return identity
-
-
 def test_settings(directory):
     assert load_settings(directory / "tokenizer_config.json") == TokenizerSettings(
         word_tokenizer_type="mecab",
@@ -58,7 +49,7 @@ def test_defaults_are_those_of_transformers(directory):
     path = directory / "tokenizer_config.json"
     path.write_text("{}", encoding="utf-8")
     assert load_settings(path) == TokenizerSettings("basic", "wordpiece", False, "unidic_lite", "", [])
-    assert load_settings(path).dictionary() is None
+    assert load_settings(path).splitter().dictionary is None
 
 
 @pytest.mark.parametrize(
@@ -67,7 +58,7 @@ def test_defaults_are_those_of_transformers(directory):
         ({"model_input_names": ["input_ids", "attention_mask"]}, "model_input_names is"),
         ({"subword_tokenizer_type": "sentencepiece"}, "'sentencepiece', expected one of"),
         ({"word_tokenizer_type": "sudachi"}, "'sudachi', expected one of mecab, basic"),
-        ({"mecab_kwargs": {"normalize_text": False}}, "normalize_text is off"),
+        ({"mecab_kwargs": {"mecab_dic": "unidic_lite", "normalize_text": False}}, "normalize_text is off"),
     ],
 )
 def test_wrong_settings_are_refused(directory, values, message):
@@ -113,29 +104,20 @@ def test_ids_are_those_of_data_creation(directory):
     assert encode("東京 😀猫") == ids
 
 
-def test_the_directorys_own_dictionary_comes_first(directory):
-    assert recorded_dictionary(directory) is None
-    of_vocab = record(directory / "vocab.txt.json", size=1)
-    assert recorded_dictionary(directory) == of_vocab
-    own = record(directory / "provenance.json", size=2)
-    assert recorded_dictionary(directory) == own
+def test_a_dictionary_that_is_not_named_is_asked_for(directory):
+    """The configurations of the first Japanese models. Transformers then had another default than now."""
+    path = directory / "tokenizer_config.json"
+    for kwargs in (None, {}, {"mecab_dic": None}, {"mecab_option": "-C"}):
+        edit(path, mecab_kwargs=kwargs)
+        with pytest.raises(ValueError, match=r'names no MeCab dictionary.*Write "mecab_kwargs": .*"ipadic"'):
+            load_settings(path)
+    edit(path, mecab_kwargs={"mecab_option": "-d /somewhere"})
+    assert load_settings(path).mecab_option == "-d /somewhere"
 
 
-def test_dictionary_of_data(tmp_path):
-    """Conversion takes it from the provenance of vocabulary and data, and refuses files that do not fit."""
-    settings = load_settings(ROOT / "hf_model_configs/bert_tiny_wordpiece/tokenizer_config.json")
-    installed = find_dictionary("unidic_lite").identity()
-    vocab, data = tmp_path / "vocab.txt", tmp_path / "data.tfrecord"
-    assert dictionary_of_data(settings, [vocab, data]) == installed
-    assert dictionary_of_data(None, [vocab, data]) is None
-    older = record(tmp_path / "data.tfrecord.json", version="1.0.7")
-    assert dictionary_of_data(settings, [vocab, data]) == dictionary_of_data(None, [data]) == older
-    record(tmp_path / "vocab.txt.json")
-    with pytest.raises(ValueError, match=r"data.tfrecord: dictionary unidic_lite 1.0.7 .* but unidic_lite 1.0.8"):
-        dictionary_of_data(settings, [vocab, data])
-    record(tmp_path / "vocab.txt.json", name="ipadic")
-    with pytest.raises(ValueError, match=r"with the dictionary ipadic .* but tokenizer_config.json names unidic_lite"):
-        dictionary_of_data(settings, [vocab])
+def test_an_option_that_names_a_dictionary_wins(directory):
+    edit(directory / "tokenizer_config.json", mecab_kwargs={"mecab_option": f"-d {ipadic.DICDIR}"})
+    assert load_settings(directory / "tokenizer_config.json").splitter().dictionary.directory == Path(ipadic.DICDIR)
 
 
 def test_every_configuration_has_the_fast_tokenizer_of_this_package():

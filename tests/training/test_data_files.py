@@ -38,12 +38,12 @@ VOCAB = {"name": "vocab.txt", "size": 1, "sha256": "9"}
 )
 def test_inputs_are_known_by_their_roles(place, tmp_path, inputs):
     file = read_data_file(copy(place, tmp_path, inputs=inputs), PRETRAINING)
-    assert (file.vocab_hash, file.text_hashes) == ("9", {"1", "2"})
+    assert (file.tokenization.vocab_sha256, file.text_hashes) == ("9", {"1", "2"})
 
 
 def test_inputs_of_version_0_1_are_a_list(place, tmp_path):
     file = read_data_file(copy(place, tmp_path, inputs=[TEXT, OTHER_TEXT, VOCAB]), PRETRAINING)
-    assert (file.vocab_hash, file.text_hashes) == ("9", {"1", "2"})
+    assert (file.tokenization.vocab_sha256, file.text_hashes) == ("9", {"1", "2"})
 
 
 def test_outputs_of_one_run_share_its_instances(place, tmp_path):
@@ -71,7 +71,12 @@ def test_a_json_that_no_stage_of_ours_wrote_is_none(place, tmp_path, content):
     if content is not None:
         beside.write_text(content, encoding="utf-8")
     file = read_data_file(path, PRETRAINING)
-    assert (file.provenance, file.num_instances, file.vocab_hash, file.text_hashes) == (None, None, None, set())
+    assert (file.provenance, file.num_instances, file.tokenization.vocab_sha256, file.text_hashes) == (
+        None,
+        None,
+        None,
+        set(),
+    )
     assert count_instances([file]) is None
 
 

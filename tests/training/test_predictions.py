@@ -7,7 +7,7 @@ import pytest
 
 from japanese_bert.tfrecord.reading import FirstExample
 from japanese_bert.training.data_files import DataFile
-from japanese_bert.training.predictions import check_data_fits
+from japanese_bert.training.predictions import check_data_fits, check_scores
 from tests.test_configs import with_tensorflow
 
 pytestmark = with_tensorflow
@@ -44,3 +44,10 @@ def test_data_of_another_model_is_refused(task_config, labels, message):
     with pytest.raises(ValueError) as error:
         check_data_fits(task_config, data_file(labels))
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+def test_a_model_that_predicts_no_number(score):
+    assert check_scores(Path("ckpt-5"), [0.5, 1.0]) == [0.5, 1.0]
+    with pytest.raises(ValueError, match=r"ckpt-5: predicts NaN or infinity. The training diverged"):
+        check_scores(Path("ckpt-5"), [0.5, score])

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from japanese_bert.common.provenance import read_provenance, recorded_inputs
+from japanese_bert.common.provenance import read_provenance
 from japanese_bert.conversion.saved_model import CONFIG_FILE, FILE
 from japanese_bert.models.checkpoint_reading import Mismatch, check_checksums, compare_with_config
 from japanese_bert.models.config import BertConfig, load_bert_config
 from japanese_bert.models.model_garden import EMBEDDING_SIZES, ENCODER_FIELDS, encoder_params
 from japanese_bert.models.weight_names import IN_HEAD, POOLER
+from japanese_bert.tokenization.identity import Tokenization, of_data
 from japanese_bert.training.checks.described_model import check_positions, vocab_sizes
 from japanese_bert.training.checks.file_problems import match_input, raise_problems
 from japanese_bert.training.checks.findings import Findings, check
@@ -23,6 +24,7 @@ from japanese_bert.training.checks.finetuning_files import finetuning_file_probl
 from japanese_bert.training.checks.hardware import check_hardware
 from japanese_bert.training.checks.schedule import check_schedule
 from japanese_bert.training.checks.start import changes, find_initial, latest_of_model_dir
+from japanese_bert.training.checks.tokenizations import check_tokenizations, tokenizations_of_start
 from japanese_bert.training.command import Training
 from japanese_bert.training.data_files import CLASSIFICATION, DataFile, count_instances, read_data_files
 
@@ -35,13 +37,13 @@ METRIC_TYPES = {"int": ("accuracy", "f1", "matthews_corrcoef"), "float": ("pears
 class SavedEncoder:
     """The SavedModel that `task.hub_module_url` names.
 
-    `encoder` has the form of `task.model.encoder`. It and the vocabulary's hash are None if the directory does not show
+    `encoder` has the form of `task.model.encoder`. It and `tokenization` are None if the directory does not show
     them.
     """
 
     url: str
     encoder: Mapping | None = None
-    vocab_hash: str | None = None
+    tokenization: Tokenization | None = None
 
 
 def check_finetuning(training: Training) -> Findings:
@@ -80,8 +82,7 @@ def read_saved_encoder(url: str) -> SavedEncoder | None:
     made_by = read_provenance(directory) or {}
     if made_by.get("stage") != "export_saved_model":
         return SavedEncoder(url)
-    vocab_hash = recorded_inputs(made_by, "vocab")[0]["sha256"]
-    return SavedEncoder(url, encoder_params(load_bert_config(directory / CONFIG_FILE)), vocab_hash)
+    return SavedEncoder(url, encoder_params(load_bert_config(directory / CONFIG_FILE)), of_data(made_by, url))
 
 
 def with_encoder_of(saved: SavedEncoder | None, params):
@@ -146,7 +147,11 @@ def check_finetuning_data(findings: Findings, training: Training, saved: SavedEn
     found = {name: _read_and_check(training, name, saved) for name in training.sections}
     if len(found) == 2:
         _check_other_text(found["train_data"], found["validation_data"])
-    _check_same_provenance([file for files in found.values() for file in files], saved)
+    files = [file for section in found.values() for file in section]
+    _check_same_labels(files)
+    others = tokenizations_of_start(training.params.task.init_checkpoint)
+    others += [saved.tokenization] if saved and saved.tokenization else []
+    check_tokenizations(findings, files, others, training.check_provenance)
     findings.facts.append("; ".join(_describe_section(training.params, name, files) for name, files in found.items()))
 
 
@@ -160,17 +165,12 @@ def _read_and_check(training: Training, name: str, saved: SavedEncoder | None) -
     return files
 
 
-def _check_same_provenance(files: list[DataFile], saved: SavedEncoder | None) -> None:
-    """Raise ValueError for another vocabulary, or other labels, than the first file or the SavedModel has."""
-    known = [(file, file.provenance) for file in files if file.provenance]
-    for file, made_by in known:
-        first, first_made_by = known[0]
-        if made_by["method"]["labels"] != first_made_by["method"]["labels"]:
-            raise ValueError(f"{file.path}: its --labels differ from those of {first.path}, or are in another order")
-        if file.vocab_hash != first.vocab_hash:
-            raise ValueError(f"{file.path}: made with another vocabulary than {first.path}. See their .json")
-        if saved and saved.vocab_hash not in (None, file.vocab_hash):
-            raise ValueError(f"{file.path}: made with another vocabulary than {saved.url} has in its assets")
+def _check_same_labels(files: list[DataFile]) -> None:
+    """Raise ValueError for other labels than the first file has."""
+    known = [(file.path, file.provenance["method"]["labels"]) for file in files if file.provenance]
+    for path, labels in known:
+        if labels != known[0][1]:
+            raise ValueError(f"{path}: its --labels differ from those of {known[0][0]}, or are in another order")
 
 
 def _describe_section(params, name: str, files: list[DataFile]) -> str:

@@ -4,6 +4,7 @@ The trainer is silent about several of the problems. It would train from scratch
 with layers left out. Paths may be `gs://...`.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ from japanese_bert.training.checks.hardware import check_hardware
 from japanese_bert.training.checks.pretraining_files import pretraining_file_problem
 from japanese_bert.training.checks.schedule import check_schedule
 from japanese_bert.training.checks.start import check_start
+from japanese_bert.training.checks.tokenizations import check_tokenizations, tokenizations_of_start
 from japanese_bert.training.command import Training
 from japanese_bert.training.data_files import PRETRAINING, DataFile, count_instances, read_data_files
 
@@ -63,11 +65,8 @@ def check_pretraining_data(findings: Findings, training: Training) -> None:
     found = {name: _read_section(training, name) for name in training.sections}
     if len(found) == 2:
         _check_held_out(findings, found["train_data"], found["validation_data"])
-    if len({file.vocab_hash for files in found.values() for file in files} - {None}) > 1:
-        raise ValueError(
-            "the files of task.train_data and task.validation_data were made with different vocabularies. See "
-            "'inputs' in their .json, and make them with one vocab.txt"
-        )
+    start = tokenizations_of_start(training.params.task.init_checkpoint)
+    check_tokenizations(findings, itertools.chain(*found.values()), start, training.check_provenance)
     data = training.params.task.train_data
     shape = f"{data.seq_length} tokens, {data.max_predictions_per_seq} predictions"
     findings.facts.append("; ".join([f"{name}: {_describe_files(files)}" for name, files in found.items()] + [shape]))

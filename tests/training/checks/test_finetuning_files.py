@@ -27,7 +27,7 @@ def place(finetuning_place) -> Path:
         ("four", ["has 4 labels (short, long, other, fourth), but task.model.num_classes is 3"]),
         ("score", ["its labels are scores of a regression, but task.train_data.label_type is int"]),
         ("vocab", ["a vocabulary of 132 tokens, but task.model.encoder.bert.vocab_size is 131"]),
-        ("swapped", ["made with another vocabulary than", "swapped"]),
+        ("swapped", ["valid.tfrecord.gz: vocabulary sha256", "swapped"]),
         ("no_record", ["has no .json of create_classification_data.py beside it", "--no-check_records"]),
         ("pretraining", ["no classification data", "(found pretraining data)"]),
         ("text", ["no classification data, expected TFRecords of create_classification_data.py"]),
