@@ -136,8 +136,8 @@ def differences(tokenizations: Iterable[Tokenization]) -> list[str]:
             if not is_same:
                 label, shown = _SHOWN.get(name, (name, repr))
                 found.append(
-                    f"{item.source}: {label} {shown(value)}, but {shown(expected)} in {source}. The ids of a text "
-                    "differ, and no later stage shows it"
+                    f"{item.source}: {label} {shown(value)}, but {shown(expected)} in {source}. The same "
+                    "text would get other ids"
                 )
             elif name == "dictionary" and "size" not in expected:
                 known[name] = (value, item.source)  # it states more

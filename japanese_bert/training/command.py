@@ -101,7 +101,8 @@ def add_check_flags(parser: argparse.ArgumentParser) -> None:
         "--check_records",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="every data file needs its .json, which shows whether the file is complete",
+        help="every data file needs its .json, which shows whether it is complete. Initial weights need the same "
+        "tokenization",
     )
     own.add_argument("--check_only", action="store_true", help="end after the checks")
 

@@ -228,6 +228,16 @@ def jglue_files(split: str) -> list[Path]:
     return sorted(SHARED_DATA.glob(f"jglue/datasets/[jJ][nNsS][lLtT][iIsS]-v*/{split}-*.json"))
 
 
+def test_another_tokenization_than_the_model_has_is_refused(tmp_path, rows, wordpiece_vocab, capsys):
+    vocab = shutil.copy(wordpiece_vocab, tmp_path / "model.txt")
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": true}', encoding="utf-8")
+    with pytest.raises(SystemExit):
+        run(rows, tmp_path / "out", vocab, *PAIR, *LABELS)
+    assert "error: this command: do_lower_case False, but True in" in capsys.readouterr().err
+    run(rows, tmp_path / "out", vocab, *PAIR, *LABELS, "--do_lower_case")
+    run(rows, tmp_path / "other", vocab, *PAIR, *LABELS, "--no-check_records")
+
+
 @pytest.fixture(scope="module")
 def real_vocabs(tmp_path_factory) -> dict[str, Path]:
     """The vocabularies of the words and characters of the validation files, without a third of the words."""

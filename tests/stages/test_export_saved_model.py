@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -170,6 +171,22 @@ def test_another_model_is_refused(place, tmp_path, capsys, sizes, message):
     other = ["--tf_config_file", str(tmp_path / "config.json")]
     assert_refused(capsys, message, place, tmp_path / "out", *other)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_vocabulary_of_the_same_size_and_another_casing_are_refused(place, tmp_path, capsys):
+    """The directory of a continued model has its vocabulary and its settings."""
+    start = shutil.copytree(place / "trained", tmp_path / "start")
+    shutil.copy(place / "vocab.txt", start)
+    (start / "tokenizer_config.json").write_text('{"do_lower_case": false}', encoding="utf-8")
+    other = tmp_path / "vocab.txt"
+    lines = (place / "vocab.txt").read_bytes().split(b"\n")
+    other.write_bytes(b"\n".join([*lines[:6], lines[7], lines[6], *lines[8:]]))
+    flags = ("--tf_checkpoint_path", str(start))
+    assert_refused(
+        capsys, "this command: vocabulary sha256", place, tmp_path / "out", *flags, "--vocab_file", str(other)
+    )
+    message = f"this command: do_lower_case True, but False in {start}"
+    assert_refused(capsys, message, place, tmp_path / "out", *flags, "--do_lower_case")
 
 
 def test_missing_inputs_are_refused(place, tmp_path, capsys):

@@ -132,6 +132,12 @@ def test_a_changed_user_dictionary_makes_another_corpus(tmp_path, dump):
         methods.append(json.loads((tmp_path / "o.txt.json").read_text(encoding="utf-8"))["method"])
     assert methods[0]["mecab_option"] == methods[1]["mecab_option"] == ""
     assert methods[0]["user_dictionaries"] != methods[1]["user_dictionaries"]
+    (tmp_path / "rc").write_text(
+        f"userdic = {tmp_path}/words.dic\n", encoding="utf-8"
+    )  # MeCab's own files name one too
+    option = f"-d {ipadic.DICDIR} -r {tmp_path}/rc"
+    run("--input_file", dump, "--output_file", tmp_path / "p.txt", "--mecab_option", option)
+    assert json.loads((tmp_path / "p.txt.json").read_text(encoding="utf-8"))["method"] == methods[1]
 
 
 def test_account_of_rows_and_characters(tmp_path):

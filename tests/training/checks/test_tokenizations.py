@@ -38,7 +38,7 @@ def test_initial_weights_of_another_vocabulary_of_the_same_size(place, base):
     assert (found.problems, found.remarks) == ([], [])
     shutil.copy(place / "swapped.txt", base / "vocab.txt")
     for path in (start, f"task.init_checkpoint={base}"):
-        assert_problem(check(place, path), "train_1.tfrecord.gz: vocabulary sha256", f"in {base}. The ids of a text")
+        assert_problem(check(place, path), "train_1.tfrecord.gz: vocabulary sha256", f"in {base}. The same text")
     found = check(place, start, check_provenance=False)
     assert found.problems == []
     assert [line for line in found.remarks if "vocabulary sha256" in line]
