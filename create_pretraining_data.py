@@ -202,14 +202,17 @@ def check_use(args: argparse.Namespace, counts: "CorpusCounts", instances: "np.n
     total, (used, num_random) = counts.tokens * args.dupe_factor, count_use(instances)
     problem = ""
     if used < MIN_SHARE_USED * total:
-        problem = f"the instances use {used / total:.0%} of the tokens. Most lines are longer than an instance"
-    elif num_random == len(instances):
-        problem = "every next sentence would be random. Every document is one line"
-    if problem and args.check_use:
-        raise ValueError(
-            f"{args.input_file}: {problem}. Expected one sentence per line, and blank lines between documents only. "
-            "Cut the text at its sentences (sed 's/。/。\\n/g'), or add --no-check_use"
+        problem = (
+            f"the instances use {used / total:.0%} of the tokens, because most lines are longer than an instance. "
+            "Expected one sentence per line. Cut the text: sed 's/。/。\\n/g'"
         )
+    elif num_random == len(instances):
+        problem = (
+            "every next sentence would be random, because every document is one line. Expected blank lines between "
+            "documents only. Remove the others"
+        )
+    if problem and args.check_use:
+        raise ValueError(f"{args.input_file}: {problem}. Or add --no-check_use")
     return {"tokens_used": used, "tokens_cut": total - used}
 
 

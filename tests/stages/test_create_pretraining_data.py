@@ -475,8 +475,11 @@ def test_another_tokenization_than_the_model_has_is_refused(create, tmp_path, wo
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (f"{'猫と山。' * 40}\n\n" * 3, "the instances use 9% of the tokens. Most lines are longer than an instance"),
-        ("猫は山を見た。\n\n" * 9, "every next sentence would be random. Every document is one line"),
+        (
+            f"{'猫と山。' * 40}\n\n" * 3,
+            "the instances use 9% of the tokens, because most lines are longer than an instance",
+        ),
+        ("猫は山を見た。\n\n" * 9, "every next sentence would be random, because every document is one line"),
     ],
 )
 def test_text_that_is_not_a_sentence_a_line(create, tmp_path, text, message):
@@ -485,7 +488,7 @@ def test_text_that_is_not_a_sentence_a_line(create, tmp_path, text, message):
     corpus.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError) as error:
         create(input_file=corpus)
-    assert message in str(error.value) and "or add --no-check_use" in str(error.value)
+    assert message in str(error.value) and "Or add --no-check_use" in str(error.value)
     assert [path.name for path in tmp_path.glob("data*")] == []
     create("--no-check_use", input_file=corpus)
     create("--no-next_sentence", input_file=corpus, output="single.tfrecord")
