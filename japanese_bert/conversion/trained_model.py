@@ -17,6 +17,7 @@ from japanese_bert.models.model_garden import check_params
 from japanese_bert.models.training_history import (
     BaseModel,
     TrainingStage,
+    of_directory_of,
     read_base_model,
     read_stages,
     start_of,
@@ -99,7 +100,7 @@ def _recorded_tokenization(
         if not any(item.dictionary for item in recorded):
             recorded.append(identity.of_vocab_record(files[VOCAB_FILE]))
     if start := start_of(stages, prefix):
-        stated.append(identity.of_directory(start.parent))
+        stated.append(of_directory_of(start))
     identity.check_same([*stated, *recorded], check_records)
     return identity.merged(recorded)
 

@@ -126,7 +126,12 @@ def read_tokenizations(prefix: Path) -> list[Tokenization]:
     stages = read_stages(prefix)
     start = start_of(stages, prefix)
     data = [item for stage in stages for item in stage.tokenizations()]
-    return [*([of_directory(start.parent)] if start else []), *data]
+    return [*([of_directory_of(start)] if start else []), *data]
+
+
+def of_directory_of(start: Path) -> Tokenization:
+    """Return what the directory of initial weights states. They are a checkpoint in it, or the directory itself."""
+    return of_directory(start if start.is_dir() else start.parent)
 
 
 def _model_directory(prefix: Path) -> Path | None:
