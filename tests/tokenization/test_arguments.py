@@ -16,6 +16,7 @@ def test_flags_and_defaults():
         "subword_tokenizer_type": "wordpiece",
         "vocab_has_no_subword_prefix": False,
         "do_lower_case": False,
+        "check_records": True,
     }
 
 

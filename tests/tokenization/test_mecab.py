@@ -75,7 +75,8 @@ def test_unidic_without_its_dictionary(tmp_path, monkeypatch):
     (tmp_path / "unidic").mkdir()
     (tmp_path / "unidic" / "__init__.py").write_text(f"DICDIR = '{tmp_path}/unidic/dicdir'\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "unidic", raising=False)
+    monkeypatch.setitem(sys.modules, "unidic", None)  # so that the end of the test removes what is imported
+    del sys.modules["unidic"]
     with pytest.raises(
         FileNotFoundError, match=r"unidic/dicdir: no dictionary. Download it .*: python -m unidic download"
     ):
