@@ -81,6 +81,10 @@ def _run(main: Callable[[argparse.Namespace], None], args: argparse.Namespace, t
         return "terminated. Run the same command again to start over", terminated.exit_code
     except (ValueError, OSError, EOFError, ImportError, MemoryError, BrokenExecutor) as error:
         return describe_error(error), 1
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise
+        return "the system allows no more threads. Run again with a smaller --num_workers, or raise `ulimit -u`", 1
     return "", 0
 
 
