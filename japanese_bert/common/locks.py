@@ -1,18 +1,33 @@
 """Temporary names that one process has for itself: `<output>.tmp`, a file or a directory, held by `flock`.
 
-A file system without locks lets every process in. Then two runs with one output are the user's to avoid.
+A file system without locks lets every process in. There each run gets a name of its own, with a warning. What a killed
+run leaves under such a name is the user's to remove.
 """
 
+import errno
 import fcntl
 import os
+import stat
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 
-def temporary_path(path: Path) -> Path:
+def temporary_path(path: Path, unique: str = "") -> Path:
     """Return `<path>.tmp`, the name that an output has until it is complete."""
-    return path.with_name(path.name + ".tmp")
+    return path.with_name(f"{path.name}{unique}.tmp")
+
+
+def unique_part(directory: Path, of_directories: bool = False) -> str:
+    """Return a part for temporary names that no other run has, or "" where locks keep other runs away."""
+    if _has_locks(directory, of_directories):
+        return ""
+    print(
+        f"warning: {directory}: its file system has no locks. Do not run two commands with the same output at once",
+        file=sys.stderr,
+    )
+    return f".{os.urandom(6).hex()}"
 
 
 def open_locked(path: Path, open_it: Callable[[Path], int]) -> int:
@@ -33,14 +48,27 @@ def open_locked(path: Path, open_it: Callable[[Path], int]) -> int:
         os.close(descriptor)  # its owner renamed it between our open and our lock: take a new one
 
 
+def open_own_file(path: Path) -> int:
+    """Open a temporary file, or what a killed run left of it. Never open what somebody else linked to this name."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode) and status.st_nlink < 2:
+                return descriptor
+            os.close(descriptor)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+        path.unlink(missing_ok=True)
+
+
 def check_not_locked(descriptor: int, path: Path, kind: int = fcntl.LOCK_EX) -> None:
     """Lock the descriptor, or raise BlockingIOError if another process has the lock."""
     try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        _lock(descriptor, kind)
     except BlockingIOError:
         raise BlockingIOError(f"{path}: another process is writing this output. Wait until it ends") from None
-    except OSError:
-        pass  # a file system without locks
 
 
 def check_not_being_published(path: Path) -> None:
@@ -52,6 +80,34 @@ def check_not_being_published(path: Path) -> None:
 def is_same_file(path: Path, descriptor: int) -> bool:
     """Return True if `path` still names what the descriptor has open."""
     try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
     except FileNotFoundError:
         return False
+
+
+def _has_locks(directory: Path, of_directories: bool) -> bool:
+    """Try it: NFS locks files and no directories, Lustre locks nothing unless it is mounted so."""
+    import tempfile
+
+    try:
+        if not of_directories:
+            with tempfile.TemporaryFile(dir=directory) as file:
+                return _lock(file.fileno(), fcntl.LOCK_EX)
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            return _lock(descriptor, fcntl.LOCK_EX)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return True  # another process has this lock, or nothing can be written here, which the caller meets
+
+
+def _lock(descriptor: int, kind: int) -> bool:
+    """Return False where the file system has no locks."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return False
+    return True

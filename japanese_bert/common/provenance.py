@@ -60,6 +60,16 @@ class InputFiles:
                     "Run again when no other process writes it"
                 )
 
+    def check_not_among(self, outputs: Iterable[Path]) -> None:
+        """Raise ValueError if an output is an input, under any name. It would replace the input."""
+        inputs = {_identity(path): path for path, state in self._states.items() if state is not None}
+        for output in outputs:
+            if output.exists() and _identity(output) in inputs:
+                raise ValueError(
+                    f"{output}: is also an input of this stage ({inputs[_identity(output)]}), which would be lost. "
+                    "Expected another name for the output"
+                )
+
     def hash_in_background(self) -> None:
         """Start to hash the inputs in a thread, beside the work of a stage that reads them anyway."""
         self._hashing = threading.Thread(target=self._try_to_describe, daemon=True)
@@ -204,7 +214,13 @@ def _state(path: Path) -> object:
     if not path.is_file():
         return None
     status = path.stat()
-    return status.st_size, status.st_mtime_ns
+    return *_identity(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what is the same for all names of one file."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _describe(path: Path) -> dict[str, Any]:

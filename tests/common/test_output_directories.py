@@ -1,9 +1,13 @@
 """Directories that appear whole or not at all, with subdirectories where the output has some."""
 
 import json
+import os
+import sys
+from pathlib import Path
 
 import pytest
 
+from japanese_bert.common import output_directories, renames
 from japanese_bert.common.output_directories import open_output_directory
 from japanese_bert.common.provenance import InputFiles, Provenance
 
@@ -73,3 +77,111 @@ def test_directories_of_others_are_not_removed(tmp_path):
     with pytest.raises(OSError):
         write(tmp_path / "out", make())
     assert kept.is_dir()
+
+
+def tree(directory: Path) -> dict[str, str]:
+    """Return the content of each file, and of each link its target."""
+    return {
+        str(path.relative_to(directory)): os.readlink(path) if path.is_symlink() else path.read_text(encoding="utf-8")
+        for path in directory.rglob("*")
+        if path.name != "provenance.json" and (path.is_symlink() or path.is_file())
+    }
+
+
+@pytest.fixture(params=["exchange", "three renames"])
+def replaced(tmp_path, monkeypatch, request) -> Path:
+    """An output that is replaced by another. It has files, directories and links of a user."""
+    output = tmp_path / "out"
+    write(output, make())
+    (output / "runs" / "first").mkdir(parents=True)
+    (output / "runs" / "first" / "log.txt").write_text("mine", encoding="utf-8")
+    (output / "assets" / "mine.txt").write_text("mine", encoding="utf-8")
+    (output / "link").symlink_to("runs")
+    if request.param == "three renames":
+        monkeypatch.setattr(renames, "_renameat2", lambda *_: False)
+    return output
+
+
+MINE = {"runs/first/log.txt": "mine", "assets/mine.txt": "mine", "link": "runs"}
+
+
+def test_what_an_output_has_of_a_user_stays(replaced):
+    log = (replaced / "runs" / "first" / "log.txt").stat()
+    write(replaced, make(2), overwrite=True, text="new")
+    assert tree(replaced) == {"assets/vocab.txt": "new", "model": "new", **MINE}
+    assert make(2).is_complete([replaced])
+    assert (replaced / "runs" / "first" / "log.txt").stat().st_ino == log.st_ino
+    assert sorted(path.name for path in replaced.parent.iterdir()) == ["out"]
+
+
+@pytest.mark.parametrize("step", range(12))
+def test_a_kill_at_any_step_of_replacing(replaced, monkeypatch, step):
+    """The old output is whole, or the new one is. The next run ends what the killed one began."""
+    old, new = tree(replaced), {"assets/vocab.txt": "new", "model": "new", **MINE}
+    pid = os.fork()
+    if pid == 0:
+        kill_at(step)
+        write(replaced, make(2), overwrite=True, text="new")
+        os._exit(0)
+    os.waitpid(pid, 0)
+    if replaced.exists():
+        assert tree(replaced) in (old, new)
+        assert make(1 if tree(replaced) == old else 2).is_complete([replaced])
+    write(replaced, make(3), overwrite=True, text="third")
+    assert tree(replaced) == {"assets/vocab.txt": "third", "model": "third", **MINE}
+    assert sorted(path.name for path in replaced.parent.iterdir()) == ["out"]
+
+
+def kill_at(step: int) -> None:
+    """Kill this process at a change of names after the new output is written."""
+    names = iter(range(100))
+
+    def hook(event: str, arguments: tuple) -> None:
+        if event in ("os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink") and next(names) == step:
+            os._exit(9)
+
+    check = output_directories._replace_directory
+    output_directories._replace_directory = lambda *names: (sys.addaudithook(hook), check(*names))
+
+
+def test_a_file_that_appears_while_an_output_is_replaced_stays(tmp_path, monkeypatch):
+    output = tmp_path / "out"
+    write(output, make())
+    exchange = output_directories.exchange_directories
+
+    def appear_before(one, other, aside):
+        (output / "new.txt").write_text("precious", encoding="utf-8")
+        exchange(one, other, aside)
+
+    monkeypatch.setattr(output_directories, "exchange_directories", appear_before)
+    write(output, make(2), overwrite=True, text="new")
+    assert tree(output) == {"assets/vocab.txt": "new", "model": "new", "new.txt": "precious"}
+
+
+def test_a_directory_that_appears_during_the_run_is_not_replaced(tmp_path):
+    output = tmp_path / "out"
+    with pytest.raises(FileExistsError, match="--overwrite"), open_output_directory(output, make()) as temporary:
+        (temporary / "model").write_text("new", encoding="utf-8")
+        output.mkdir()
+        (output / "model").write_text("precious", encoding="utf-8")
+    assert tree(output) == {"model": "precious"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
+def test_an_input_in_the_output_is_not_replaced(tmp_path):
+    output = tmp_path / "out"
+    write(output, make())
+    provenance = Provenance("test", {}, InputFiles(model=[output / "model"]), {})
+    with pytest.raises(ValueError, match=r"out/model: is also an input of this stage"):
+        write(output, provenance, overwrite=True, text="new")
+    assert tree(output) == {"assets/vocab.txt": "text", "model": "text"}
+
+
+def test_a_planted_link_is_not_followed(tmp_path):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "file").touch()
+    (tmp_path / "out.tmp").symlink_to(victim)
+    with pytest.raises(OSError, match=r"out\.tmp"):
+        write(tmp_path / "out", make())
+    assert (victim / "file").exists()

@@ -1,10 +1,13 @@
 """Output files and their provenance: nothing incomplete gets a final name, whatever ends the block that writes."""
 
+import errno
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
+from japanese_bert.common import output_files
 from japanese_bert.common.output_files import open_outputs, replace_file
 from japanese_bert.common.provenance import InputFiles, Provenance, provenance_path, read_provenance
 
@@ -136,24 +139,25 @@ def test_an_output_is_locked_until_its_record_is_there(tmp_path, monkeypatch):
 
 def test_two_kills_between_the_names_of_two_outputs(tmp_path, monkeypatch):
     """What the first run finished keeps its record all the time while the next one makes the rest."""
-    outputs, replace = [tmp_path / "a", tmp_path / "b"], os.replace
+    outputs, left = [tmp_path / "a", tmp_path / "b"], 0
 
-    def killed_at(number: int):
-        def replace_or_die(source, target):
-            nonlocal number
-            number -= 1
-            if number == 0:
+    def dies_at_last(rename):
+        def rename_or_die(source, target):
+            nonlocal left
+            left -= 1
+            if left == 0:
                 raise KeyboardInterrupt
-            replace(source, target)
+            rename(source, target)
 
-        return replace_or_die
+        return rename_or_die
 
-    for number in (4, 1, 2):
-        monkeypatch.setattr(os, "replace", killed_at(number))
-        with pytest.raises(KeyboardInterrupt), open_outputs(outputs, make_provenance(tmp_path)):
-            pass
-        assert make_provenance(tmp_path).is_complete(outputs[:1])
-    monkeypatch.setattr(os, "replace", replace)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", dies_at_last(os.replace))
+        patch.setattr(output_files, "rename_to_free_name", dies_at_last(output_files.rename_to_free_name))
+        for left in (4, 1, 2):  # noqa: B007
+            with pytest.raises(KeyboardInterrupt), open_outputs(outputs, make_provenance(tmp_path)):
+                pass
+            assert make_provenance(tmp_path).is_complete(outputs[:1])
     with open_outputs(outputs, make_provenance(tmp_path)):
         pass
     assert make_provenance(tmp_path).is_complete(outputs)
@@ -166,3 +170,99 @@ def test_a_file_without_record_is_replaced_whole_or_not_at_all(tmp_path):
         replace_file(path, "two")
     assert path.read_bytes() == b"one"
     assert entries(path.parent) == {"results.md"}
+
+
+def test_an_output_that_is_an_input_is_refused(tmp_path):
+    """Under any name: replacing it would lose the input."""
+    provenance, source = make_provenance(tmp_path), tmp_path / "source.txt"
+    (tmp_path / "link").symlink_to(source)
+    os.link(source, tmp_path / "other.json")
+    provenance = make_provenance(tmp_path)
+    for name in ("source.txt", "link", "other.json", "other", "./source.txt"):
+        with pytest.raises(ValueError, match=r"is also an input of this stage \(.*source\.txt\)"):
+            write(tmp_path / name, provenance, b"new", overwrite=True)
+    assert source.read_bytes() == b"text"
+    assert entries(tmp_path) == {"source.txt", "link", "other.json"}
+
+
+def test_a_file_that_appears_during_the_run_is_not_replaced(tmp_path):
+    output = tmp_path / "a"
+    with (
+        pytest.raises(FileExistsError, match=r"a: exists, .* --overwrite"),
+        open_outputs([output], make_provenance(tmp_path)) as (file,),
+    ):
+        file.write(b"ours")
+        output.write_bytes(b"precious")
+    assert output.read_bytes() == b"precious"
+    assert entries(tmp_path) == {"source.txt", "a"}
+
+
+def test_a_file_that_appears_at_the_last_moment_is_not_replaced(tmp_path, monkeypatch):
+    """After the last look, before the rename."""
+    output, rename = tmp_path / "a", output_files.rename_to_free_name
+
+    def appear_before(source, target):
+        output.write_bytes(b"precious")
+        rename(source, target)
+
+    monkeypatch.setattr(output_files, "rename_to_free_name", appear_before)
+    with pytest.raises(FileExistsError, match=r"a: exists, .* --overwrite"):
+        write(output, make_provenance(tmp_path), b"ours")
+    assert output.read_bytes() == b"precious"
+    assert entries(tmp_path) == {"source.txt", "a"}
+
+
+def no_locks(*_) -> None:
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+
+def test_overlapping_runs_without_locks_give_one_whole_output(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    output, first = tmp_path / "a", make_provenance(tmp_path, 1)
+    with pytest.raises(FileExistsError), open_outputs([output], first) as (file,):
+        file.write(b"first")
+        with open_outputs([output], make_provenance(tmp_path, 2)) as (other,):
+            other.write(b"the second")
+        file.write(b" and last")
+    assert output.read_bytes() == b"the second"
+    assert make_provenance(tmp_path, 2).is_complete([output])
+    assert entries(tmp_path) == {"source.txt", "a", "a.json"}
+    assert capfd.readouterr().err.count("its file system has no locks") == 2
+
+
+def test_an_output_that_another_program_cuts_is_an_error(tmp_path):
+    output = tmp_path / "a"
+    with (
+        pytest.raises(OSError, match="5 bytes were written, 0 are there"),
+        open_outputs([output], make_provenance(tmp_path)) as (file,),
+    ):
+        file.write(b"whole")
+        file.flush()
+        os.truncate(tmp_path / "a.tmp", 0)
+    with (
+        pytest.raises(OSError, match="another program changed or removed it"),
+        open_outputs([output], make_provenance(tmp_path)) as (file,),
+    ):
+        file.write(b"whole")
+        os.unlink(tmp_path / "a.tmp")
+    assert entries(tmp_path) == {"source.txt"}
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link, lambda _, name: os.mkfifo(name)], ids=["sym", "hard", "pipe"])
+def test_temporary_names_do_not_lead_elsewhere(tmp_path, link):
+    """Somebody else planted a link under a temporary name: what it leads to stays as it is."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    for name in ("a.tmp", "a.json.tmp"):
+        link(victim, tmp_path / name)
+    write(tmp_path / "a", make_provenance(tmp_path), b"ours")
+    assert victim.read_bytes() == b"precious"
+    assert (tmp_path / "a").read_bytes() == b"ours"
+    assert entries(tmp_path) == {"source.txt", "victim", "a", "a.json"}
+
+
+def test_a_device_is_no_output(tmp_path):
+    """It would be replaced by a file."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="device or a pipe"):
+        write(tmp_path / "pipe", make_provenance(tmp_path), b"new", overwrite=True)
