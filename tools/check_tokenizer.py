@@ -113,7 +113,13 @@ def load_tokenizers(directory: Path, settings: TokenizerSettings, trust_remote_c
             f"{module}: not this project's {ours.name}. Copy that there, or run the directory's own code with "
             "--trust_remote_code"
         )
-    tokenizers[f"fast tokenizer ({version})"] = load(directory, trust_remote_code=True)
+    if trust_remote_code:
+        fast = load(directory, trust_remote_code=True)
+    else:  # the class of our own file: `auto_map` of the directory may name any other
+        from japanese_bert.tokenization.tokenization_bert_japanese_fast import BertJapaneseTokenizerFast
+
+        fast = BertJapaneseTokenizerFast.from_pretrained(directory)
+    tokenizers[f"fast tokenizer ({version})"] = fast
     return tokenizers
 
 

@@ -2,8 +2,11 @@
 
 numba's own cache looks only at the file of the compiled function. It misses a change in a function that this one
 calls from another module. Here a hash of all modules with kernels names the cache directory, so a new version never
-runs old code. Processes that start together (xargs -P) may all compile. Each replaces complete files, and all write the
-same content.
+runs old code.
+
+numba numbers the files of one function's types. Two processes that start together (xargs -P) may give one number to two
+types, and one of them then finds the other's code, which fails. Here the types name the file. So all processes that
+write a file write the same content, and an index that lost an entry only means to compile again.
 """
 
 import contextlib
@@ -15,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import numba
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.registry import cpu_target
 from numba.core.runtime import rtsys
 
@@ -63,10 +66,20 @@ if not IS_CACHED and not numba.config.DISABLE_JIT:
     _load_compiler()
 
 
+class FilePerKey(IndexDataCacheFile):
+    """numba's files of one function. The key, types and machine, gives the number of a file."""
+
+    def save(self, key: object, data: object) -> None:
+        name = self._data_name(int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:8]))
+        self._save_data(name, data)
+        self._save_index({**self._load_index(), key: name})
+
+
 def kernel(function: Callable) -> Callable:
     """Return the function compiled: numba compiles it at its first call, for the types of the arguments."""
     compiled = numba.njit(cache=IS_CACHED, error_model="numpy")(function)
     if not numba.config.DISABLE_JIT and IS_CACHED:
+        compiled._cache._cache_file.__class__ = FilePerKey
         save = compiled._cache.save_overload
         compiled._cache.save_overload = lambda *arguments: _save_if_there_is_room(save, *arguments)
         compiled._cache.load_overload = partial(_load_or_prepare, compiled._cache)

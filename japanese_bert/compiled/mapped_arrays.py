@@ -42,9 +42,9 @@ def keep_arrays_out_of_heap() -> None:
 
 
 def release_files_below(directory: Path) -> None:
-    """Take the mapped files of a directory out of this process's resident memory (Linux).
+    """Take the files of a directory that are mapped as shared out of this process's resident memory (Linux).
 
-    fugashi keeps MeCab's dictionary (100 MB) mapped after its tagger is gone. The system reads a page of a file again
+    Private pages may be changed, as those of a library are, and the system could not read them again. fugashi keeps MeCab's dictionary (100 MB) mapped after its tagger is gone. The system reads a page of a file again
     when it is touched.
     """
     try:
@@ -54,8 +54,9 @@ def release_files_below(directory: Path) -> None:
     libc = ctypes.CDLL(None)
     for line in maps:
         path = line[line.find("/") :] if "/" in line else ""
-        if path and Path(path).is_relative_to(directory.resolve()):
-            start, end = (int(address, 16) for address in line.split(" ", 1)[0].split("-"))
+        addresses, permissions, *_ = [*line.split(" ", 2), ""]
+        if path and permissions.endswith("s") and Path(path).is_relative_to(directory.resolve()):
+            start, end = (int(address, 16) for address in addresses.split("-"))
             libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), int(mmap.MADV_DONTNEED))
 
 

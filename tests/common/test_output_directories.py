@@ -120,9 +120,11 @@ def test_a_kill_at_any_step_of_replacing(replaced, monkeypatch, step):
     old, new = tree(replaced), {"assets/vocab.txt": "new", "model": "new", **MINE}
     pid = os.fork()
     if pid == 0:
-        kill_at(step)
-        write(replaced, make(2), overwrite=True, text="new")
-        os._exit(0)
+        try:
+            kill_at(step)
+            write(replaced, make(2), overwrite=True, text="new")
+        finally:
+            os._exit(0)
     os.waitpid(pid, 0)
     if replaced.exists():
         assert tree(replaced) in (old, new)

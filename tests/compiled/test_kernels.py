@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from japanese_bert.compiled.kernels import FilePerKey
+from japanese_bert.corpus.documents import copy
 from tests.helpers.places import ROOT
 
 CALL_A_KERNEL = """
@@ -81,3 +83,27 @@ def test_a_user_without_home_gets_no_directory_of_that_name(tmp_path, monkeypatc
     process = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert process.stdout.split()[0] == "2"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_that_compile_one_kernel_for_two_types(tmp_path):
+    """With a cold cache, as two recipes with tokens of 16 and 32 bits. Each read the index before the other saved."""
+    one, other = (FilePerKey(str(tmp_path), "copy", "stamp") for _ in range(2))
+    save_data = one._save_data
+
+    def save_data_after_the_other(*arguments) -> None:
+        other._load_index = dict
+        other.save(("int32",), "code for 32 bits")
+        save_data(*arguments)
+
+    one._save_data = save_data_after_the_other
+    one.save(("int16",), "code for 16 bits")
+    third = FilePerKey(str(tmp_path), "copy", "stamp")
+    assert third.load(("int16",)) in ("code for 16 bits", None)
+    assert third.load(("int32",)) in ("code for 32 bits", None)
+    third.save(("int16",), "code for 16 bits")
+    third.save(("int32",), "code for 32 bits")
+    assert [third.load((name,)) for name in ("int16", "int32")] == ["code for 16 bits", "code for 32 bits"]
+
+
+def test_kernels_are_saved_under_their_types():
+    assert isinstance(copy._cache._cache_file, FilePerKey)

@@ -1,3 +1,4 @@
+import mmap
 import re
 import tempfile
 from pathlib import Path
@@ -23,6 +24,15 @@ def test_a_dictionary_leaves_memory_and_still_works():
     release_files_below(find_dictionary("unidic_lite").directory)
     assert resident_file_kilobytes() < before - 1000
     assert [splitter.split(sentence) for sentence in sentences] == words
+
+
+def test_private_pages_of_a_file_below_the_directory_stay(tmp_path):
+    """Those of a library hold addresses that its file does not have: dropping them ends the process."""
+    (tmp_path / "library.so").write_bytes(b"file" * 5000)
+    with open(tmp_path / "library.so", "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as pages:
+        pages[:4] = b"mine"
+        release_files_below(tmp_path)
+        assert pages[:8] == b"minefile"
 
 
 def test_arrays_are_appended_and_mapped():

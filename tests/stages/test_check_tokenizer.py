@@ -159,6 +159,18 @@ def test_foreign_code_runs_only_on_demand(directory, capsys):
     assert "fast tokenizer: the directory has none" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("file", ["tokenizer_config.json", "config.json"])
+def test_code_that_auto_map_names_does_not_run(directory, tmp_path, capsys, file):
+    """The file of the fast tokenizer is ours, and `auto_map` names another one beside it."""
+    evil = f"open({str(tmp_path / 'ran')!r}, 'w')\nfrom .tokenization_bert_japanese_fast import *\n"
+    (directory / "evil.py").write_text(evil, encoding="utf-8")
+    names = ["evil.BertJapaneseTokenizer", "evil.BertJapaneseTokenizerFast"]
+    edit(directory / file, auto_map={"AutoTokenizer": names, "AutoConfig": "evil.Config"})
+    check(directory)
+    assert "fast tokenizer (transformers" in capsys.readouterr().out
+    assert not (tmp_path / "ran").exists()
+
+
 def test_no_sentence_is_an_error(directory, tmp_path):
     (tmp_path / "empty.txt").write_text("\n\n", encoding="utf-8")
     with pytest.raises(ValueError, match="no sentence to compare"):
