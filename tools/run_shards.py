@@ -49,7 +49,10 @@ def get_parser() -> argparse.ArgumentParser:
     where.add_argument("--workers_per_job", type=int, default=1, help="more than one for queues that give whole nodes")
     where.add_argument("--scheduler_options", type=Path, help="YAML file with arguments for Dask's cluster class")
     where.add_argument(
-        "--dashboard_address", default=":8787", help="of Dask's dashboard. Dask takes another if it is in use"
+        "--dashboard_address",
+        type=address,
+        default="127.0.0.1:8787",
+        help="of Dask's dashboard, which has no password. Dask takes another port if this one is in use",
     )
     run = parser.add_argument_group("run")
     run.add_argument("--retries", type=int, default=2, help="more attempts for a failed shard, on another worker")
@@ -68,6 +71,11 @@ def scheduler(value: str) -> str:
     if value in SCHEDULERS or value.startswith(("tcp://", "tls://")):
         return value
     raise argparse.ArgumentTypeError(f"{value}: expected local, slurm, pbs, sge or tcp://HOST:PORT")
+
+
+def address(value: str) -> str:
+    """Return HOST:PORT. Without a host only this machine can connect."""
+    return f"127.0.0.1{value}" if value.startswith(":") else value
 
 
 def main(args: argparse.Namespace) -> None:

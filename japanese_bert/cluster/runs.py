@@ -1,28 +1,29 @@
 """Shards as Dask tasks, from the first submission to the last result.
 
-Dask runs a task again if its worker dies. This module adds two rules:
+Dask runs a task again if its worker dies. This module adds three rules:
 
 - A failed shard is tried again on another worker. Dask's `retries` may choose the same one.
 - A shard that loses four workers fails. Dask's `allowed-failures` also counts shards that only waited for a worker.
+- After a break of the connection to the scheduler all unfinished shards are submitted again. Dask cancels them.
 """
 
 import os
 import queue
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from japanese_bert.cluster.attempt import arguments_for
 from japanese_bert.cluster.jobs import JobWorkers
 from japanese_bert.cluster.progress import ProgressLines
 from japanese_bert.cluster.shards import ShardRun
 from japanese_bert.cluster.task import by_value, run_attempt
-from japanese_bert.cluster.workers import Workers
+from japanese_bert.cluster.workers import CONNECT_SECONDS, Workers
 
 if TYPE_CHECKING:
     from distributed import Future
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 MAX_LOST_WORKERS = 3
 STOP_SECONDS = 15.0
 TICK_SECONDS = 0.5
+SILENT_SECONDS = 30.0  # after which the scheduler is asked whether it still knows the shards
 
 
 @dataclass
@@ -42,6 +44,8 @@ class ShardRuns:
     progress: ProgressLines
     messages: queue.SimpleQueue[Mapping[str, str]] = field(default_factory=queue.SimpleQueue)
     topic: str = field(default_factory=lambda: f"run_shards-{os.getpid()}-{time.time_ns()}")
+    connection: object = None  # a new one after each break
+    heard: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
         """Run each shard until it is finished or failed.
@@ -49,11 +53,9 @@ class ShardRuns:
         Raises:
             ConnectionError: the Dask scheduler is gone, or jobs do not start.
         """
-        self.workers.client.subscribe_topic(self.topic, lambda event: self.messages.put(event[1]))
         try:
             while unfinished := [run for run in self.runs.values() if run.state in ("waiting", "running")]:
-                if self.workers.client.status not in ("running", "connecting"):
-                    raise ConnectionError("the Dask scheduler is gone. Run the same command again for the rest.")
+                self.follow_connection(unfinished)
                 self.workers.keep(len(unfinished))
                 for run in unfinished:
                     if run.future is None and self.workers.client.status == "running":
@@ -63,6 +65,37 @@ class ShardRuns:
         except BaseException:
             self.stop()
             raise
+
+    def follow_connection(self, unfinished: Sequence[ShardRun]) -> None:
+        """Give all shards to a new connection. Leave a connection whose shards the scheduler does not know.
+
+        Raises:
+            ConnectionError: the client gave up to connect again.
+        """
+        client: Any = self.workers.client
+        if client.status not in ("running", "connecting"):
+            raise ConnectionError(
+                f"the Dask scheduler is gone: no connection for {CONNECT_SECONDS} s. "
+                "Run the same command again for the rest"
+            )
+        if client.status == "running" and client.scheduler_comm is not self.connection:
+            self.connection = client.scheduler_comm
+            client.subscribe_topic(self.topic, lambda event: self.messages.put(event[1]))
+            for run in unfinished:
+                run.future, run.state, run.starts = None, "waiting", run.failures
+        elif client.status == "running" and time.monotonic() - self.heard > SILENT_SECONDS:
+            self.heard = time.monotonic()
+            if not self.scheduler_knows([str(run.future.key) for run in unfinished if run.future is not None]):
+                client.scheduler_comm.comm.abort()
+
+    def scheduler_knows(self, keys: Sequence[str]) -> bool:
+        """Return False if the scheduler has no such tasks: it noticed a break of the connection later than we did."""
+        client: Any = self.workers.client
+        try:
+            states = client.sync(client.scheduler.get_task_status, keys=keys, callback_timeout=CONNECT_SECONDS)
+        except (OSError, TimeoutError):
+            return True  # the client sees a break by itself
+        return None not in states.values()
 
     def submit(self, run: ShardRun) -> None:
         """Hand a shard to Dask. A worker that it failed on gets it only if there is no other worker."""
@@ -84,17 +117,23 @@ class ShardRuns:
         run.future.add_done_callback(lambda _: self.messages.put(ended))
 
     def receive(self) -> None:
-        """Handle one message, if one comes soon."""
+        """Handle the messages that have come. Wait some time for the first."""
         with suppress(queue.Empty):
             message = self.messages.get(timeout=TICK_SECONDS)
-            run = self.runs[message["shard"]]
-            if message["event"] == "over" or run.future is None or run.future.key != message["key"]:
-                return  # `stop` handles "over", and an attempt with another key was given up
-            if message["event"] == "started":
-                self.on_start(run, run.future, message)
-            else:
-                self.on_end(run, outcome_of(run.future))
-            self.progress.changed(run)
+            while True:
+                self.handle(message)
+                message = self.messages.get_nowait()
+
+    def handle(self, message: Mapping[str, str]) -> None:
+        self.heard = time.monotonic()
+        run = self.runs[message["shard"]]
+        if message["event"] == "over" or run.future is None or run.future.key != message["key"]:
+            return  # `stop` handles "over", and an attempt with another key was given up
+        if message["event"] == "started":
+            self.on_start(run, run.future, message)
+        else:
+            self.on_end(run, outcome_of(run.future))
+        self.progress.changed(run)
 
     def on_start(self, run: ShardRun, future: "Future[str]", message: Mapping[str, str]) -> None:
         run.starts += 1

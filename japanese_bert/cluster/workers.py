@@ -18,9 +18,12 @@ from japanese_bert.cluster.settings import ClusterSettings, construct, load_pack
 if TYPE_CHECKING:
     from distributed import Client
 
+CONNECT_SECONDS = 60  # a network may break for so long
+
 DASK_SETTINGS = {
     "distributed.scheduler.worker-saturation": 1.0,  # a shard waits at the scheduler, not behind another shard
     "distributed.scheduler.allowed-failures": 1000,  # runs.py gives up earlier
+    "distributed.scheduler.http.routes": ["distributed.http.health", "distributed.http.statics"],  # what is shown
     "distributed.worker.profile.enabled": False,
     "distributed.admin.system-monitor.gil.enabled": False,
 }
@@ -64,9 +67,9 @@ def start_workers(settings: ClusterSettings, stack: ExitStack) -> Workers | JobW
     elif settings.scheduler == "local":
         cluster = construct(distributed.LocalCluster, local_options(settings))
     else:
-        return Workers(stack.enter_context(running_cluster(settings)))
+        return Workers(stack.enter_context(patient(running_cluster(settings))))
     stack.enter_context(cluster)
-    client = stack.enter_context(distributed.Client(cluster))
+    client = stack.enter_context(patient(distributed.Client(cluster)))
     if settings.scheduler == "local":
         return Workers(client)
     jobs = JobWorkers(client, cluster, cluster.scheduler, settings)
@@ -97,6 +100,12 @@ def running_cluster(settings: ClusterSettings) -> "Client":
             f"{settings.scheduler}: no Dask scheduler answers. Start one with 'dask scheduler', "
             f"and workers with 'dask worker {settings.scheduler} --nthreads 1'"
         ) from None
+
+
+def patient(client: "Client") -> "Client":
+    """Return a client that tries to connect again for CONNECT_SECONDS, and not only as long as at the beginning."""
+    client._timeout = CONNECT_SECONDS
+    return client
 
 
 def log_to_file(path: Path) -> logging.Handler:

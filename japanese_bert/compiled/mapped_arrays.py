@@ -44,8 +44,8 @@ def keep_arrays_out_of_heap() -> None:
 def release_files_below(directory: Path) -> None:
     """Take the files of a directory that are mapped as shared out of this process's resident memory (Linux).
 
-    Private pages may be changed, as those of a library are, and the system could not read them again. fugashi keeps MeCab's dictionary (100 MB) mapped after its tagger is gone. The system reads a page of a file again
-    when it is touched.
+    fugashi keeps MeCab's dictionary (100 MB) mapped after its tagger is gone. The system reads a page of a file again
+    when it is touched. It cannot do that for private pages, such as those of a library, which are changed.
     """
     try:
         maps = Path("/proc/self/maps").read_text(encoding="utf-8").split("\n")

@@ -41,6 +41,9 @@ class FakeWorkers:
     def __init__(self, outcomes: dict[str, list[str | Exception]], starts: int = 1) -> None:
         self.client = self
         self.status = "running"
+        self.scheduler_comm = self.scheduler = self.comm = self
+        self.get_task_status = None
+        self.known = "processing"
         self.outcomes = {name: list(given) for name, given in outcomes.items()}
         self.starts = starts
         self.submitted: list[tuple[str, list[str] | None]] = []
@@ -49,6 +52,13 @@ class FakeWorkers:
 
     def subscribe_topic(self, topic, handler) -> None:
         self.handler = handler
+
+    def sync(self, _, keys, callback_timeout) -> dict[str, str | None]:
+        return dict.fromkeys(keys, self.known)
+
+    def abort(self) -> None:
+        """Break the connection, as an aborted one does, and connect again."""
+        self.scheduler_comm, self.known = FakeFuture("connection", ""), "processing"
 
     def nthreads(self) -> dict[str, int]:
         return {"tcp://a": 1, "tcp://b": 1}
@@ -178,6 +188,46 @@ class TestRuns:
         assert 0.5 <= time.monotonic() - start < 5
         assert (runs["01"].state, runs["02"].state) == ("waiting", "finished")
         assert [future.key for future in workers.cancelled] == [workers.futures[0].key]
+
+
+def test_a_break_of_the_connection_submits_all_again(tmp_path):
+    """Dask cancels what runs and forgets the topic. This is no failure, and no lost worker, of any shard."""
+    workers = FakeWorkers({"01": ["", "", "", "", "", "ran"], "02": ["ran"]})
+    runs, progress, topics = make_runs(tmp_path, "01", "02"), NoProgress(), []
+    subscribe = workers.subscribe_topic
+    workers.subscribe_topic = lambda *arguments: (topics.append(arguments), subscribe(*arguments))
+    progress.tick = lambda: runs["01"].state == "running" and workers.abort()
+    ShardRuns(workers, runs, 0, progress).run()
+    assert [(run.state, run.lost, run.failures) for run in runs.values()] == [("finished", 0, 0)] * 2
+    assert len(workers.submitted) == 7
+    assert len(topics) == 6
+
+
+def test_no_shard_waits_for_a_connection(tmp_path):
+    """A cancelled shard is submitted as soon as there is a connection, whatever happened in between."""
+    workers, progress = FakeWorkers({"01": ["stopped", "ran"]}), NoProgress()
+    states = iter(["connecting", "connecting", "running"])
+    workers.keep = lambda _: setattr(workers, "status", next(states, "running") if workers.submitted else "running")
+    runs = make_runs(tmp_path, "01")
+    ShardRuns(workers, runs, 0, progress).run()
+    assert runs["01"].state == "finished"
+
+
+def test_a_connection_whose_shards_the_scheduler_lost_is_left(tmp_path, monkeypatch):
+    """The scheduler noticed the break of an earlier connection late, and dropped the client of the new one."""
+    monkeypatch.setattr("japanese_bert.cluster.runs.SILENT_SECONDS", 0.0)
+    workers, progress = FakeWorkers({"01": ["", "ran"]}), NoProgress()
+    progress.tick = lambda: setattr(workers, "known", None if len(workers.submitted) == 1 else "processing")
+    runs = make_runs(tmp_path, "01")
+    ShardRuns(workers, runs, 0, progress).run()
+    assert (runs["01"].state, runs["01"].lost, len(workers.submitted)) == ("finished", 0, 2)
+
+
+def test_ten_thousand_shards(tmp_path):
+    names = [f"{number:05}" for number in range(10_000)]
+    runs, workers, lines = play(tmp_path, {name: ["ran"] for name in names})
+    assert {run.state for run in runs.values()} == {"finished"}
+    assert (len(workers.submitted), len(lines)) == (10_000, 20_000)
 
 
 def test_a_shard_that_runs_is_not_submitted_again(tmp_path):
