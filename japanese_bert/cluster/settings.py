@@ -39,7 +39,7 @@ def read_options(path: Path | None) -> dict[str, object]:
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(options, dict):
-        raise ValueError(f"{path}: expected lines such as 'queue: gpu', found {options!r}")
+        raise ValueError(f"{path}: expected lines such as 'queue: gpu', found {type(options).__name__}")
     return options
 
 

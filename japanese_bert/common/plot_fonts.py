@@ -10,8 +10,13 @@ PACKAGE = "matplotlib_fontja"  # has IPAexGothic. Its import would change more t
 
 
 def use_fonts_for(names: Iterable[str]) -> str:
-    """Let matplotlib draw names with a Japanese font if they need one. Return what is missing, or an empty text."""
+    """Let matplotlib draw names with a Japanese font if they need one. Return what is missing, or an empty text.
+
+    A `$` in a name begins no formula.
+    """
     from matplotlib import font_manager, rcParams
+
+    rcParams["text.parse_math"] = False
 
     if all(name.isascii() for name in names):
         return ""

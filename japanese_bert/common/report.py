@@ -1,5 +1,6 @@
 """What a stage prints about its work: a progress bar, counts, seconds and memory."""
 
+import re
 import resource
 import sys
 import time
@@ -41,6 +42,15 @@ def print_summary(title: str, summary: Mapping[str, object]) -> None:
         else:
             print(f"  {name}: {_readable(value)}")
     sys.stdout.flush()
+
+
+def markdown_text(text: str) -> str:
+    r"""Return text that came from outside as one line, which Markdown shows as it is: no link, HTML or table cell.
+
+    >>> print(markdown_text("<b>|a_b"))
+    \<b>\|a_b
+    """
+    return re.sub(r"([\\|<\[\]])", r"\\\1", " ".join(text.split()).replace("`", "'"))
 
 
 def _readable(value: object) -> str:

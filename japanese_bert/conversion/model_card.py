@@ -6,6 +6,7 @@ user to complete. A card that the user changed is never replaced. The card is ma
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from math import prod
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from japanese_bert.common.provenance import Provenance, read_provenance
+from japanese_bert.common.report import markdown_text
 from japanese_bert.conversion.frameworks import GENERATOR, ONNX_FILE
 from japanese_bert.conversion.onnx_export import output_names
 from japanese_bert.conversion.trained_model import TrainedModel
@@ -78,7 +80,7 @@ def card_values(facts: CardFacts) -> CardValues:
     corpora = {corpus.name: corpus for stage in facts.stages for corpus in stage.corpora()}
     vocab_counts = (facts.vocab_made_by or {}).get("counts", {})
     return {
-        "name": _one_line(facts.name),
+        "name": markdown_text(facts.name),
         "quoted_name": json.dumps(facts.name, ensure_ascii=False),
         "license_name": facts.license and _one_line(facts.license),
         **({"base": _base_values(facts.base)} if facts.base else {}),  # no key, so that other hashes stay the same
@@ -174,14 +176,14 @@ def write_card(values: CardValues, directory: Path, output: Path) -> str:
 
 def _base_values(base: BaseModel) -> CardValues:
     name = _cell(base.name)
-    link = f"[`{name}`]({HUB}/{name})" if name.count("/") == 1 else f"`{name}`"
+    link = f"[`{name}`]({HUB}/{name})" if re.fullmatch(r"[\w.-]+/[\w.-]+", name) else f"`{name}`"
     return {"name": name, "link": link, "license": base.license, "added_tokens": base.added_tokens}
 
 
 def _dictionary_name(facts: CardFacts) -> str | None:
     if facts.dictionary:
-        return _one_line(describe_dictionary(facts.dictionary))
-    return Path(facts.settings.mecab_dic).name if facts.settings and facts.settings.mecab_dic else None
+        return markdown_text(describe_dictionary(facts.dictionary))
+    return markdown_text(Path(facts.settings.mecab_dic).name) if facts.settings and facts.settings.mecab_dic else None
 
 
 def _corpus_values(corpus: Corpus) -> CardValues:
@@ -220,7 +222,7 @@ def _initial_weights(stage: TrainingStage, number: int) -> str:
 def _cell(value: object) -> str:
     if value is None or value == "":
         return UNKNOWN
-    return f"{value:,}" if isinstance(value, int) else _one_line(str(value)).replace("|", "\\|")
+    return f"{value:,}" if isinstance(value, int) else markdown_text(str(value))
 
 
 def _one_line(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from japanese_bert.common.plot_fonts import use_fonts_for
+from japanese_bert.common.report import markdown_text
 from japanese_bert.jglue.runs import FineTuningRun
 from japanese_bert.jglue.tasks import TASKS, Task
 
@@ -94,7 +95,7 @@ def markdown_table(model: str, results: Mapping[str, Summary], notes: Sequence[s
     """Return the table of the released models' README with one more line."""
     heads = [f"{task.title} ({' / '.join(METRIC_NAMES[name] for name in task.metrics)})" for task in TASKS.values()]
     rows = [["model", *heads], ["---"] * (len(heads) + 1)]
-    rows.append([f"**{model}**", *(_measured_cell(results.get(name)) for name in TASKS)])
+    rows.append([f"**{markdown_text(model)}**", *(_measured_cell(results.get(name)) for name in TASKS)])
     for quoted, scores in QUOTED_SCORES.items():
         rows.append([f"{quoted} (quoted)", *(" / ".join(f"{value:.3f}" for value in scores[name]) for name in TASKS)])
     lines = [f"| {' | '.join(row)} |" for row in rows]
@@ -109,8 +110,8 @@ def markdown_table(model: str, results: Mapping[str, Summary], notes: Sequence[s
 def notes(model: str, split: str, search: bool, max_train_samples: int | None, skipped: Sequence[str]) -> list[str]:
     """Return what a reader of the table must know."""
     found = [
-        f"{model}: measured on the {split} files, mean ± sample standard deviation over seeds. Lines marked (quoted): "
-        "scores on the valid files that others published. They are not measured here."
+        f"{markdown_text(model)}: measured on the {split} files, mean ± sample standard deviation over seeds. "
+        "Lines marked (quoted): scores on the valid files that others published. They are not measured here."
     ]
     if search:
         found.append("Learning rate and epochs were chosen on the reported files, as for the quoted scores.")

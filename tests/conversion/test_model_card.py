@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -313,6 +314,32 @@ def test_text_from_outside_breaks_neither_yaml_nor_markdown_nor_python(two_stage
     model = {}
     exec(code, {"pipeline": lambda _, model: model}, model)
     assert model["fill_mask"] == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<script>x</script>",
+        "<img src=//x.org>",
+        "[x](//x.org)",
+        "![x](//x.org)",
+        "x | y",
+        "\\<b>",
+        "x\n\n# y",
+        "a/b)<b>",
+    ],
+)
+def test_names_of_strangers_are_no_markup(two_stages, tmp_path, text):
+    """Records of a downloaded model have names that anyone wrote. All places of the card but code show them as text."""
+    dictionary = {"name": text, "version": "1", "size": 1, "sha256": "0"}
+    base = BaseModel(text, "mit", 0)
+    facts = card(read_stages(two_stages), name=text, dictionary=dictionary, base=base)
+    body = re.sub(r"```.*?```|`[^`\n]*`", "", facts.split("\n---\n", 1)[1], flags=re.S)
+    tags = re.findall(r"(?<!\\)(?:\\\\)*(<[a-z/]|!?\[[^]]*\]\((?!https://huggingface\.co))", body)
+    assert tags == []
+    assert len(re.findall(r"^# ", body, flags=re.M)) == 1
+    (head, *rows) = [line for line in body.split("\n") if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {head.count("|")}
 
 
 def test_hash_is_of_facts(two_stages, monkeypatch, tmp_path):

@@ -80,6 +80,15 @@ def test_table():
     assert "- JCommonsenseQA: learning rate 5e-05, 4 epochs, seed 42" in lines
 
 
+def test_a_name_is_no_markup():
+    """The name of a directory: a pipe is no cell, a tag no HTML, a dollar no formula."""
+    name = "a|b <script> [x](y) $c$ `d`"
+    lines = report.markdown_table(name, results(), report.notes(name, "valid", False, None, [])).split("\n")
+    assert len(re.split(r"(?<!\\)\|", lines[2])) == len(lines[0].split("|"))
+    assert all(r"a\|b \<script> \[x\](y) $c$ 'd'" in line for line in (lines[2], lines[12]))
+    assert report.bar_chart("$\\frac{$ a$b$", results()).startswith(b"\x89PNG")
+
+
 def test_notes_name_what_limits_the_numbers():
     plain = report.notes("m", "valid", False, None, [])
     assert len(plain) == 1
