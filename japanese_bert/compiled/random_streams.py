@@ -22,6 +22,8 @@ class Stream(IntEnum):
     PLAN = 1
     SHUFFLE = 2
     MASK = 3
+    FILES = 4  # their order in an epoch of training
+    WINDOW = 5  # the order of the instances of a window of training
 
 
 @kernel

@@ -84,7 +84,7 @@ def shuffle_instances(num_instances: int, random_seed: int, file: BinaryIO) -> n
     for start in range(0, num_instances, MIN_BUFFER):
         append_array(file, np.arange(start, min(start + MIN_BUFFER, num_instances)))
     order = map_array(file, np.dtype(np.int64))
-    shuffle(order, random_seed)
+    shuffle(order, random_seed, Stream.SHUFFLE, 0)
     release_pages(order)
     return order
 
@@ -243,10 +243,10 @@ def write_instance(out, index, a_start, a_stop, b_start, b_stop, is_random_next)
 
 
 @kernel
-def shuffle(order, random_seed):
-    """Shuffle `order` in place (Fisher-Yates)."""
+def shuffle(order, random_seed, use, index):
+    """Shuffle `order` in place (Fisher-Yates), by stream number `index` of one use."""
     state = np.zeros(1, np.uint64)
-    start_stream(state, random_seed, Stream.SHUFFLE, 0)
+    start_stream(state, random_seed, use, index)
     for last in range(len(order) - 1, 0, -1):
         other = random_below(state, last + 1)
         order[last], order[other] = order[other], order[last]

@@ -154,6 +154,34 @@ def concatenate(blocks: Sequence[InstanceBlock]) -> InstanceBlock:
     return InstanceBlock(**joined)
 
 
+def select_instances(block: InstanceBlock, rows: np.ndarray) -> InstanceBlock:
+    """Return some instances of a block in the order of `rows`."""
+    offsets, prediction_offsets = (
+        np.concatenate([[0], np.cumsum(np.diff(found)[rows])]) for found in (block.offsets, block.prediction_offsets)
+    )
+    return InstanceBlock(
+        gather(block.token_ids, block.offsets, rows, offsets),
+        gather(block.segment_ids, block.offsets, rows, offsets),
+        offsets,
+        gather(block.positions, block.prediction_offsets, rows, prediction_offsets),
+        gather(block.labels, block.prediction_offsets, rows, prediction_offsets),
+        prediction_offsets,
+        block.next_sentence_labels[rows],
+        block.seq_lengths[rows],
+        block.prediction_slots[rows],
+    )
+
+
+@kernel
+def gather(values, offsets, rows, new_offsets):
+    """Return the values of some rows, which begin at their offsets."""
+    out = np.empty(new_offsets[-1], values.dtype)
+    for index in range(len(rows)):
+        start, end = offsets[rows[index]], offsets[rows[index] + 1]
+        out[new_offsets[index] : new_offsets[index + 1]] = values[start:end]
+    return out
+
+
 def _empty_buffers(num_tokens: int, num_predictions: int, num_instances: int) -> _Buffers:
     return _Buffers(
         np.empty(num_tokens, np.int32),

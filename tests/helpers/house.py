@@ -29,6 +29,7 @@ ROOMS = (
     "conversion",
     "training",
     "training/checks",
+    "torch_training",
     "jglue",
     "cluster",
 )
