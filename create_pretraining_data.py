@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 FILE_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type")
 RUN_ARGUMENTS = (*FILE_ARGUMENTS, "check_records", "check_use", "num_workers", "work_dir", "overwrite")
 MIN_SHARE_USED = 0.5  # of the tokens
+# Arguments that are in the provenance if they are given, because older outputs do not have them.
+NEW_ARGUMENTS = ("seq_bucket_lengths",)
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -63,6 +65,13 @@ def get_parser() -> argparse.ArgumentParser:
 
     form = parser.add_argument_group("form of the records")
     form.add_argument("--use_v2_feature_names", action=switch, default=False, help="input_word_ids, input_type_ids")
+    form.add_argument(
+        "--seq_bucket_lengths",
+        type=int,
+        nargs="+",
+        help="pad each record to the first of these lengths that holds it, e.g. 128 256 384 512. The last one is "
+        "max_seq_length. Default: pad to max_seq_length",
+    )
     form.add_argument("--gzip_compress", action=switch, default=False, help="file_type: tfrecord_compressed")
 
     command_line.add_run_arguments(parser)
@@ -97,7 +106,11 @@ def main(args: argparse.Namespace) -> None:
     vocab = load_vocab(args.vocab_file)
     provenance = Provenance(
         stage="create_pretraining_data",
-        method={name: value for name, value in vars(args).items() if name not in RUN_ARGUMENTS}
+        method={
+            name: value
+            for name, value in vars(args).items()
+            if name not in RUN_ARGUMENTS and not (name in NEW_ARGUMENTS and value is None)
+        }
         | {"outputs": [path.name for path in outputs], "vocab_size": len(vocab)},
         inputs=input_files,
         arguments=vars(args),
@@ -117,8 +130,11 @@ def main(args: argparse.Namespace) -> None:
         instances, order = plan(args, store, new_file)
         use = check_use(args, store.counts, instances)
         settings = RenderSettings(**{name: vars(args)[name] for name in RenderSettings._fields})
-        totals = render(args, Renderer(store, instances, order, vocab, settings, num_outputs=len(files)), files)
-        provenance.report.update(summarize(store.counts, totals, use), **stopwatch.measurements())
+        renderer = Renderer(
+            store, instances, order, vocab, settings, len(files), bucket_lengths=args.seq_bucket_lengths or ()
+        )
+        rendered = render(args, renderer, files)
+        provenance.report.update(summarize(store.counts, rendered, use), **stopwatch.measurements())
     print_summary("created pretraining data", provenance.report)
 
 
@@ -139,6 +155,12 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise ValueError(
             f"--max_predictions_per_seq {args.max_predictions_per_seq}: more than --max_seq_length "
             f"{args.max_seq_length}. Expected about max_seq_length * masked_lm_prob"
+        )
+    buckets = args.seq_bucket_lengths or [args.max_seq_length]
+    if buckets != sorted(set(buckets)) or buckets[0] < MIN_SEQ_LENGTH or buckets[-1] != args.max_seq_length:
+        raise ValueError(
+            f"--seq_bucket_lengths {' '.join(map(str, buckets))}: expected ascending lengths from {MIN_SEQ_LENGTH} on "
+            f"to --max_seq_length {args.max_seq_length}"
         )
     for name in ("masked_lm_prob", "short_seq_prob"):
         if not 0 <= vars(args)[name] <= 1:
@@ -216,25 +238,29 @@ def check_use(args: argparse.Namespace, counts: "CorpusCounts", instances: "np.n
     return {"tokens_used": used, "tokens_cut": total - used}
 
 
-def render(args: argparse.Namespace, renderer: "Renderer", files: list[BinaryIO]) -> dict[str, int]:
-    """Write masked, encoded records to their files, and return the totals: step 4."""
-    from japanese_bert.pretraining_data.rendering import render_instances
+def render(args: argparse.Namespace, renderer: "Renderer", files: list[BinaryIO]) -> dict[int, dict[str, int]]:
+    """Write masked, encoded records to their files, and return the totals of each bucket by its length: step 4."""
+    from japanese_bert.pretraining_data.rendering import RenderCount, render_instances
 
     num_instances = len(renderer.instances)
     if num_instances < len(files):
         raise ValueError(f"{num_instances} instances for {len(files)} outputs. Name fewer in --output_file")
     with progress_bar("render", num_instances, "instance") as bar:
-        totals = render_instances(renderer, files, args.num_workers, bar.update)
-    if not totals["masked_tokens"]:
+        counts = render_instances(renderer, files, args.num_workers, bar.update).tolist()
+    if not sum(row[RenderCount.MASKED_TOKENS] for row in counts):
         raise ValueError(
             f"--max_predictions_per_seq {args.max_predictions_per_seq}: no word fits, so nothing would be predicted. "
             "Give a larger one, or leave out --do_whole_word_mask"
         )
-    return totals
+    names = [count.name.lower() for count in RenderCount]
+    return {
+        length: dict(zip(names, row, strict=True)) for length, row in zip(renderer.bucket_lengths, counts, strict=True)
+    }
 
 
-def summarize(counts: "CorpusCounts", totals: dict[str, int], use: dict[str, int]) -> dict[str, object]:
+def summarize(counts: "CorpusCounts", rendered: dict[int, dict[str, int]], use: dict[str, int]) -> dict[str, object]:
     """Return counts in and out, rates, and the counts of what was dropped, by reason."""
+    totals = {name: sum(row[name] for row in rendered.values()) for name in next(iter(rendered.values()))}
     return {
         "counts": {
             **{name: getattr(counts, name) for name in ("documents", "sentences", "words", "tokens")},
@@ -254,7 +280,15 @@ def summarize(counts: "CorpusCounts", totals: dict[str, int], use: dict[str, int
         "dropped": {
             name: getattr(counts, name) for name in ("invalid_utf8_bytes", "nul_characters", "sentences_without_tokens")
         },
+        **({"buckets": summarize_buckets(rendered, totals)} if len(rendered) > 1 else {}),
     }
+
+
+def summarize_buckets(rendered: dict[int, dict[str, int]], totals: dict[str, int]) -> dict[str, object]:
+    """Return the instances of each bucket by its length, and the share of padding in the records."""
+    padded = sum(length * row["instances"] for length, row in rendered.items())
+    instances = {f"instances_up_to_{length}": row["instances"] for length, row in rendered.items()}
+    return {**instances, "padding": 1 - totals["tokens"] / padded}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Planned instances -> records: gather tokens, mask, encode. The last step of creating pretraining data."""
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import BinaryIO, NamedTuple
@@ -48,20 +49,28 @@ class RenderSettings(NamedTuple):
 
 
 class Constants(NamedTuple):
-    """What rendering needs besides its settings. `names` are of features (`encode_names`), `tables` for checksums."""
+    """What rendering needs besides its settings. `names` are of features (`encode_names`), `tables` for checksums.
+
+    A record has the tokens and predictions of the first bucket that holds its instance, padding included.
+    """
 
     cls_id: int
     sep_id: int
     mask_id: int
     replacement_ids: np.ndarray
     word_start_bit: int
+    bucket_lengths: np.ndarray
+    bucket_predictions: np.ndarray
     names: np.ndarray
     tables: np.ndarray
 
 
 @dataclass(slots=True)
 class Renderer:
-    """The way from numbers of instances to bytes of records. One object serves one process and its forks."""
+    """The way from numbers of instances to bytes of records. One object serves one process and its forks.
+
+    `bucket_lengths` are ascending. The last one is max_seq_length, the only one by default.
+    """
 
     store: TokenStore
     instances: np.ndarray
@@ -69,18 +78,23 @@ class Renderer:
     vocab: Vocab
     settings: RenderSettings
     num_outputs: int = 1
+    bucket_lengths: Sequence[int] = ()
     _constants: Constants = field(init=False)
     _out: np.ndarray = field(init=False)
     _segments: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         settings, ids = self.settings, self.vocab.ids
+        predictions = [bucket_predictions(length, settings) for length in self.bucket_lengths]
+        self.bucket_lengths = self.bucket_lengths or (settings.max_seq_length,)
         self._constants = Constants(
             ids[CLS],
             ids[SEP],
             ids[MASK],
             np.array(self.vocab.real_token_ids(), np.int64),
             self.store.word_start_bit,
+            np.array(self.bucket_lengths),
+            np.array(predictions or [settings.max_predictions_per_seq]),
             writing.encode_names(writing.feature_names(settings.use_v2_feature_names)),
             crc32c.make_tables(),
         )
@@ -98,13 +112,13 @@ class Renderer:
                 yield output, start + output
 
     def __call__(self, job: tuple[int, int]) -> tuple[bytes, np.ndarray]:
-        """Return the records of some gzip members, and their counts. The outputs get records in turn."""
+        """Return the records of some gzip members, and their counts by bucket. The outputs get records in turn."""
         _, first = job
         numbers = self.order[first :: self.num_outputs][:RECORDS_PER_JOB].copy()
         release_pages(self.order)
         planned = take(self.instances, numbers)
         gather_segments(self.store.tokens, planned, self._segments[: len(planned)])
-        counters = np.zeros(len(RenderCount), np.int64)
+        counters = np.zeros((len(self.bucket_lengths), len(RenderCount)), np.int64)
         members = []
         for start in range(0, len(numbers), writing.RECORDS_PER_MEMBER):
             member = slice(start, min(start + writing.RECORDS_PER_MEMBER, len(numbers)))
@@ -120,16 +134,25 @@ def render_instances(
     outputs: list[BinaryIO],
     num_workers: int = 1,
     progress: Callable[[int], object] | None = None,
-) -> dict[str, int]:
-    """Write every instance to its output, and return the total of each count. `progress` gets instance counts."""
-    totals = np.zeros(len(RenderCount), np.int64)
+) -> np.ndarray:
+    """Write every instance to its output, and return the counts by bucket, shape [buckets, len(RenderCount)].
+
+    `progress` gets instance counts.
+    """
+    totals = np.zeros((len(renderer.bucket_lengths), len(RenderCount)), np.int64)
     results = map_in_order(renderer, renderer.jobs(), num_workers)
     for (output, _), (records, counters) in zip(renderer.jobs(), results, strict=True):
         outputs[output].write(records)
         totals += counters
         if progress is not None:
-            progress(int(counters[RenderCount.INSTANCES]))
-    return {count.name.lower(): int(totals[count]) for count in RenderCount}
+            progress(int(counters[:, RenderCount.INSTANCES].sum()))
+    return totals
+
+
+def bucket_predictions(length: int, settings: RenderSettings) -> int:
+    """Return how many predictions the records of a bucket have: no instance in it has a larger quota."""
+    quota = max(1, math.ceil(round(length * settings.masked_lm_prob, 6)))  # 0.07 * 100 is 7.000000000000001
+    return min(settings.max_predictions_per_seq, quota)
 
 
 def gather_segments(tokens: np.ndarray, planned: np.ndarray, segments: np.ndarray) -> None:
@@ -184,13 +207,15 @@ def render_records(instances, settings, constants, out, counters):
         count = mask_tokens(
             ids, length, is_masked, constants.mask_id, constants.replacement_ids, state, predictions[0], predictions[1]
         )
-        count_instance(counters, ids, length, predictions, count, constants.mask_id, is_random_next)
+        bucket = np.searchsorted(constants.bucket_lengths, length)
+        padded = constants.bucket_lengths[bucket]
+        count_instance(counters[bucket], ids, length, predictions, count, constants.mask_id, is_random_next)
         body = write_example(
             out,
             end + writing.FRAME_HEAD,
             constants.names,
-            (ids, length, a_length + 2, b_length + 1 if settings.next_sentence else 0),
-            (predictions, count, settings.max_predictions_per_seq),
+            (ids[:padded], length, a_length + 2, b_length + 1 if settings.next_sentence else 0),
+            (predictions, count, constants.bucket_predictions[bucket]),
             (settings.next_sentence, is_random_next),
         )
         end = writing.frame_record(out, end, body, constants.tables)

@@ -6,7 +6,15 @@ import pytest
 from japanese_bert.compiled.mapped_arrays import append_array, map_array
 from japanese_bert.pretraining_data import rendering
 from japanese_bert.pretraining_data.instances import INSTANCE
-from japanese_bert.pretraining_data.rendering import Renderer, RenderSettings, gather_segments, render_instances
+from japanese_bert.pretraining_data.masking import num_predictions
+from japanese_bert.pretraining_data.rendering import (
+    RenderCount,
+    Renderer,
+    RenderSettings,
+    bucket_predictions,
+    gather_segments,
+    render_instances,
+)
 from japanese_bert.pretraining_data.token_store import CorpusCounts, TokenStore
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, Vocab
 from tests.helpers.tfrecord_reader import parse_example, split_records
@@ -21,7 +29,9 @@ def plan(*rows: tuple[int, int, int, int, int]) -> np.ndarray:
     return np.array(list(rows), INSTANCE)
 
 
-def make_renderer(instances: np.ndarray, num_outputs: int = 1, **changes: object) -> Renderer:
+def make_renderer(
+    instances: np.ndarray, num_outputs: int = 1, bucket_lengths: tuple[int, ...] = (), **changes: object
+) -> Renderer:
     """A renderer over the tokens 5 to 14, in words of two tokens."""
     tokens = np.arange(5, 15, dtype=np.uint16)
     tokens[::2] |= WORD_START
@@ -32,12 +42,13 @@ def make_renderer(instances: np.ndarray, num_outputs: int = 1, **changes: object
     }  # fmt: skip
     vocab = Vocab(TOKENS, {token: number for number, token in enumerate(TOKENS)})
     order = np.arange(len(instances))
-    return Renderer(store, instances, order, vocab, RenderSettings(**(settings | changes)), num_outputs)
+    return Renderer(store, instances, order, vocab, RenderSettings(**(settings | changes)), num_outputs, bucket_lengths)
 
 
 def render(renderer: Renderer) -> tuple[list[list[dict[str, list]]], dict[str, int]]:
     outputs = [io.BytesIO() for _ in range(renderer.num_outputs)]
-    counts = render_instances(renderer, outputs)
+    totals = render_instances(renderer, outputs).sum(0)
+    counts = {count.name.lower(): int(totals[count]) for count in RenderCount}
     return [[parse_example(record) for record in split_records(output.getvalue())] for output in outputs], counts
 
 
@@ -108,3 +119,29 @@ def test_outputs_get_records_in_turn_and_jobs_come_in_the_order_of_writing(monke
     for output, examples in enumerate(outputs):
         starts = [unmask(example)[1] - 5 for example in examples]
         assert starts == [number % 6 for number in range(output, 31, num_outputs)]
+
+
+def test_records_of_buckets_differ_in_padding_only():
+    instances = plan((0, 4, 4, 4, 1), (0, 4, 2, 2, 0), (2, 4, 1, 2, 0), (0, 4, 3, 2, 0))
+    settings = {"max_predictions_per_seq": 3, "masked_lm_prob": 0.25, "do_whole_word_mask": False}
+    [static], _ = render(make_renderer(instances, **settings))
+    renderer = make_renderer(instances, bucket_lengths=(6, 8, 12), **settings)
+    [bucketed], _ = render(renderer)
+    sizes = [(12, 3), (8, 2), (6, 2), (8, 2)]
+    assert [(len(example["input_ids"]), len(example["masked_lm_ids"])) for example in bucketed] == sizes
+    for example, full in zip(bucketed, static, strict=True):
+        assert example.keys() == full.keys()
+        for name, values in example.items():
+            assert full[name][: len(values)] == values
+            assert not any(full[name][len(values) :])
+    counts = render_instances(renderer, [io.BytesIO()])
+    assert counts[:, RenderCount.INSTANCES].tolist() == [1, 2, 1]
+    assert counts[:, RenderCount.TOKENS].tolist() == [6, 7 + 8, 11]
+
+
+@pytest.mark.parametrize(("length", "probability", "expected"), [(128, 0.15, 20), (20, 0.15, 3), (100, 0.07, 7)])
+def test_predictions_of_a_bucket_hold_the_largest_quota(length, probability, expected):
+    settings = RenderSettings(512, 76, probability, True, True, True, True, 1)
+    assert bucket_predictions(length, settings) == expected
+    assert max(num_predictions(size, probability, 76) for size in range(length + 1)) <= expected
+    assert bucket_predictions(512, settings._replace(masked_lm_prob=0.15)) == 76

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -240,6 +241,30 @@ def test_bytes_of_this_version(letters, tmp_path):
     assert digest == "6375b614495d7563a0c69f32a9d39d9279c36c6b732c31dcdecc026d42f8bc83"
 
 
+def test_buckets_change_padding_and_nothing_else(create, tmp_path):
+    static = create(output="static", short_seq_prob=0.9)
+    lengths = [20, 28, 32]
+    bucketed = create("--seq_bucket_lengths", *map(str, lengths), output="bucketed", short_seq_prob=0.9)
+    assert len(bucketed) == len(static)
+    sizes = Counter(len(example["input_ids"]) for example in bucketed)
+    assert sorted(sizes) == lengths
+    for example, full in zip(bucketed, static, strict=True):
+        length = sum(example["input_mask"])
+        assert len(example["input_ids"]) == min(size for size in lengths if size >= length)
+        assert len(example["masked_lm_ids"]) == {20: 3, 28: 5, 32: 5}[len(example["input_ids"])]
+        for name, values in example.items():
+            assert full[name] == values + [0] * (len(full[name]) - len(values))
+    found, before = read_provenance(tmp_path / "bucketed"), read_provenance(tmp_path / "static")
+    assert found["method"].pop("seq_bucket_lengths") == lengths
+    assert found["method"] | {"outputs": ["static"]} == before["method"]  # without the flag the recipe is the old one
+    assert (found["counts"], found["rates"]) == (before["counts"], before["rates"])
+    buckets = found["buckets"]
+    assert [buckets[f"instances_up_to_{length}"] for length in lengths] == [sizes[length] for length in lengths]
+    tokens = sum(sum(example["input_mask"]) for example in static)
+    assert buckets["padding"] == 1 - tokens / sum(length * count for length, count in sizes.items())
+    assert "buckets" not in before
+
+
 def test_unmasked_text_is_the_corpus(create, small_corpus, wordpiece_vocab):
     vocab = load_vocab(wordpiece_vocab)
     text = "".join(small_corpus.read_text(encoding="utf-8").split())
@@ -410,6 +435,10 @@ def test_512_tokens_mask_15_percent_without_max_predictions_per_seq(tmp_path, sm
         ({"random_seed": 2**64}, "expected 0 or more, below 2**63"),
         ({"work_dir": "/nonexistent/w"}, "--work_dir /nonexistent/w: no such directory"),
         ({"mecab_dic_type": ""}, "--mecab_dic_type: is empty"),
+        (
+            {"seq_bucket_lengths": 16},
+            "--seq_bucket_lengths 16: expected ascending lengths from 8 on to",
+        ),
         (
             {"output_file": "out/x.tfrecord.gz"},
             "--output_file out/x.tfrecord.gz: ends in .gz. Expected --gzip_compress, or a name such as out/x.tfrecord",
