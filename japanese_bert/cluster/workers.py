@@ -51,11 +51,13 @@ def open_workers(settings: ClusterSettings) -> Iterator[Workers | JobWorkers]:
     load_package("distributed")  # sets up the loggers
     log = log_to_file(settings.log_dir / "dask.log")
     with dask.config.set(DASK_SETTINGS), ExitStack() as stack:
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)  # workers inherit this: only the caller handles Ctrl-C
+        # Workers inherit this: only the caller handles Ctrl-C. One that comes now waits until they have started.
+        handler, before = signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             workers = start_workers(settings, stack)
         finally:
             signal.signal(signal.SIGINT, handler)  # the import of dask_jobqueue sets another one
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         log.setLevel(logging.NOTSET)  # silence_logs also changed this handler
         yield workers
 

@@ -74,7 +74,7 @@ def open_outputs(outputs: Sequence[Path], provenance: Provenance, overwrite: boo
             text = provenance.to_json(each.path, os.fstat(each.file.fileno()).st_size)
             stack.enter_context(_temporary_text(each.name_of_provenance, text))
         for each in new:
-            _publish(each)
+            _publish(each, overwrite)
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -100,14 +100,14 @@ def _exists(path: Path) -> str:
     )
 
 
-def _publish(temporary: Temporary) -> None:
+def _publish(temporary: Temporary, overwrite: bool) -> None:
     """Give a finished temporary file and its provenance their names.
 
     Where the name is free the provenance goes first: a kill between the two leaves no output without provenance.
     Where an output is replaced its provenance is removed first: a kill leaves an output that counts as incomplete.
     """
     path, beside = temporary.path, provenance_path(temporary.path)
-    if os.path.lexists(path):
+    if overwrite and os.path.lexists(path):
         beside.unlink(missing_ok=True)
         os.replace(temporary.name, path)
         os.replace(temporary.name_of_provenance, beside)

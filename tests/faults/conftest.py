@@ -15,10 +15,11 @@ from tests.faults.stage_table import STAGES, Stage
 SEED = int(os.environ.get("FAULT_SEED", "12345"))
 TRIED: list[Faults] = []
 LEFT_OUT: dict[tuple[str, str], str] = {}
-BY_THE_TRAINER = (
+ELSEWHERE = (
+    "check_environment: reads no file and writes none",
     "run_pretraining.py: its faults (SIGKILL and SIGTERM while it trains, one of several machines killed, a lost or "
     "cut checkpoint, cut or changed data) are in tests/stages/test_run_pretraining.py and "
-    "tests/training/checks"
+    "tests/training/checks",
 )
 
 
@@ -79,7 +80,7 @@ def _table() -> Iterator[str]:
     tried, survived = sum(item.tried for item in TRIED), sum(item.survived for item in TRIED)
     yield f"faults tried: {tried:,}, survived: {survived:,}"
     yield ""
-    stages = [stage.short for stage in STAGES]
+    stages = list(dict.fromkeys([*(stage.short for stage in STAGES), *(item.stage for item in TRIED)]))
     faults = list(dict.fromkeys([item.fault for item in TRIED] + [fault for fault, _ in LEFT_OUT]))
     width = max(map(len, faults))
     yield " ".join([f"{'':{width}}", *(f"{stage:>9}" for stage in stages)])
@@ -93,7 +94,7 @@ def _table() -> Iterator[str]:
         reasons.setdefault((fault, reason), []).append(stage)
     for (fault, reason), names in reasons.items():
         yield f"  {fault}: {', '.join(names)}: {reason}"
-    yield f"  {BY_THE_TRAINER}"
+    yield from (f"  {line}" for line in ELSEWHERE)
 
 
 def _cell(fault: str | None, stage: str) -> str:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.faults.stage_table import Stage
+from tests.faults.tree import sources_hash, tree
 from tests.helpers.places import ROOT
 
 HOOK = Path(__file__).with_name("hook")
@@ -142,9 +144,9 @@ class Subject:
         `read` is an input, the opening of which is a step too.
         """
         token = uuid.uuid4().hex
-        variables = os.environ | {"FAULT_TOKEN": token} | dict(environment or {})
+        variables = os.environ | {"FAULT_TOKEN": token, "PYTHONPATH": f"{HOOK}:{tree()}"} | dict(environment or {})
         if step is not None:
-            variables |= {"PYTHONPATH": f"{HOOK}:{ROOT}", "FAULT_BELOW": str(place / "out"), "FAULT_STEP": str(step)}
+            variables |= {"FAULT_BELOW": str(place / "out"), "FAULT_STEP": str(step)}
             variables |= {"FAULT_READ": str(place / read) if read else "", "FAULT_LOG": str(place / f"steps.{token}")}
         with open(place / f"stdout.{token}", "wb") as out, open(place / f"stderr.{token}", "wb") as errors:
             process = subprocess.Popen(
@@ -245,8 +247,20 @@ def plain_record(content: bytes) -> bytes:
 
 def assert_equal(found: Files, expected: Files) -> None:
     assert sorted(found) == sorted(expected)
-    others = {name: (found[name][:2000], expected[name][:2000]) for name in found if found[name] != expected[name]}
-    assert not others, f"other bytes: {others}"
+    others = [name for name in found if found[name] != expected[name]]
+    assert not others, f"other bytes: {others}, kept in {keep(found, expected, others)}"
+
+
+def keep(found: Files, expected: Files, names: Sequence[str]) -> Path:
+    """Keep both versions of differing files, with a hash of the sources that made them and of those of now."""
+    directory = Path(tempfile.mkdtemp(prefix="faults-differ-"))
+    for name in names:
+        for kind, files in (("found", found), ("expected", expected)):
+            path = directory / kind / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(files[name])
+    (directory / "sources.txt").write_text(f"ran {sources_hash(tree())}, now {sources_hash(ROOT)}\n", encoding="utf-8")
+    return directory
 
 
 def assert_whole(place: Path, stage: Stage, *states: Files) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tests.faults.tree import tree
 from tests.helpers.places import ROOT
 
 SAMPLES = ROOT / "sample_data"
@@ -46,7 +47,7 @@ class Stage:
     @property
     def script(self) -> tuple[str, ...]:
         """Python's arguments before those of the stage."""
-        script = ROOT / f"{self.name}.py"
+        script = tree() / f"{self.name}.py"
         return (str(script),) if script.exists() else ("-m", f"tools.{self.name}")
 
     def __str__(self) -> str:
@@ -133,6 +134,29 @@ def write_jglue(directory: Path) -> None:
         write_split(directory / "datasets", "jsts", split, count)
 
 
+def write_labelled_texts(directory: Path) -> None:
+    lines = sample_text().decode().split("\n")
+    texts = [line for line in lines if line][:3000]
+    rows = [{"text": text, "label": "long" if len(text) > 40 else "short"} for text in texts]
+    rows_text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (directory / "rows.jsonl").write_text(rows_text, encoding="utf-8")
+    write_vocab(directory)
+
+
+def write_encoder(directory: Path) -> None:
+    """A random checkpoint with labelled texts, for fine-tuning and exporting."""
+    from tests.helpers import small_finetuning
+
+    small_finetuning.write_all(directory)
+
+
+def write_fine_tuned(directory: Path) -> None:
+    from tests.helpers import small_finetuning
+
+    small_finetuning.write_all(directory)
+    small_finetuning.train(directory, directory / "model", small_finetuning.START.format(place=directory))
+
+
 def write_training_events(directory: Path) -> None:
     from tests.training.test_curves import write_events
 
@@ -173,6 +197,12 @@ DATA_STAGES = (
          "2"),
         other=("--random_seed", "1"), input="in/corpus.txt", streams=True, workers=True, is_data=True,
     ),
+    Stage(
+        "create_classification_data", "labels", write_labelled_texts,
+        ("--input_file", "in/rows.jsonl", "--vocab_file", "in/vocab.txt", "--output_file", "out/rows.tfrecord.gz",
+         "--text_fields", "text", "--labels", "short", "long", "--gzip_compress"),
+        other=("--max_seq_length", "64"), input="in/rows.jsonl", streams=True, is_data=True,
+    ),
 )  # fmt: skip
 
 OTHER_STAGES = (
@@ -198,6 +228,17 @@ OTHER_STAGES = (
         ("--model_dir", "in/model", "--data_dir", "in/datasets", "--tasks", "jsts", "--output_dir", "out",
          "--learning_rate", "1e-3", "--num_train_epochs", "1", "--use_cpu"),
         other=("--learning_rate", "1e-4"), input="in/datasets/jsts-v1.3/train-v1.3.json", changes=("append",),
+    ),
+    Stage(
+        "export_saved_model", "export", write_encoder,
+        ("--tf_checkpoint_path", "in/trained", "--tf_config_file", "in/trained/config.json", "--vocab_file",
+         "in/vocab.txt", "--output_path", "out/saved"),
+        input="in/trained/ckpt-5.data-00000-of-00001", changes=("flip",), directory="saved",
+    ),
+    Stage(
+        "predict_labels", "predict", write_fine_tuned,
+        ("--model_dir", "in/model", "--input_file", "in/valid.tfrecord.gz", "--output_file", "out/labels.jsonl"),
+        input="in/valid.tfrecord.gz", changes=("flip",),
     ),
     Stage(
         "plot_training_curves", "curves", write_training_events,

@@ -1,8 +1,10 @@
-"""Loaded by the Python of a disturbed run, which it stops (SIGSTOP) before its N-th step, for the test to act.
+"""Loaded by the Python of a disturbed run.
 
-A step is a change of names: a file below FAULT_BELOW opened for writing, a rename, a removal, a new directory; with
-FAULT_READ also the opening of that file. Steps are told by Python's audit events, in the main process only, and their
-names are appended to the file FAULT_LOG. Without FAULT_BELOW nothing is done.
+It stops the run (SIGSTOP) before its N-th step, for the test to act. A step is a change of names: a file below
+FAULT_BELOW opened for writing, a rename, a removal, a new directory; with FAULT_READ also the opening of that file.
+Steps are told by Python's audit events, in the main process only, and their names are appended to the file FAULT_LOG.
+
+With FAULT_SEND a worker process kills itself in the middle of its N-th message.
 """
 
 import os
@@ -32,6 +34,26 @@ def stop_at_step(below: str, read: str, number: int, log: int) -> None:
 
     sys.addaudithook(hook)
 
+
+def die_in_message(number: int) -> None:
+    from multiprocessing.connection import Connection
+
+    parent, send, sent = os.getpid(), Connection._send, 0
+
+    def send_or_die(self, data, *arguments):
+        nonlocal sent
+        if os.getpid() != parent and len(data) > 1:
+            sent += 1
+            if sent == number:
+                os.write(self._handle, bytes(data[: len(data) // 2]))
+                os.kill(os.getpid(), signal.SIGKILL)
+        return send(self, data, *arguments)
+
+    Connection._send = send_or_die
+
+
+if "FAULT_SEND" in os.environ:
+    die_in_message(int(os.environ.pop("FAULT_SEND")))
 
 if "FAULT_BELOW" in os.environ:
     stop_at_step(

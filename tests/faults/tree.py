@@ -1,0 +1,28 @@
+"""A copy of the tree, made once: an edit while the suite runs changes no run of it."""
+
+import atexit
+import hashlib
+import shutil
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from tests.helpers.places import ROOT
+
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", "tests", "docs", "benchmarks", "demo")
+
+
+@cache
+def tree() -> Path:
+    """Return the copy. It ends with this process."""
+    directory = Path(tempfile.mkdtemp(prefix="faults-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return shutil.copytree(ROOT, directory / "tree", symlinks=True, ignore=LEFT_OUT)
+
+
+def sources_hash(directory: Path) -> str:
+    """Return a hash of all Python sources of a tree."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.rglob("*.py")):
+        digest.update(str(path.relative_to(directory)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
