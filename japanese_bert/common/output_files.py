@@ -70,6 +70,9 @@ def open_outputs(outputs: Sequence[Path], provenance: Provenance, overwrite: boo
             _check_may_be_written(each.path, provenance, overwrite)  # again: a file may have appeared meanwhile
         # What this recipe made before a kill is kept. Replacing it would leave it without provenance for a moment.
         new = [each for each in temporary if not provenance.is_complete([each.path])]
+        for each in temporary:
+            if each not in new:  # no later run would remove it
+                each.name.unlink()
         for each in new:
             text = provenance.to_json(each.path, os.fstat(each.file.fileno()).st_size)
             stack.enter_context(_temporary_text(each.name_of_provenance, text))

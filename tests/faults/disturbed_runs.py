@@ -200,7 +200,7 @@ class Subject:
         run = self.run(place, *flags)
         assert run.process.returncode == 0, f"rerun: {run.read('stderr')}"
         assert_equal(final_files(place), expected)
-        assert temporary_files(place) == [], "a rerun leaves temporary files"
+        assert temporary_files(place) == [], f"a rerun leaves {temporary_files(place)}"
 
     def assert_rerun(self, place: Path, expected: Files, *flags: str) -> None:
         """The same for the next run after a fault; where that left nothing at all it would be a first run."""

@@ -1,5 +1,6 @@
 """A few faults of each kind for the default run of the tests, and those of the cache of compiled code."""
 
+import errno
 import os
 import signal
 from functools import partial
@@ -12,6 +13,13 @@ from tests.faults.test_crowds import kill_decompressor, kill_worker, overtake
 from tests.faults.test_disks import fill, mounted, run_on_small_disk
 from tests.faults.test_inputs import append, change_at_step, run_on_cut_stream
 from tests.faults.test_kills import kill_twice_at_steps, replace_and_kill, terminate_at_step
+from tests.faults.test_system import (
+    appear_at_step,
+    die_in_message,
+    overlap_without_locks,
+    run_with_failing,
+    run_with_few,
+)
 
 STAGES = {stage.short: stage for stage in DATA_STAGES}
 for_stages = partial(pytest.mark.parametrize, "stage", ids=str)
@@ -49,6 +57,21 @@ def test_changing_input(subject):
     steps = subject.steps(read=subject.stage.input)
     reading = len(steps) - steps[::-1].index("open corpus.txt")
     assert change_at_step(subject, partial(append, subject.stage), reading)
+
+
+@for_stages([STAGES["merge"]])
+def test_failing_system(subject):
+    last = 1 + subject.steps().index(f"os.rename {list(subject.undisturbed()[0])[-2]}.tmp")
+    assert run_with_failing(subject, f"write:{errno.EIO}@1")
+    assert run_with_failing(subject, "shortread")
+    assert overlap_without_locks(subject, last - 3)
+    assert appear_at_step(subject, list(subject.undisturbed()[0])[-2], last)
+
+
+@for_stages([STAGES["tokenizer"]])
+def test_workers(subject):
+    assert die_in_message(subject, 2)
+    assert run_with_few(subject, ["sh", "-c", 'ulimit -n 24; exec "$@"', "sh"])
 
 
 @pytest.mark.slow
