@@ -56,6 +56,8 @@ for argument in "${@:-all}"; do
         tail -n 3 "$log" | cut -c 1-300 >&2
         fail "pip could not install $file. See $log. Run ./install.sh again when the cause is gone."
     fi
+    # So that `python -P` finds the package too, which ignores the folder of a script.
+    pwd > "$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/bert_japanese.pth"
     touch "$stamp"
     echo "done in $((SECONDS - started)) s ($(du -sh "$venv" | cut -f 1) now, log in $log)"
 done

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,6 +114,18 @@ def run_in(venv: Path, *arguments: str | Path, **variables: str) -> subprocess.C
     return subprocess.run(
         [venv / "bin" / "python", *arguments], cwd=ROOT, env=environment, capture_output=True, encoding="utf-8"
     )
+
+
+def test_python_that_ignores_the_folder_of_a_script(tmp_path):
+    """`python -P` or `-I`, or PYTHONSAFEPATH on hardened machines."""
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    (venv / "bin" / "pip").write_text("#!/bin/sh\n", encoding="utf-8")
+    (venv / "bin" / "pip").chmod(0o755)
+    assert run_install("data", VENV=str(venv)).returncode == 0
+    script = ROOT / "merge_split_corpora.py"
+    process = subprocess.run([venv / "bin" / "python", "-I", script, "--help"], capture_output=True, encoding="utf-8")
+    assert (process.returncode, process.stderr) == (0, "")
 
 
 @contextmanager
