@@ -44,6 +44,8 @@ def weight_files(directory: Path) -> list[Path]:
             parts = read_json_object(index).get("weight_map")
             if not isinstance(parts, dict) or not all(isinstance(part, str) for part in parts.values()):
                 raise ValueError(f"{index}: weight_map is {parts!s:.60}, expected names of weights and their files")
+            if outside := next((part for part in parts.values() if Path(part).name != part), None):
+                raise ValueError(f"{index}: weight_map names {outside}, expected files of this directory")
             return [directory / part for part in sorted(set(parts.values()))]
     raise FileNotFoundError(
         f"{directory}: no model.safetensors or pytorch_model.bin. Download the model with: hf download NAME "

@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,6 +171,8 @@ def test_a_checkpoint_of_a_training_is_no_table_of_tensors(tmp_path):
         ("{}", "weight_map is None, expected names of weights and their files"),
         ('{"weight_map": ["a"]}', r"weight_map is \['a'\], expected names"),
         ('{"weight_map": {"a": 1}}', "weight_map is {'a': 1}, expected names"),
+        ('{"weight_map": {"a": "../b.safetensors"}}', r"weight_map names \.\./b\.safetensors, expected files of this"),
+        ('{"weight_map": {"a": "/dev/zero"}}', "weight_map names /dev/zero, expected files of this"),
         ("[]", "is a JSON list"),
         ("[" * 100_000, "not JSON"),
     ],
@@ -177,3 +181,22 @@ def test_an_index_of_another_kind_is_one_line(tmp_path, content, message):
     (tmp_path / "model.safetensors.index.json").write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=rf"model.safetensors.index.json: {message}"):
         hf_reading.weight_files(tmp_path)
+
+
+class RunsWhenRead:
+    """A pickle that makes a file when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_code_in_a_pickle_does_not_run(tmp_path):
+    import torch
+
+    torch.save({"a": RunsWhenRead(tmp_path / "ran")}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_hf_weights(tmp_path, BERT)
+    assert not (tmp_path / "ran").exists()

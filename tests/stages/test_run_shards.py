@@ -84,3 +84,32 @@ def test_command_after_dashes_is_taken_as_it_is():
     args = run_shards.get_parser().parse_args(arguments)
     assert args.workers == 2
     assert args.command[1:] == ["python", "stage.py", "--workers", "3", "--input_file", "{}"]
+
+
+CONNECT = """
+import socket, sys
+for host in ("127.0.0.1", "127.0.0.2"):
+    try:
+        with socket.create_connection((host, int(sys.argv[1])), 5) as connection:
+            connection.sendall(b"GET /eventstream HTTP/1.0\\r\\n\\r\\n")
+            print(connection.recv(100).split()[1].decode())
+    except ConnectionRefusedError:
+        print("refused")
+"""
+
+
+@pytest.mark.parametrize(("flags", "other_host"), [([], "refused"), (["--dashboard_address", "0.0.0.0:0"], "404")])
+def test_the_dashboard_is_for_this_machine_only(tmp_path, flags, other_host):
+    """A socket of all addresses would answer at 127.0.0.2, too."""
+    command = [sys.executable, "-m", "tools.run_shards", *flags, "--shards", "9", "--", "sleep", "{}"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        port = next(line for line in process.stdout if line.startswith("dashboard:")).split(":")[-1].split("/")[0]
+        found = subprocess.run([sys.executable, "-c", CONNECT, port], capture_output=True, text=True, check=True)
+        process.terminate()
+        process.communicate()
+    assert found.stdout.split() == ["404", other_host]
+
+
+def test_an_address_without_a_host():
+    assert run_shards.address(":8000") == "127.0.0.1:8000"
+    assert run_shards.address("node1:8000") == "node1:8000"
