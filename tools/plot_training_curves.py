@@ -11,6 +11,8 @@ from pathlib import Path
 from japanese_bert.common import command_line
 from japanese_bert.common.report import print_summary
 
+PNG = b"\x89PNG"
+
 
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=command_line.HelpFormatter)
@@ -26,6 +28,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
+    check_replaces_a_picture(args.output_file)
     from japanese_bert.common.output_files import replace_file
     from japanese_bert.common.plot_fonts import use_fonts_for
     from japanese_bert.training.curves import draw, join_stages, last_values
@@ -41,6 +44,14 @@ def main(args: argparse.Namespace) -> None:
     for name, run in runs.items():
         steps = max(curve[-1][0] for curve in run.curves.values())
         print_summary(f"{name}: {steps:,} steps; last values", last_values(run.curves))
+
+
+def check_replaces_a_picture(path: Path) -> None:
+    """Raise ValueError if the output has the name of another kind of file, such as events of a training."""
+    if path.is_file():
+        with open(path, "rb") as file:
+            if file.read(len(PNG)) != PNG:
+                raise ValueError(f"{path}: exists, and is no picture. Name another --output_file")
 
 
 def parse_run(text: str) -> tuple[str, list[Path]]:

@@ -7,8 +7,9 @@ from functools import partial
 
 import pytest
 
-from tests.faults.disturbed_runs import assert_equal, final_files
+from tests.faults.disturbed_runs import assert_equal, final_files, message
 from tests.faults.stage_table import DATA_STAGES
+from tests.faults.stage_table import STAGES as ALL_STAGES
 from tests.faults.test_crowds import kill_decompressor, kill_worker, overtake
 from tests.faults.test_disks import fill, mounted, run_on_small_disk
 from tests.faults.test_inputs import append, change_at_step, run_on_cut_stream
@@ -66,6 +67,34 @@ def test_failing_system(subject):
     assert run_with_failing(subject, "shortread")
     assert overlap_without_locks(subject, last - 3)
     assert appear_at_step(subject, list(subject.undisturbed()[0])[-2], last)
+
+
+OVER_INPUTS = {  # arguments whose outputs are inputs, and the names that the input gets
+    "merge": (("--output_dir", "in"), "corpus_01.txt"),
+    "wiki": (("--output_file", "in/wiki.json"), ""),
+    "alphabet": (("--output_file", "in/../in/lex.csv"), ""),
+    "tokenizer": (("--output_dir", "in"), "vocab.txt"),
+    "data": (("--output_file", "out/a.gz,in/vocab.gz", "--vocab_file", "in/vocab.gz"), ""),
+    "labels": (("--output_file", "in/vocab.gz", "--vocab_file", "in/vocab.gz"), ""),
+    "curves": (("--output_file", "in/model/train/events.out.tfevents.1.v2"), ""),
+}
+
+
+@for_stages([stage for stage in ALL_STAGES if stage.short in OVER_INPUTS])
+def test_no_output_replaces_an_input(subject, stage):
+    flags, name = OVER_INPUTS[stage.short]
+    place = subject.place()
+    if "in/vocab.gz" in flags:
+        os.link(place / "in" / "vocab.txt", place / "in" / "vocab.gz")
+    command = subject.command(*flags, *["--overwrite"] * stage.overwrite)
+    if name:
+        (place / stage.input).rename(place / "in" / name)
+        command = [f"in/{name}" if part == stage.input else part for part in command]
+    before = {path: path.read_bytes() for path in (place / "in").rglob("*") if path.is_file()}
+    run = subject.run(place, command=command)
+    assert run.process.returncode == 1
+    message(run, "is also an input", "is an input and also a shard", "is no picture")
+    assert {path: path.read_bytes() for path in (place / "in").rglob("*") if path.is_file()} == before
 
 
 @for_stages([STAGES["tokenizer"]])

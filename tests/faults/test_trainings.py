@@ -15,6 +15,7 @@ FILES = "task.train_data.input_path=in/train.tfrecord.gz,task.validation_data.in
 FINE_TUNING = Stage(
     "run_finetuning", "finetune", write_encoder,
     ("--experiment=bert/sentence_prediction", "--mode=train_and_eval", "--model_dir=out", "--config_file=in/task.yaml",
+     "--tf_config_file=in/trained/config.json",
      f"--params_override={FILES},task.init_checkpoint=in/trained/ckpt-5,runtime.distribution_strategy=one_device,"
      "runtime.num_gpus=0"),
 )  # fmt: skip
