@@ -30,7 +30,7 @@ from japanese_bert.conversion.hf_reading import PREFIX, Weights
 from japanese_bert.conversion.hf_writing import write_tokenizer
 from japanese_bert.conversion.model_card import read_license
 from japanese_bert.models.checkpoint_writing import TEMPORARY, write_checkpoint
-from japanese_bert.models.config import BertConfig, load_bert_config
+from japanese_bert.models.config import BertConfig, load_bert_config, notes_of
 from japanese_bert.models.model_garden import CONTINUED_RATE, continued_params
 from japanese_bert.models.training_history import CONTINUING_STAGE
 from japanese_bert.tokenization.tokenizer_directory import (
@@ -180,12 +180,8 @@ def load_config_with_every_head(config_file: Path) -> BertConfig:
     config = load_bert_config(config_file)
     if config.model_type != "bert":
         raise ValueError(f"{config_file}: model_type is {config.model_type}. Only a BERT can be trained on")
-    if read_json_object(config_file).get("hidden_act") == "gelu":
-        print(
-            "NOTE hidden_act is gelu. The trainer computes its tanh form, gelu_new. The released Japanese models were "
-            "trained with gelu_new, whatever their config.json says. A model that was trained with the exact form "
-            "starts with logits that differ by about 1e-3"
-        )
+    for note in notes_of(config_file):
+        print(f"NOTE {note}")
     return dataclasses.replace(config, architecture="BertForPreTraining")
 
 

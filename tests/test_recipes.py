@@ -145,7 +145,7 @@ class TestDataStages:
 
 class TestRecipes:
     def test_there_are_no_others(self):
-        expected = {*MODELS, *STAGES, *EXPECTED_CALLS, "run", "slurm_job"}
+        expected = {*MODELS, *STAGES, *EXPECTED_CALLS, "run", "slurm_job", "torch_slurm_job"}
         assert {path.stem for path in RECIPES.iterdir()} == expected
 
     @pytest.mark.parametrize("model", MODELS)
@@ -331,3 +331,15 @@ def test_slurm_job_tells_every_task_of_the_others(workplace):
         assert flags.train_files == [data]
         assert flags.params_override.startswith("runtime.num_gpus=4,")
         assert len(flags.config_file) == 3
+
+
+def test_slurm_job_in_pytorch_finds_the_first_machine(workplace):
+    programs = {"scontrol": "printf 'node1\\nnode2\\n'", "srun": '"${@:2}"'}
+    for name, text in programs.items():
+        (workplace / "bin" / name).write_text(f"#!/bin/bash\n{text}\n", encoding="utf-8")
+        (workplace / "bin" / name).chmod(0o755)
+    job = {"SLURM_JOB_NODELIST": "node[1-2]", "SLURM_GPUS_ON_NODE": "4", "SLURM_NNODES": "2", "SLURM_JOB_ID": "7"}
+    (call,) = calls("./recipes/torch_slurm_job.sh", workplace, **job)
+    assert {"torchrun", "--nnodes=2", "--nproc-per-node=4", "--rdzv-endpoint=node1:12345"} <= set(call)
+    flags = parse_call(script_calls([call])[0])
+    assert flags.model_dir == "model/bert_base_wordpiece/cc-100" and len(flags.config_file) == 2

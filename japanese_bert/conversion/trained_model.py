@@ -66,18 +66,32 @@ def load_trained_model(
     stages = read_stages(prefix)
     check_params(stages, config)
     files = _files_of_config_dir(hf_config_dir, config) if hf_config_dir else {}
-    vocab = load_fitting_vocab(vocab_file, config, "--tf_config_file") if vocab_file else None
     if vocab_file:
         files[VOCAB_FILE] = vocab_file
-    settings = load_settings(files[TOKENIZER_CONFIG_FILE]) if hf_config_dir else None
+    base = _base_model(prefix, stages, hf_config_dir)
+    return describe_checkpoint(prefix, config, "--tf_config_file", stages, base, files, tfrecord, check_records)
+
+
+def describe_checkpoint(
+    prefix: Path,
+    config: BertConfig,
+    config_name: str,
+    stages: list[TrainingStage],
+    base: BaseModel | None,
+    files: Mapping[str, Path],
+    tfrecord: Path | None = None,
+    check_records: bool = True,
+) -> TrainedModel:
+    """Return a checkpoint with what its tokenizer's `files` say. Raise ValueError if two do not fit together."""
+    vocab_file = files.get(VOCAB_FILE)
     return TrainedModel(
         checkpoint=prefix,
         config=config,
         stages=stages,
-        base=_base_model(prefix, stages, hf_config_dir),
+        base=base,
         tokenizer_files=files,
-        settings=settings,
-        vocab=vocab,
+        settings=load_settings(files[TOKENIZER_CONFIG_FILE]) if TOKENIZER_CONFIG_FILE in files else None,
+        vocab=load_fitting_vocab(vocab_file, config, config_name) if vocab_file else None,
         vocab_made_by=read_provenance(vocab_file) if vocab_file else None,
         tokenization=_recorded_tokenization(prefix, stages, files, tfrecord, check_records),
     )

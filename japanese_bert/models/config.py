@@ -138,6 +138,17 @@ def load_bert_config(path: Path) -> BertConfig:
     return config
 
 
+def notes_of(path: Path) -> list[str]:
+    """Return what to know of the `config.json` of a model that is continued. It may be missing."""
+    if not path.is_file() or json.loads(path.read_text(encoding="utf-8")).get("hidden_act") != "gelu":
+        return []
+    return [
+        "hidden_act is gelu. The trainer computes its tanh form, gelu_new. The released Japanese models were trained "
+        "with gelu_new, whatever their config.json says. A model that was trained with the exact form starts with "
+        "logits that differ by about 1e-3"
+    ]
+
+
 def _architecture(path: Path, values: dict) -> str:
     """Return the class that `architectures` names. The default of a BERT or ALBERT is the class with all heads."""
     model_type, named = values.get("model_type", "bert"), values.get("architectures")

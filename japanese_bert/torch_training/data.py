@@ -24,7 +24,7 @@ from japanese_bert.torch_training.reading_order import FILES_SIDE_BY_SIDE, Part,
 from japanese_bert.training.data_files import PRETRAINING, read_data_provenance
 
 MicroBatches = list[dict[str, torch.Tensor]]
-MAX_TOKENS = 16_384  # of a micro-batch: measured in docs/torch_training.md
+MAX_TOKENS = 16_384  # of a micro-batch: measured in docs/pytorch_training.md
 
 
 def count_instances_of(path: str) -> int:

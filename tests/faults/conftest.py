@@ -20,6 +20,7 @@ ELSEWHERE = (
     "run_pretraining.py: its faults (SIGKILL and SIGTERM while it trains, one of several machines killed, a lost or "
     "cut checkpoint, cut or changed data) are in tests/stages/test_run_pretraining.py and "
     "tests/training/checks",
+    "run_pretraining_torch.py: its faults are in tests/torch_training",
 )
 
 

@@ -17,7 +17,20 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 QUOTE = re.compile(r"^<!-- recipes/(\S+): ([^\n]+) -->\n(?:```sh\n(.*?)^```\n)?", re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 # Programs that a recipe calls and a test must not: each call of them is recorded instead, one line for each.
-STAND_INS = ("python", "curl", "xz", "bzip2", "gcloud", "hf", "git", "pip", "apt-get", "sudo", "tensorboard")
+STAND_INS = (
+    "python",
+    "torchrun",
+    "curl",
+    "xz",
+    "bzip2",
+    "gcloud",
+    "hf",
+    "git",
+    "pip",
+    "apt-get",
+    "sudo",
+    "tensorboard",
+)
 RECORD = r"""#!/bin/bash
 [ ! -p /dev/stdin ] || cat > /dev/null
 printf -v call '%s\x1f' "$(basename "$0")" "$@"
@@ -90,6 +103,9 @@ def script_calls(found: list[list[str]]) -> list[list[str]]:
         if program == "python" and not arguments[0].startswith(("benchmarks/", "-c")):
             arguments = arguments[1:] if arguments[0] == "-m" else arguments
             scripts.append([arguments[0].removesuffix(".py"), *arguments[1:]])
+        if program == "torchrun":
+            number = next(index for index, argument in enumerate(arguments) if argument.endswith(".py"))
+            scripts.append([arguments[number].removesuffix(".py"), *arguments[number + 1 :]])
         if "--" in arguments and "python" in arguments:
             scripts += script_calls([["", *arguments[arguments.index("--") + 1 :]]])
     return scripts

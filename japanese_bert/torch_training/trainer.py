@@ -1,0 +1,211 @@
+"""Transformers' `Trainer` for pretraining: Model Garden's losses, metrics, intervals and reports.
+
+One item of the data loader is one step: a list of micro-batches. Losses are divided by the counts of the global batch,
+so that neither the cut into micro-batches nor the number of processes changes them.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import distributed
+from torch.utils.data import DataLoader, IterableDataset
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+
+from japanese_bert.common.provenance import InputFiles, Provenance
+from japanese_bert.conversion.hf_reading import read_hf_weights
+from japanese_bert.conversion.hf_writing import PYTORCH_FILE, write_safetensors, write_tokenizer
+from japanese_bert.conversion.model_card import values_of_model, write_card
+from japanese_bert.models.config import BertConfig
+from japanese_bert.torch_training.checkpoints import writing_checkpoint
+from japanese_bert.torch_training.events import Events, Means, add_over_processes
+from japanese_bert.torch_training.model import Sums, load_weights, weights_to_save
+from japanese_bert.torch_training.optimizer import make_optimizer, make_schedule
+from japanese_bert.torch_training.parameters import ExperimentSection
+from japanese_bert.torch_training.start import describe_trained_model
+from japanese_bert.training.reporting import FAST, TrainingReport
+
+STAGE = "run_pretraining_torch"
+STATE_FILE = "trainer_state.json"
+
+Batches = Callable[[int], IterableDataset]  # the micro-batches of each step, from a step on
+
+
+class PretrainingTrainer(Trainer):
+    """The trainer of one model. `files` are those of its tokenizer, by their names in a checkpoint."""
+
+    model: Any
+    optimizer: Any
+    lr_scheduler: Any
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        config: BertConfig,
+        params: ExperimentSection,
+        args: TrainingArguments,
+        report: TrainingReport,
+        batches: dict[str, Batches],
+        files: dict[str, Path],
+        start_step: int = 0,
+    ) -> None:
+        self.config, self.params, self.report, self.batches, self.files = config, params, report, batches, files
+        self.directory, self.start_step = Path(str(args.output_dir)), start_step
+        self.learning_rate = make_schedule(params.trainer.optimizer_config)
+        super().__init__(model=model, args=args, callbacks=[Intervals(self, Events(self.directory / "train"))])
+        self.remove_callback(PrinterCallback)
+        self.means = Means(args.device, config.architecture == "BertForPreTraining")
+
+    def create_optimizer(self, model=None) -> torch.optim.Optimizer:
+        self.optimizer = make_optimizer(self.model, self.params.trainer.optimizer_config.optimizer.adamw)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer=None) -> torch.optim.lr_scheduler.LRScheduler:
+        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self.learning_rate)
+        return self.lr_scheduler
+
+    def get_train_dataloader(self) -> DataLoader:
+        return self._load("train", self.start_step)
+
+    def _load(self, name: str, step: int) -> DataLoader:
+        """Return a loader of steps. Its own random generator leaves that of dropout alone."""
+        workers = self.args.dataloader_num_workers if name == "train" else 0
+        return DataLoader(
+            self.batches[name](step),
+            batch_size=None,
+            num_workers=workers,
+            generator=torch.Generator(),
+            pin_memory=self.args.device.type == "cuda",
+        )
+
+    def training_step(self, model, inputs, num_items_in_batch=None) -> torch.Tensor:
+        """Compute the gradients of one step."""
+        model.train()
+        micro_batches: Any = self._prepare_input(inputs)
+        scale = self.args.world_size / _count(micro_batches, self.args.device)
+        sums = torch.zeros(len(Sums), device=self.args.device)
+        for number, batch in enumerate(micro_batches, start=1):
+            is_last = number == len(micro_batches)
+            with nullcontext() if is_last else self.accelerator.no_sync(model), self.compute_loss_context_manager():
+                found = model(**batch)
+                loss = found[Sums.LM_LOSS] * scale[0] + found[Sums.NEXT_SENTENCE_LOSS] * scale[1]
+                self.accelerator.backward(loss)
+            sums += found.detach()
+        self.means.add(add_over_processes(sums))
+        return sums[Sums.LM_LOSS]  # unused: `means` has the losses
+
+    def evaluate(self, eval_dataset=None, ignore_keys=None, metric_key_prefix="eval") -> dict[str, float]:
+        """Return the metrics of `validation_steps` batches, and write and print them."""
+        self.model.eval()
+        means = Means(self.args.device, self.means.has_next_sentence)
+        limit = self.params.trainer.validation_steps
+        with torch.no_grad(), self.accelerator.autocast():
+            for micro_batches in self._load("validation", 0):
+                found = [self.model(**batch) for batch in self._prepare_input(micro_batches)]
+                means.add(add_over_processes(torch.stack(found).sum(0)))
+                if means.steps == limit:
+                    break
+        values = means.read("validation_loss")
+        if self.is_world_process_zero():
+            step = self.state.global_step
+            Events(self.directory / "validation").write(step, values)
+            self.report.validation(step, values)
+        self.control.should_evaluate = False  # `Trainer` looks again at the end of the training
+        return values
+
+    def evaluate_checkpoint(self, checkpoint: Path | None) -> None:
+        """Evaluate a checkpoint of this trainer, or else the weights that the model has."""
+        if checkpoint:
+            self._load_from_checkpoint(str(checkpoint))
+        self.state.global_step = self.start_step
+        self.evaluate()
+
+    def _save_checkpoint(self, model, trial) -> None:
+        """Write `ckpt-N`. Every process writes its random state, the first one all else."""
+        checkpoint = self.directory / f"ckpt-{self.state.global_step}"
+        if not self.is_world_process_zero():
+            distributed.barrier()  # the first process has made the directory
+            self._save_rng_state(f"{checkpoint}.tmp")
+            distributed.barrier()
+            distributed.barrier()  # it is published
+            return
+        method = {"params": self.params.as_dict(), "step": self.state.global_step}
+        inputs = InputFiles(tokenizer=list(self.files.values()))
+        packages = ("torch", "transformers", "accelerate", "safetensors")
+        provenance = Provenance(STAGE, method, inputs, arguments=method, packages=packages)
+        with writing_checkpoint(checkpoint, provenance, self.params.trainer.max_to_keep) as directory:
+            self._barrier()
+            write_safetensors(weights_to_save(self.model), directory / PYTORCH_FILE)
+            (directory / "config.json").write_text(self.config.to_json(), encoding="utf-8", newline="\n")
+            self._save_optimizer_and_scheduler(str(directory))
+            self._save_rng_state(str(directory))
+            self.state.save_to_json(str(directory / STATE_FILE))
+            write_tokenizer(directory, self.files)
+            if self.files:
+                described = describe_trained_model(checkpoint, self.config, self.files)
+                name = self.directory.resolve().name
+                values = values_of_model(described, name, None, list(self.files))
+                values["trainer"] = "The `Trainer` of Transformers"
+                provenance.report["card_sha256"] = write_card(values, directory, checkpoint)
+            self._barrier()
+        self._barrier()
+
+    def _barrier(self) -> None:
+        if distributed.is_initialized():
+            distributed.barrier()
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model=None) -> None:
+        load_weights(self.model, read_hf_weights(Path(resume_from_checkpoint), self.config))
+
+
+class Intervals(TrainerCallback):
+    """Decides after each step what is due: a line, events, a validation, a checkpoint."""
+
+    def __init__(self, trainer: PretrainingTrainer, events: Events) -> None:
+        self._trainer, self._events = trainer, events
+        self._is_new = True
+
+    def on_train_begin(self, args, state, control, **_) -> None:
+        self._shown = self._written = (state.global_step, time.monotonic())
+
+    def on_step_end(self, args, state, control, **_) -> None:
+        trainer, step = self._trainer.params.trainer, state.global_step
+        is_last = step >= trainer.train_steps
+        ends_loop = step % trainer.steps_per_loop == 0 or is_last
+        if ends_loop or self._is_new or time.monotonic() - self._shown[1] > FAST:
+            self._show(step)
+        if ends_loop and (step % trainer.summary_interval == 0 or is_last):
+            self._write(step)
+        if ends_loop:
+            self._trainer.means.reset()
+        control.should_evaluate = "validation" in self._trainer.batches and (
+            step % trainer.validation_interval == 0 or is_last
+        )
+        control.should_save = step % trainer.checkpoint_interval == 0 or is_last
+
+    def _show(self, step: int) -> None:
+        before, began = self._shown
+        values = self._values(step)  # waits for the device
+        self._shown = (step, time.monotonic())
+        self._trainer.report.part(step, step - before, self._shown[1] - began, values, self._is_new)
+        self._is_new = False
+
+    def _write(self, step: int) -> None:
+        before, began = self._written
+        self._written = (step, time.monotonic())
+        speed = (step - before) / (self._written[1] - began)
+        if self._trainer.is_world_process_zero():
+            self._events.write(step, {**self._values(step), "steps_per_second": speed})
+
+    def _values(self, step: int) -> dict[str, float]:
+        return {**self._trainer.means.read("training_loss"), "learning_rate": self._trainer.learning_rate(step)}
+
+
+def _count(micro_batches: list[dict[str, torch.Tensor]], device: torch.device) -> torch.Tensor:
+    """Return the numbers of predictions and of sequences in the global batch."""
+    predictions = sum(len(batch["masked_lm_labels"]) for batch in micro_batches)
+    sequences = sum(len(batch["input_ids"]) for batch in micro_batches)
+    return add_over_processes(torch.tensor([float(predictions), float(sequences)], device=device))

@@ -1,0 +1,88 @@
+"""run_pretraining_torch.py: without TensorFlow, from a Hugging Face directory to a Hugging Face directory."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from japanese_bert.conversion.hf_writing import PYTORCH_FILE, write_safetensors
+from japanese_bert.torch_training.model import make_model, weights_to_save
+from japanese_bert.torch_training.parameters import Model
+from tests.helpers.places import ROOT
+from tests.helpers.small_pretraining import make_config, num_tokens, write_all
+from tests.helpers.torch_training import SCRIPT
+
+WITHOUT_TENSORFLOW = """
+import runpy, sys
+for name in ("tensorflow", "official", "tf_keras"):
+    sys.modules[name] = None  # an import raises ImportError
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """Write data, and `base`, a model directory with its tokenizer and a card."""
+    place = write_all(tmp_path_factory.mktemp("run_torch"))
+    base = place / "base"
+    base.mkdir()
+    config = make_config(num_tokens(place / "vocab.txt"))
+    torch.manual_seed(1)
+    write_safetensors(weights_to_save(make_model(config, Model())), base / PYTORCH_FILE)
+    (base / "config.json").write_text(config.to_json().replace("gelu_new", "gelu"), encoding="utf-8")
+    tokenizer = (ROOT / "hf_model_configs" / "bert_base_wordpiece" / "tokenizer_config.json").read_bytes()
+    files = {"vocab.txt": (place / "vocab.txt").read_bytes(), "tokenizer_config.json": tokenizer}
+    files["README.md"] = b"---\nlicense: cc-by-sa-4.0\n---\nA model.\n"
+    for name, content in files.items():
+        (base / name).write_bytes(content)
+    return place
+
+
+def run_without_tensorflow(*arguments: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", WITHOUT_TENSORFLOW, SCRIPT, *map(str, arguments)]
+    environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": ""}
+    return subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
+
+
+def test_the_parser_needs_no_framework():
+    code = "import sys, run_pretraining_torch as r; r.get_parser(); print({'torch', 'tensorflow'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8")
+    assert done.stdout == "set()\n"
+
+
+@pytest.mark.slow
+def test_continued_pretraining(place, tmp_path):
+    """The short command of docs/continued_pretraining.md, with a vocabulary that has one more token."""
+    vocab = tmp_path / "larger.txt"
+    vocab.write_bytes((place / "vocab.txt").read_bytes() + "東京\n".encode())
+    data = ["--train_files", place / "data" / "train_1.tfrecord.gz", "--train_steps", 6, "--batch_size", 8]
+    start = ["--mode", "train", "--init_checkpoint", place / "base", "--model_dir", tmp_path / "model"]
+    done = run_without_tensorflow(*start, *data, "--vocab_file", vocab, "--no-check_records", "--num_workers", 1)
+    assert "vocabulary of" in done.stderr and done.returncode == 1  # the data has the old vocabulary
+    done = run_without_tensorflow(*start, *data, "--num_workers", 1)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for line in ("NOTE hidden_act is gelu.", f"start: from the weights of {place}/base", "step 6 of 6, "):
+        assert line in done.stdout
+    names = {path.name for path in (tmp_path / "model" / "ckpt-6").iterdir()}
+    assert {"model.safetensors", "config.json", "vocab.txt", "tokenizer_config.json", "README.md"} <= names
+    card = (tmp_path / "model" / "ckpt-6" / "README.md").read_text(encoding="utf-8")
+    for text in (
+        "base_model: base",
+        "license: cc-by-sa-4.0",
+        "The `Trainer` of Transformers ran these stages",
+        "# model",
+    ):
+        assert text in card
+
+
+def test_a_mistake_is_one_line(place, tmp_path):
+    model = ROOT / "configs" / "model" / "albert_base_wordpiece.yaml"
+    done = run_without_tensorflow("--config_file", model, "--model_dir", tmp_path / "model")
+    assert done.returncode == 1
+    assert done.stderr.startswith("-c: error: --config_file") or "error: --config_file" in done.stderr
+    assert done.stderr.count("\n") == 1 and "Train this with run_pretraining.py" in done.stderr
+    assert not (tmp_path / "model").exists()

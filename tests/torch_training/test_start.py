@@ -1,0 +1,88 @@
+"""What a training starts from: a Hugging Face directory, a TF2 checkpoint, new tokens, the tokenizer."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from japanese_bert.conversion.hf_writing import PYTORCH_FILE, write_safetensors
+from japanese_bert.models.checkpoint_writing import write_checkpoint
+from japanese_bert.tokenization.vocab import load_vocab
+from japanese_bert.torch_training.model import make_model, weights_to_save
+from japanese_bert.torch_training.parameters import Model
+from japanese_bert.torch_training.start import find_tokenizer_files, is_hf_directory, load_initial_weights
+from tests.helpers.small_pretraining import make_config, num_tokens
+from tests.test_configs import with_tensorflow
+
+TABLE = "bert.embeddings.word_embeddings.weight"
+
+
+@pytest.fixture
+def hf(place, tmp_path):
+    """Write a Hugging Face directory with random weights."""
+    config = make_config(num_tokens(place / "vocab.txt"))
+    torch.manual_seed(3)
+    write_safetensors(weights_to_save(make_model(config, Model())), tmp_path / PYTORCH_FILE)
+    (tmp_path / "config.json").write_text(config.to_json(), encoding="utf-8")
+    (tmp_path / "vocab.txt").write_bytes((place / "vocab.txt").read_bytes())
+    return tmp_path, config
+
+
+def test_a_hugging_face_directory(hf):
+    directory, config = hf
+    assert is_hf_directory(directory) and not is_hf_directory(directory.parent)
+    torch.manual_seed(3)
+    expected = weights_to_save(make_model(config, Model()))
+    found = load_initial_weights(directory, replace(config, architecture="BertForMaskedLM"), None)
+    assert found.keys() == expected.keys()
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
+def test_new_tokens_get_the_means_of_their_pieces(hf, tmp_path):
+    directory, config = hf
+    old = load_vocab(directory / "vocab.txt")
+    vocab = tmp_path / "larger.txt"
+    vocab.write_bytes((directory / "vocab.txt").read_bytes() + "東京\n".encode())
+    larger = replace(config, vocab_size=len(old) + 1)
+    before, after = load_initial_weights(directory, config, None), load_initial_weights(directory, larger, vocab)
+    expected = before[TABLE][[old.ids["東"], old.ids["##京"]]].mean(0)
+    np.testing.assert_allclose(after[TABLE][-1], expected, rtol=1e-6)
+    assert np.array_equal(after[TABLE][:-1], before[TABLE])
+    with pytest.raises(ValueError, match=r"Give the vocabulary of the data, --vocab_file$"):
+        load_initial_weights(directory, larger, None)
+    vocab.write_bytes("東京\n".encode() + (directory / "vocab.txt").read_bytes())
+    with pytest.raises(ValueError, match=r"does not begin with the tokens of .*vocab\.txt"):
+        load_initial_weights(directory, larger, vocab)
+
+
+def test_another_model_is_refused(hf):
+    directory, config = hf
+    with pytest.raises(ValueError, match=r"config\.json: num_hidden_layers is 3, but 2 in --config_file"):
+        load_initial_weights(directory, replace(config, num_hidden_layers=2), None)
+
+
+class TestTensorFlow:
+    pytestmark = with_tensorflow
+
+    def test_a_tf2_checkpoint(self, hf, tmp_path):
+        directory, config = hf
+        expected = load_initial_weights(directory, config, None)
+        (tmp_path / "tf2").mkdir()
+        write_checkpoint(expected, config, tmp_path / "tf2")
+        for path in (tmp_path / "tf2", tmp_path / "tf2" / "ckpt-0"):
+            found = load_initial_weights(path, config, None)
+            assert all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
+def test_tokenizer_files(hf, place, tmp_path):
+    directory, _ = hf
+    (directory / "tokenizer_config.json").write_text(json.dumps({}), encoding="utf-8")
+    own = {"vocab.txt": directory / "vocab.txt", "tokenizer_config.json": directory / "tokenizer_config.json"}
+    assert find_tokenizer_files(directory, None, None) == own
+    assert find_tokenizer_files(tmp_path / "ckpt-1", None, None) == {}
+    other = find_tokenizer_files(directory, None, place / "vocab.txt")
+    assert other == {**own, "vocab.txt": place / "vocab.txt"}
+    with pytest.raises(FileNotFoundError, match=r"tokenizer_config\.json: no such file\. Give hf_model_configs"):
+        find_tokenizer_files(None, place, None)
