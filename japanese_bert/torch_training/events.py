@@ -25,7 +25,10 @@ class Means:
         """Add one step. `sums` are those of all processes."""
         self._sums += sums
         self._losses += torch.stack(
-            [sums[Sums.LM_LOSS] / sums[Sums.PREDICTIONS], sums[Sums.NEXT_SENTENCE_LOSS] / sums[Sums.SEQUENCES]]
+            [
+                sums[Sums.LM_LOSS] / sums[Sums.PREDICTIONS].clamp(min=1),
+                sums[Sums.NEXT_SENTENCE_LOSS] / sums[Sums.SEQUENCES],
+            ]
         )
         self.steps += 1
 

@@ -3,7 +3,7 @@
 The names of the weights stay those of `BertForPreTraining`, or of `BertForMaskedLM` without next sentences.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -21,13 +21,13 @@ TIED = ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias")
 
 
 class Sums(IntEnum):
-    """What a forward pass adds up over its sequences."""
+    """What is added up over sequences. A forward pass returns the first four."""
 
     LM_LOSS = 0
     LM_CORRECT = 1
-    PREDICTIONS = 2
-    NEXT_SENTENCE_LOSS = 3
-    NEXT_SENTENCE_CORRECT = 4
+    NEXT_SENTENCE_LOSS = 2
+    NEXT_SENTENCE_CORRECT = 3
+    PREDICTIONS = 4
     SEQUENCES = 5
 
 
@@ -48,7 +48,7 @@ class _Pretraining:
         masked_lm_labels,
         next_sentence_labels=None,
     ) -> torch.Tensor:
-        """Return `Sums`. Positions count from the first token of the batch, [batch * length]."""
+        """Return `Sums` without its counts. Positions count from the first token of the batch, [batch * length]."""
         outputs = self.bert(input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
         masked = outputs[0].flatten(0, 1).index_select(0, masked_positions)
         found = _loss_and_correct(self.cls.predictions(masked), masked_lm_labels)
@@ -57,8 +57,7 @@ class _Pretraining:
         else:
             pooled = functional.dropout(outputs[1], self.head_dropout, self.training)
             next_sentence = _loss_and_correct(self.cls.seq_relationship(pooled), next_sentence_labels)
-        counts = [found.new_tensor([float(len(batch))]) for batch in (masked_lm_labels, input_ids)]
-        return torch.cat([found, counts[0], next_sentence, counts[1]])
+        return torch.cat([found, next_sentence])
 
 
 class PretrainingWithNextSentence(_Pretraining, BertForPreTraining):
@@ -67,6 +66,12 @@ class PretrainingWithNextSentence(_Pretraining, BertForPreTraining):
 
 class PretrainingWithoutNextSentence(_Pretraining, BertForMaskedLM):
     """BertForMaskedLM."""
+
+
+def with_counts(sums: torch.Tensor, batches: Sequence[Mapping[str, torch.Tensor]]) -> torch.Tensor:
+    """Return all `Sums` of some micro-batches. Counts are no part of the compiled model: it would depend on them."""
+    counts = [sum(len(batch[name]) for batch in batches) for name in ("masked_lm_labels", "input_ids")]
+    return torch.cat([sums, sums.new_tensor([float(count) for count in counts])])
 
 
 def _loss_and_correct(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

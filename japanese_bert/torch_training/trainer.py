@@ -22,7 +22,7 @@ from japanese_bert.conversion.model_card import values_of_model, write_card
 from japanese_bert.models.config import BertConfig
 from japanese_bert.torch_training.checkpoints import writing_checkpoint
 from japanese_bert.torch_training.events import Events, Means, add_over_processes
-from japanese_bert.torch_training.model import Sums, load_weights, weights_to_save
+from japanese_bert.torch_training.model import Sums, load_weights, weights_to_save, with_counts
 from japanese_bert.torch_training.optimizer import make_optimizer, make_schedule
 from japanese_bert.torch_training.parameters import ExperimentSection
 from japanese_bert.torch_training.start import describe_trained_model
@@ -85,15 +85,16 @@ class PretrainingTrainer(Trainer):
         """Compute the gradients of one step."""
         model.train()
         micro_batches: Any = self._prepare_input(inputs)
-        scale = self.args.world_size / _count(micro_batches, self.args.device)
-        sums = torch.zeros(len(Sums), device=self.args.device)
+        sums = with_counts(torch.zeros(Sums.PREDICTIONS, device=self.args.device), micro_batches)
+        counts = add_over_processes(sums[Sums.PREDICTIONS :].clone())
+        scale = self.args.world_size / counts.clamp(min=1)
         for number, batch in enumerate(micro_batches, start=1):
             is_last = number == len(micro_batches)
             with nullcontext() if is_last else self.accelerator.no_sync(model), self.compute_loss_context_manager():
                 found = model(**batch)
                 loss = found[Sums.LM_LOSS] * scale[0] + found[Sums.NEXT_SENTENCE_LOSS] * scale[1]
                 self.accelerator.backward(loss)
-            sums += found.detach()
+            sums[: Sums.PREDICTIONS] += found.detach()
         self.means.add(add_over_processes(sums))
         return sums[Sums.LM_LOSS]  # unused: `means` has the losses
 
@@ -104,8 +105,9 @@ class PretrainingTrainer(Trainer):
         limit = self.params.trainer.validation_steps
         with torch.no_grad(), self.accelerator.autocast():
             for micro_batches in self._load("validation", 0):
-                found = [self.model(**batch) for batch in self._prepare_input(micro_batches)]
-                means.add(add_over_processes(torch.stack(found).sum(0)))
+                batches: Any = self._prepare_input(micro_batches)
+                found = torch.stack([self.model(**batch) for batch in batches]).sum(0)
+                means.add(add_over_processes(with_counts(found, batches)))
                 if means.steps == limit:
                     break
         values = means.read("validation_loss")
@@ -202,10 +204,3 @@ class Intervals(TrainerCallback):
 
     def _values(self, step: int) -> dict[str, float]:
         return {**self._trainer.means.read("training_loss"), "learning_rate": self._trainer.learning_rate(step)}
-
-
-def _count(micro_batches: list[dict[str, torch.Tensor]], device: torch.device) -> torch.Tensor:
-    """Return the numbers of predictions and of sequences in the global batch."""
-    predictions = sum(len(batch["masked_lm_labels"]) for batch in micro_batches)
-    sequences = sum(len(batch["input_ids"]) for batch in micro_batches)
-    return add_over_processes(torch.tensor([float(predictions), float(sequences)], device=device))

@@ -8,7 +8,7 @@ from transformers import BertForMaskedLM, BertForPreTraining
 
 from japanese_bert.conversion.hf_writing import PYTORCH_FILE, write_safetensors
 from japanese_bert.models.weight_names import weights_of
-from japanese_bert.torch_training.model import Sums, load_weights, make_model, weights_to_save
+from japanese_bert.torch_training.model import Sums, load_weights, make_model, weights_to_save, with_counts
 from japanese_bert.torch_training.parameters import Head, Model
 from tests.helpers.small_pretraining import make_config
 
@@ -44,7 +44,7 @@ def test_sums_are_those_of_transformers(tmp_path, architecture, loader):
     if architecture == "BertForMaskedLM":
         del batch["next_sentence_labels"]
     with torch.no_grad():
-        sums = model(**batch)
+        sums = with_counts(model(**batch), [batch])
         outputs = theirs.eval()(**{name: batch[name] for name in ("input_ids", "token_type_ids", "attention_mask")})
     logits = outputs[0].flatten(0, 1)[batch["masked_positions"]]
     expected = functional.cross_entropy(logits, batch["masked_lm_labels"], reduction="sum")

@@ -66,6 +66,7 @@ def test_another_model_is_refused(hf):
 class TestTensorFlow:
     pytestmark = with_tensorflow
 
+    @pytest.mark.slow
     def test_a_tf2_checkpoint(self, hf, tmp_path):
         directory, config = hf
         expected = load_initial_weights(directory, config, None)
