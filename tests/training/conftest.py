@@ -26,6 +26,7 @@ def place(tmp_path_factory) -> Path:
         "long": ["--max_seq_length", "40"],
         "few": ["--max_predictions_per_seq", "3"],
         "single": ["--no-next_sentence"],
+        "buckets": ["--seq_bucket_lengths", "16", "24", "32"],
         "seed": ["--random_seed", "1"],
     }.items():
         small.make_data(corpus, vocab, place / "other" / name, *flags)

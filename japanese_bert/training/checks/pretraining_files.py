@@ -48,6 +48,10 @@ def _feature_problem(file: DataFile, data, section: str) -> str | None:
 
 
 def _length_problem(file: DataFile, data, section: str) -> str | None:
+    buckets = file.provenance["method"].get("seq_bucket_lengths") if file.provenance else None
+    if buckets:
+        lengths = " ".join(map(str, buckets))
+        return f"was made with --seq_bucket_lengths {lengths}: its records differ in length. Make it without that flag"
     for name, feature in (("seq_length", "input_mask"), ("max_predictions_per_seq", "masked_lm_positions")):
         expected, found = getattr(data, name), file.length(feature)
         if found != expected:

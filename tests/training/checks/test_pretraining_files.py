@@ -17,6 +17,7 @@ pytestmark = with_tensorflow
         ("v1", ["feature names input_ids, input_mask, segment_ids", "task.train_data.use_v2_feature_names=false"]),
         ("long", ["--max_seq_length 40, but task.train_data.seq_length is 32"]),
         ("few", ["--max_predictions_per_seq 3, but task.train_data.max_predictions_per_seq is 4"]),
+        ("buckets", ["--seq_bucket_lengths 16 24 32: its records differ in length"]),
         ("single", ["no next_sentence_labels", "task.train_data.use_next_sentence_label=false"]),
         ("vocab", ["a vocabulary of 132 tokens, but task.model.encoder.bert.vocab_size is 131"]),
         ("plain.json", ["no pretraining data", "matches no .json"]),
