@@ -13,10 +13,13 @@ import shutil
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import IO, BinaryIO, Protocol
+
+from japanese_bert.common.encodings import check_is_utf8_text
 
 BLOCK_BYTES = 1 << 20
 MAX_LINE_BYTES = 1 << 26  # limits the memory. The longest row of a dump has some megabytes
@@ -25,7 +28,11 @@ STANDARD_INPUT = Path("-")
 
 # Programs that decompress in a process of their own, the first that is installed. `lbzip2` and `xz` use all cores.
 # Python's bz2 gives 50 MB/s of text: 25 minutes for a dump of Japanese Wikipedia (2026).
-DECOMPRESSORS = {".xz": (("xz", "--threads=0", "--quiet"),), ".bz2": (("lbzip2",), ("bzip2",))}
+DECOMPRESSORS = {
+    ".xz": (("xz", "--threads=0", "--quiet"),),
+    ".bz2": (("lbzip2",), ("bzip2",)),
+    ".zst": (("zstd", "--quiet"),),
+}
 PYTHON_CODECS: dict[str, Callable[..., bz2.BZ2File | lzma.LZMAFile]] = {".bz2": bz2.BZ2File, ".xz": lzma.LZMAFile}
 PIPE_BYTES = 1 << 20  # the most that Linux allows a user. The program works on while we write
 
@@ -75,7 +82,7 @@ def _glob(pattern: str) -> list[str]:
 def read_blocks(
     path: Path, progress: Callable[[int], object] | None = None, block_bytes: int = BLOCK_BYTES
 ) -> Iterator[bytes]:
-    """Yield the decompressed bytes of a file: .xz, .gz, .bz2 or plain by its name. `-` is standard input.
+    """Yield the decompressed bytes of a file: .xz, .gz, .bz2, .zst or plain by its name. `-` is standard input.
 
     `progress` gets the number of bytes read from disk (compressed bytes) since its last call.
 
@@ -100,15 +107,37 @@ def read_blocks(
 
 
 def read_line_blocks(
-    path: Path, progress: Callable[[int], object] | None = None, block_bytes: int = BLOCK_BYTES
+    path: Path,
+    progress: Callable[[int], object] | None = None,
+    block_bytes: int = BLOCK_BYTES,
+    check: Callable[[Path, bytes], object] = check_is_utf8_text,
 ) -> Iterator[bytes]:
-    """Yield blocks of complete lines, each ending in `\\n`. A missing newline at the end of the file is added."""
+    """Yield blocks of complete lines, each ending in `\\n`. A missing newline at the end of the file is added.
+
+    Lines may end in `\\r` if the first block with an end of a line has no `\\n`.
+
+    Raises:
+        ValueError: the file is not text, by `check` of its first block.
+    """
+    blocks = read_blocks(path, progress, block_bytes)
+    first = next(blocks, b"")
+    check(path, first)
+    yield from complete_lines(path, chain([first], blocks))
+
+
+def complete_lines(path: Path, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of `blocks` as blocks of complete lines. `path` is for messages."""
     pending: list[bytes] = []
-    for block in read_blocks(path, progress, block_bytes):
+    is_old_mac = None
+    for block in blocks:
+        if is_old_mac is None and (b"\n" in block or b"\r" in block[:-1]):  # the last one may be half of \r\n
+            is_old_mac = b"\n" not in block
+        if is_old_mac:
+            block = block.replace(b"\r", b"\n")
         end = block.rfind(b"\n") + 1
         if not end:
             pending.append(block)
-            if len(pending) * block_bytes > MAX_LINE_BYTES:
+            if sum(map(len, pending)) > MAX_LINE_BYTES:
                 raise ValueError(f"{path}: a line of more than {MAX_LINE_BYTES:,} bytes. Expected line ends '\\n'")
             continue
         yield b"".join([*pending, block[:end]])
@@ -186,6 +215,8 @@ def _decompressed(path: Path, raw: IO[bytes]) -> Iterator[Readable]:
     elif path.suffix in PYTHON_CODECS:
         with PYTHON_CODECS[path.suffix](raw, "rb") as file:
             yield file
+    elif path.suffix == ".zst":
+        raise ValueError(f"{path}: no program zstd. Install it (apt install zstd), or decompress the file first")
     else:
         yield raw
 

@@ -29,7 +29,6 @@ from japanese_bert.tokenization.vocab import UNK, Vocab
 from japanese_bert.tokenization.words import WordSplitter
 
 TOKENIZE_BLOCK_BYTES = 1 << 17
-MAX_INVALID_SHARE = 0.1  # of the bytes of a file's first block; a file with more is no text
 
 
 @dataclass(slots=True)
@@ -216,7 +215,6 @@ def build_token_store(
         for path in paths:
             for number, block in enumerate(read_line_blocks(path, progress, block_bytes)):
                 if number == 0:
-                    check_is_text(path, block)
                     block, _ = drop_byte_order_mark(block)
                 yield block
             yield b"\n"
@@ -225,13 +223,3 @@ def build_token_store(
     for block in map_in_order(tokenizer, blocks(), num_workers):
         writer.append(block)
     return writer.close()
-
-
-def check_is_text(path: Path, block: bytes) -> None:
-    """Raise ValueError if the first block of a file is not UTF-8 text, as in a compressed file without its suffix."""
-    _, invalid = decode_text(block)
-    if invalid > MAX_INVALID_SHARE * len(block):
-        raise ValueError(
-            f"{path}: {invalid:,} of its first {len(block):,} bytes are not UTF-8. Expected text, or a name that "
-            "ends in .gz, .bz2 or .xz if it is compressed"
-        )

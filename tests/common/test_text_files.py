@@ -4,6 +4,8 @@ import bz2
 import gzip
 import io
 import lzma
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,32 @@ def test_line_blocks_are_whole_lines(tmp_path_factory, parts):
     path.write_bytes(content)
     blocks = list(read_line_blocks(path, block_bytes=5))
     assert all(block.endswith(b"\n") for block in blocks)
-    assert b"".join(blocks) == (content if content.endswith(b"\n") or not content else content + b"\n")
+    as_lines = [text.replace(b"\r", b"\n").rstrip(b"\n") for text in (b"".join(blocks), content)]  # as an old Mac
+    assert as_lines[0] == as_lines[1]
+    if b"\r" not in content:
+        assert b"".join(blocks) == (content if content.endswith(b"\n") or not content else content + b"\n")
+
+
+def test_lines_of_an_old_mac_end_in_cr(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("吾輩は\r猫である。\r".encode() * 3)
+    assert b"".join(read_line_blocks(path, block_bytes=8)).decode() == "吾輩は\n猫である。\n" * 3
+    path.write_bytes("吾輩は\r猫である。\n".encode())  # white space in a line
+    assert b"".join(read_line_blocks(path)).decode() == "吾輩は\r猫である。\n"
+
+
+@pytest.mark.skipif(not shutil.which("zstd"), reason="no program zstd")
+def test_zstd(tmp_path, monkeypatch):
+    text, path = "吾輩は猫である。\n".encode() * 1000, tmp_path / "a.txt.zst"
+    packed = subprocess.run(["zstd"], input=text, capture_output=True, check=True).stdout
+    path.write_bytes(packed)
+    assert b"".join(read_blocks(path)) == text
+    path.write_bytes(packed[:-9])
+    with pytest.raises(ValueError, match=r"a\.txt\.zst: truncated or corrupt"):
+        list(read_blocks(path))
+    monkeypatch.setattr("japanese_bert.common.text_files.DECOMPRESSORS", {})
+    with pytest.raises(ValueError, match=r"a\.txt\.zst: no program zstd"):
+        list(read_blocks(path))
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".bz2", ".xz"])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from japanese_bert.common.encodings import check_format
 from japanese_bert.common.text_files import expand_paths, read_line_blocks
 
 SUCCESS_MARK = "_SUCCESS"
@@ -48,7 +49,7 @@ def read_row_blocks(paths: list[Path], progress: Callable[[int], object] | None 
     """Yield all rows of the files in blocks."""
     for path in paths:
         first_line = 1
-        for lines in read_line_blocks(path, progress):
+        for lines in read_line_blocks(path, progress, check=check_format):
             yield RowBlock(path, first_line, lines)
             first_line += lines.count(b"\n")
 

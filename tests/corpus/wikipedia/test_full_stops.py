@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from japanese_bert.common.encodings import check_format
 from japanese_bert.common.text_files import read_line_blocks
 from japanese_bert.corpus.wikipedia.cirrussearch import Page, parse_row
 from japanese_bert.corpus.wikipedia.full_stops import FullStopFinder, find_full_stop_contexts, text_pieces
@@ -77,7 +78,7 @@ def full_stops_of_nodes(text: str, tagger) -> list[int]:
 def test_contexts_tell_what_parts_of_speech_tell(finders, name):
     tagger = mecab.make_tagger(mecab.find_dictionary(name))
     dump = next(WIKIPEDIA.glob("cirrussearch/*/*.json.gz"))
-    rows = [row for block in read_line_blocks(dump) for row in block.split(b"\n") if row]
+    rows = [row for block in read_line_blocks(dump, check=check_format) for row in block.split(b"\n") if row]
     texts = [" ".join(page.text.split()) for page in map(parse_row, rows[:1200]) if isinstance(page, Page)]
     assert len(texts) == 600
     # NFKC is left out here, so that both dictionaries meet characters in all their forms.
