@@ -23,6 +23,7 @@ ROOMS = (
     "corpus",
     "tokenization",
     "corpus/wikipedia",
+    "corpus/own_text",
     "pretraining_data",
     "finetuning_data",
     "models",

@@ -65,7 +65,7 @@ def parse_row(line: bytes) -> Page | str:
     Raises:
         ValueError: the row is not a row of a dump.
     """
-    row = _parse_object(line)
+    row = parse_object(line)
     if len(row) == 1 and "index" in row:
         return "actions"
     if row.get("page_type") == "redirect":
@@ -80,7 +80,7 @@ def parse_row(line: bytes) -> Page | str:
     return Page(title, text) if text.strip() else "without_text"
 
 
-def _parse_object(line: bytes) -> dict:
+def parse_object(line: bytes) -> dict:
     """Return the object of a row. `orjson` is three times as fast as `json`, but refuses half of a surrogate pair."""
     import orjson
 

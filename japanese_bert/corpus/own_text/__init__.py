@@ -1,0 +1,1 @@
+"""Text as people hold it -> clean documents, without duplicates."""

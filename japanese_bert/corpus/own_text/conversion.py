@@ -1,0 +1,198 @@
+"""Texts -> documents of clean sentences, in blocks for worker processes, with counts of everything that is dropped.
+
+`characters_in` is `characters_out` plus all of `dropped_characters`, for each document alone as well. A paragraph is a
+line of the text. Its sentences are split as those of Wikipedia are.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from japanese_bert.corpus.own_text import quality, signatures
+from japanese_bert.corpus.own_text.markup import drop_markup
+from japanese_bert.corpus.own_text.sources import SourceBlock, SourceOptions, read_rows
+from japanese_bert.corpus.wikipedia.full_stops import FullStopFinder
+from japanese_bert.corpus.wikipedia.sentences import drop_unprintable, fold_spaces, split_sentences
+
+# A document holds paragraphs, which hold sentences. `size` is in bytes with line ends.
+PARAGRAPH = np.dtype([("hash", np.uint64), ("size", np.uint32), ("characters", np.uint32), ("sentences", np.uint32)])
+PREPARED = np.dtype([("hash", np.uint64), ("paragraphs", np.uint32)])
+_LINE_END = re.compile("[\n\r\u2028\u2029]")
+_OTHER_SPACE = re.compile(r"[^\S ]")
+_WIDE = re.compile("[！-～]+")
+_NARROW = {code: code - 0xFEE0 for code in range(ord("！"), ord("～") + 1)}
+_MARK = re.compile("[。．.!?！？]")
+_TAIL = "。．.!?！？" + "」』)]}】〉》〕”）］｝ "
+
+
+@dataclass(frozen=True)
+class ConversionOptions:
+    """What becomes of a text. Lengths are of sentences, in characters."""
+
+    min_length: int
+    max_length: int
+    markup_rules: Sequence[str] = ()
+    preset: str = "none"
+    listed_words: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class PreparedBlock:
+    """The documents of some rows: text, PREPARED, PARAGRAPH and signatures. `corrupt` names each row without text."""
+
+    text: bytes = b""
+    documents: np.ndarray = field(default_factory=lambda: np.empty(0, PREPARED))
+    paragraphs: np.ndarray = field(default_factory=lambda: np.empty(0, PARAGRAPH))
+    signatures: np.ndarray = field(default_factory=lambda: np.empty((0, signatures.NUM_HASHES), np.uint8))
+    counts: Counter = field(default_factory=Counter)
+    dropped_documents: Counter = field(default_factory=Counter)
+    dropped_characters: Counter = field(default_factory=Counter)
+    corrupt: list[str] = field(default_factory=list)
+
+    def add_counts(self, other: "PreparedBlock") -> None:
+        """Add the counts of another block."""
+        self.counts.update(other.counts)
+        self.dropped_documents.update(other.dropped_documents)
+        self.dropped_characters.update(other.dropped_characters)
+        self.corrupt.extend(other.corrupt)
+
+
+Paragraphs = list[list[str]]
+
+
+class TextConverter:
+    """The rules that make documents of texts. Without `full_stops`, a line is a sentence."""
+
+    def __init__(
+        self, sources: SourceOptions, options: ConversionOptions, full_stops: FullStopFinder | None, signs: bool
+    ) -> None:
+        self._sources, self._options, self._full_stops, self._signs = sources, options, full_stops, signs
+        self._words = quality.word_pattern(options.listed_words) if options.listed_words else None
+
+    def __call__(self, rows: SourceBlock) -> PreparedBlock:
+        """Return the documents of the rows."""
+        block = PreparedBlock()
+        texts = [paragraphs for row in read_rows(rows, self._sources) if (paragraphs := self._read(row, block))]
+        if texts:
+            self._fill(block, texts)
+        return block
+
+    def _read(self, row, block: PreparedBlock) -> Paragraphs:
+        block.counts["rows"] += 1
+        if row.problem:
+            block.corrupt.append(f"{row.where}: {row.problem}")
+            return []
+        block.counts["documents_in"] += 1
+        block.counts["characters_in"] += len(row.text)
+        paragraphs = self.convert(row.text, block.dropped_characters)
+        block.dropped_documents["without_sentences"] += not paragraphs
+        return paragraphs
+
+    def convert(self, text: str, dropped: Counter) -> Paragraphs:
+        """Return the sentences to keep of a text, by paragraph. `dropped` counts characters by reason."""
+        lines = _LINE_END.split(drop_markup(text, self._options.markup_rules, dropped))
+        dropped["line_ends"] += len(lines) - 1
+        paragraphs: Paragraphs = []
+        for line in _clean_lines(lines, dropped):
+            sentences = self._split(line)
+            dropped["white_space"] += len(line) - sum(map(len, sentences))
+            if kept := self._select(sentences, dropped):
+                paragraphs.append(kept)
+        return paragraphs
+
+    def _split(self, line: str) -> list[str]:
+        if self._full_stops is None or not _MARK.search(line.rstrip(_TAIL)):
+            return [line]
+        narrow = _WIDE.sub(lambda run: run[0].translate(_NARROW), line)  # as NFKC would have it, in as many characters
+        sentences = split_sentences(narrow, self._full_stops.find(narrow), self._options.max_length)
+        return list(_as_in(line, narrow, sentences))
+
+    def _select(self, sentences: list[str], dropped: Counter) -> list[str]:
+        shortest, longest = self._options.min_length, self._options.max_length
+        kept = [sentence for sentence in sentences if shortest <= len(sentence) <= longest]
+        if len(kept) < len(sentences):
+            dropped["short_sentences"] += sum(len(sentence) for sentence in sentences if len(sentence) < shortest)
+            dropped["long_sentences"] += sum(len(sentence) for sentence in sentences if len(sentence) > longest)
+        return kept
+
+    def _fill(self, block: PreparedBlock, texts: list[Paragraphs]) -> None:
+        """Measure all documents at once, drop those of low quality, and describe the others."""
+        whole = ["".join(f"{sentence}\n" for paragraph in text for sentence in paragraph) for text in texts]
+        reasons = self._reasons(whole)
+        for text, reason in zip(whole, reasons, strict=True):
+            if reason:
+                block.dropped_documents[reason] += 1
+                block.dropped_characters[reason] += len(text) - text.count("\n")
+        texts = [text for text, reason in zip(texts, reasons, strict=True) if not reason]
+        whole = [text for text, reason in zip(whole, reasons, strict=True) if not reason]
+        _describe(block, texts)
+        codes, ends = _codes(whole)
+        block.text = "".join(whole).encode("utf-8")
+        block.documents = np.empty(len(texts), PREPARED)
+        block.documents["paragraphs"] = [len(text) for text in texts]
+        block.documents["hash"] = _hashes(codes, ends)
+        if self._signs:
+            block.signatures = signatures.sign_documents(codes, ends)
+
+    def _reasons(self, texts: list[str]) -> list[str]:
+        """Return the rule that each document breaks, or an empty string."""
+        preset = self._options.preset
+        if preset == "none":
+            return [""] * len(texts)
+        broken = quality.broken_rules(quality.measure_documents(*_codes(texts)), preset)
+        names = [quality.QUALITY_RULES[number].name if number >= 0 else "" for number in broken.tolist()]
+        if self._words is None:
+            return names
+        limit = quality.LISTED_WORDS[preset]
+        return [
+            name or ("listed_words" if len(self._words.findall(text)) >= limit else "")
+            for name, text in zip(names, texts, strict=True)
+        ]
+
+
+def _clean_lines(lines: list[str], dropped: Counter) -> Iterator[str]:
+    """Yield the lines that hold text, without unprintable characters, and with single spaces."""
+    for line in lines:
+        length = len(line)
+        if not line.isprintable():
+            line = _OTHER_SPACE.sub(" ", line)
+            line = drop_unprintable(line, "")
+            dropped["unprintable"] += length - len(line)
+            length = len(line)
+        folded = fold_spaces(line, "") if " " in line else line
+        dropped["white_space"] += length - len(folded)
+        if folded:
+            yield folded
+
+
+def _as_in(line: str, narrow: str, sentences: Iterator[str]) -> Iterator[str]:
+    """Yield the parts of `line` that stand where `sentences` stand in `narrow`."""
+    start = 0
+    for sentence in sentences:
+        start = narrow.index(sentence, start)
+        yield line[start : start + len(sentence)]
+        start += len(sentence)
+
+
+def _codes(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the characters of all texts, and where each text ends."""
+    return np.frombuffer("".join(texts).encode("utf-32-le"), np.uint32), np.cumsum([len(text) for text in texts])
+
+
+def _hashes(codes: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    hashes = np.empty(len(ends), np.uint64)
+    signatures.hash_spans(codes, ends, hashes)
+    return hashes
+
+
+def _describe(block: PreparedBlock, texts: list[Paragraphs]) -> None:
+    paragraphs = [paragraph for text in texts for paragraph in text]
+    lines = ["\n".join([*paragraph, ""]) for paragraph in paragraphs]
+    table = block.paragraphs = np.empty(len(lines), PARAGRAPH)
+    table["sentences"] = [len(paragraph) for paragraph in paragraphs]
+    table["characters"] = np.array([len(line) for line in lines], np.uint32) - table["sentences"]
+    table["size"] = [len(line.encode("utf-8")) for line in lines]
+    table["hash"] = _hashes(*_codes(lines))
