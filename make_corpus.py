@@ -237,7 +237,7 @@ def make_corpus(args: argparse.Namespace, stopwatch: Stopwatch) -> None:
         parts = prepare()
         with text_files.compressed_writer(args.output_file, file) as stream:
             report = write_selected(args, parts, stream, partial(open_temporary, args.output_file.parent))
-        if not report["counts"]["sentences_out"]:
+        if not report["counts"].get("sentences_out"):
             raise ValueError(f"{args.output_file}: no sentence kept. Dropped: {report['dropped_characters']}")
         provenance.report.update(report.pop("counts"), **report, **stopwatch.measurements())
     if not args.input_parts:
@@ -255,6 +255,8 @@ def plan_parts(args: argparse.Namespace, directory: Path) -> tuple[Provenance, C
     duplicates = {name: getattr(args, name) for name in names}
     if args.input_files:
         inputs = source_files(args.input_files)
+        if args.output_file.resolve() in {path.resolve() for path in inputs}:
+            raise ValueError(f"--output_file {args.output_file}: is also an input. Name another, in another directory")
         preparation = Preparation(args)
         provenance = preparation.provenance("make_corpus", inputs, **duplicates)
         return provenance, partial(prepare_parts, preparation, inputs, directory)

@@ -128,7 +128,7 @@ class TextConverter:
                 block.dropped_characters[reason] += len(text) - text.count("\n")
         texts = [text for text, reason in zip(texts, reasons, strict=True) if not reason]
         whole = [text for text, reason in zip(whole, reasons, strict=True) if not reason]
-        _describe(block, texts)
+        _fill_paragraphs(block, texts)
         codes, ends = _codes(whole)
         block.text = "".join(whole).encode("utf-8")
         block.documents = np.empty(len(texts), PREPARED)
@@ -188,7 +188,7 @@ def _hashes(codes: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return hashes
 
 
-def _describe(block: PreparedBlock, texts: list[Paragraphs]) -> None:
+def _fill_paragraphs(block: PreparedBlock, texts: list[Paragraphs]) -> None:
     paragraphs = [paragraph for text in texts for paragraph in text]
     lines = ["\n".join([*paragraph, ""]) for paragraph in paragraphs]
     table = block.paragraphs = np.empty(len(lines), PARAGRAPH)

@@ -13,7 +13,7 @@ _BLOCK = re.compile(r"</?(?:p|div|br|li|ul|ol|tr|table|h[1-6]|section|article|he
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 _URL = re.compile(r"(?:https?|ftp)://[!-;=?-~]+|\bwww\.[!-;=?-~]+")
 _RUBY = re.compile(r"[｜|]?([^｜|《》\s]{1,20}?)《[^《》\n]*[ぁ-ゖァ-ヺ][^《》\n]*》")
-_NOTE = re.compile(r"※?［＃[^［］\n]*］")
+_AOZORA_NOTE = re.compile(r"※?［＃[^［］\n]*］")
 _READING = re.compile(r"(?<=[一-鿿々])[(（]([ぁ-ゖー・ 　]{2,30}|[ァ-ヺー・ 　]{2,30})[)）]")
 _WIDE_SPACE = re.compile(r"(?<![0-9A-Za-z０-９Ａ-Ｚａ-ｚ])\u3000+|\u3000+(?![0-9A-Za-z０-９Ａ-Ｚａ-ｚ])")
 _REPEATED = re.compile(r"([!！?？。．、，・…―─ー〜～=＝*＊_＿#＃-])\1{2,}")
@@ -42,7 +42,7 @@ def drop_ruby(text: str) -> str:
 
 def drop_aozora_notes(text: str) -> str:
     """Drop `［＃３字下げ］` and `※［＃「口＋世」、第3水準1-15-2］`."""
-    return _NOTE.sub("", text) if "［＃" in text else text
+    return _AOZORA_NOTE.sub("", text) if "［＃" in text else text
 
 
 def drop_furigana(text: str) -> str:

@@ -20,17 +20,17 @@ from japanese_bert.corpus.own_text.signatures import NUM_HASHES
 PART_STAGE = "make_corpus_part"
 SIGNATURE = np.dtype((np.void, NUM_HASHES))
 CHUNK_DOCUMENTS = 1 << 15
-NAMES = ("text", "documents", "paragraphs", "signatures")
+PART_FILES = ("text", "documents", "paragraphs", "signatures")
 
 
 def write_part(directory: Path, blocks: Iterable[PreparedBlock]) -> PreparedBlock:
     """Write the documents of all blocks. Return the sum of their counts."""
     total = PreparedBlock()
     with ExitStack() as stack:
-        files = {name: stack.enter_context(open(directory / name, "wb")) for name in NAMES}
+        files = {name: stack.enter_context(open(directory / name, "wb")) for name in PART_FILES}
         for block in blocks:
             files["text"].write(block.text)
-            for name in NAMES[1:]:
+            for name in PART_FILES[1:]:
                 append_array(files[name], getattr(block, name))
             total.add_counts(block)
     return total
@@ -49,10 +49,10 @@ class Part:
             raise ValueError(f"{directory}: no part. Expected what make_corpus.py --output_part wrote")
         self.directory, self.made_by = directory, made_by
         types = (np.dtype(np.uint8), PREPARED, PARAGRAPH, SIGNATURE)
-        arrays = (_map_file(directory / name, dtype) for name, dtype in zip(NAMES, types, strict=True))
+        arrays = (_map_file(directory / name, dtype) for name, dtype in zip(PART_FILES, types, strict=True))
         self.text, self.documents, self.paragraphs, self.signatures = arrays
         self.first_document, self.first_paragraph = first_document, first_paragraph
-        sizes = {name: (directory / name).stat().st_size for name in NAMES}
+        sizes = {name: (directory / name).stat().st_size for name in PART_FILES}
         if sizes != made_by.get("files"):
             raise ValueError(f"{directory}: its files have other sizes than when they were written. Make it again")
 
@@ -124,7 +124,7 @@ def remove_parts(directory: Path) -> None:
         return
     for part in directory.iterdir():
         if (read_provenance(part) or {}).get("stage") == PART_STAGE:
-            for name in ("provenance.json", *NAMES):
+            for name in ("provenance.json", *PART_FILES):
                 (part / name).unlink(missing_ok=True)
             with suppress(OSError):
                 part.rmdir()

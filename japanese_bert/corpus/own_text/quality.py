@@ -191,18 +191,24 @@ def _measure_sentences(codes, start, stop, kinds, line_ends, table, stamps, stam
     """Count kinds, sentences, their ends, and the sentences that were there before."""
     first, value = start, np.uint64(0)
     for position in range(start, stop):
-        code = min(np.int64(codes[position]), 0x10000)
+        code = _capped(codes[position])
         if code != 10:
             measure["characters"] += 1
             measure["kinds"][kinds[code]] += 1
             value = mix(value + np.uint64(code))
             continue
-        end = line_ends[min(np.int64(codes[position - 1]), 0x10000)]
+        end = line_ends[_capped(codes[position - 1])]
         measure["sentences"] += 1
         measure["sentences_cut"] += end == 2
         measure["without_end"] += (position - first) * (end == 0)
         measure["in_repeated_lines"] += (position - first) * _was_there(value, table, stamps, stamp)
         first, value = position + 1, np.uint64(0)
+
+
+@kernel
+def _capped(code):
+    """Return the place of a character in the tables."""
+    return np.int64(code) if code < 0x10000 else np.int64(0x10000)
 
 
 @kernel

@@ -21,6 +21,7 @@ from japanese_bert.corpus.own_text.quality import BOILERPLATE_LENGTH
 from japanese_bert.corpus.own_text.signatures import BANDS, MARGIN, NUM_HASHES, band_keys, similarity
 
 PAIRS_AT_ONCE = 1 << 17  # signatures of 40 MB
+ZEROS = 1 << 20
 
 
 class Reason(IntEnum):
@@ -79,7 +80,10 @@ class Selection:
         return total
 
     def _reasons(self, count: int) -> np.ndarray:
-        return np.memmap(self._new_file(), np.uint8, "r+", shape=count) if count else np.zeros(0, np.uint8)
+        file = self._new_file()
+        for start in range(0, count, ZEROS):
+            file.write(bytes(min(ZEROS, count - start)))
+        return map_array(file, np.dtype(np.uint8))
 
     def _chunks(self) -> Iterator[Chunk]:
         for part in self._parts:

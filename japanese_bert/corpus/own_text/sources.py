@@ -38,7 +38,7 @@ class SourceBlock(NamedTuple):
     content: Any
 
 
-class Row(NamedTuple):
+class TextRow(NamedTuple):
     """One text, where it stands, and the reason if it cannot be read."""
 
     where: str
@@ -61,7 +61,7 @@ def source_files(names: list[str]) -> list[Path]:
     """Return the files of names, globs, comma lists and directories, sorted by path.
 
     So a corpus does not depend on the order of the list. Standard input comes last. A directory gives its files with a
-    known suffix at any depth. Hidden ones, and `<output>.json` of other stages, are left out.
+    known suffix at any depth. Hidden ones, and what stages write beside their outputs, are left out.
     """
     parts = [part for name in names for part in name.split(",") if part]
     files = [file for part in parts for file in (_files_below(Path(part)) if Path(part).is_dir() else [part])]
@@ -75,7 +75,7 @@ def _files_below(directory: Path) -> list[str]:
         name
         for name in known
         if not (name.endswith(".json") and name[:-5] in known)
-        and not any(part.startswith(".") for part in Path(name).relative_to(directory).parts)
+        and not any(_is_left_out(part) for part in Path(name).relative_to(directory).parts)
     }
     if not chosen:
         suffixes = ", ".join((*JSON_SUFFIXES, ".parquet", *TEXT_SUFFIXES))
@@ -85,6 +85,11 @@ def _files_below(directory: Path) -> list[str]:
     if left := len(found) - len(chosen):
         print(f"{directory}: {len(chosen)} files, {left} with other suffixes are left out")
     return sorted(chosen)
+
+
+def _is_left_out(name: str) -> bool:
+    """Return whether a file or directory is hidden, or of a stage that is not finished."""
+    return name.startswith(".") or name.endswith((".tmp", ".parts"))
 
 
 def plain_name(path: Path) -> Path:
@@ -235,11 +240,11 @@ def _parquet_blocks(path: Path, options: SourceOptions, progress: Progress | Non
         raise ValueError(f"{path}: {str(error).split(chr(10))[0]}. Expected a Parquet file with --text_field") from None
 
 
-def read_rows(block: SourceBlock, options: SourceOptions) -> Iterator[Row]:
+def read_rows(block: SourceBlock, options: SourceOptions) -> Iterator[TextRow]:
     """Yield the texts of a block."""
     path, first, kind, content = block
     if kind == "empty":
-        yield Row(str(path), "", "no text in this file")
+        yield TextRow(str(path), "", "no text in this file")
     elif kind == "json":
         for number, line in enumerate(content.split(b"\n")[:-1], first):
             if line.strip():
@@ -247,7 +252,7 @@ def read_rows(block: SourceBlock, options: SourceOptions) -> Iterator[Row]:
     elif kind == "parquet":
         yield from (_row_of_object(f"{path}:{first + number}", row, options) for number, row in enumerate(content))
     else:
-        yield from (Row(str(path), text) for text in _documents(content.decode("utf-8"), kind) if text.strip())
+        yield from (TextRow(str(path), text) for text in _documents(content.decode("utf-8"), kind) if text.strip())
 
 
 def _documents(text: str, kind: str) -> list[str]:
@@ -256,22 +261,22 @@ def _documents(text: str, kind: str) -> list[str]:
     return text.split("\n") if kind == "line" else _BETWEEN_DOCUMENTS.split(text.strip("\n"))
 
 
-def _row_of_line(where: str, line: bytes, options: SourceOptions) -> Row:
+def _row_of_line(where: str, line: bytes, options: SourceOptions) -> TextRow:
     try:
         return _row_of_object(where, parse_object(line), options)
     except ValueError as error:
-        return Row(where, "", str(error))
+        return TextRow(where, "", str(error))
 
 
-def _row_of_object(where: str, row: dict, options: SourceOptions) -> Row:
+def _row_of_object(where: str, row: dict, options: SourceOptions) -> TextRow:
     if options.id_field and (name := _value_of(row, options.id_field)) is not None:
         where = f"{where} ({name})"
     value = _value_of(row, options.text_field)
     if isinstance(value, str):
-        return Row(where, value)
+        return TextRow(where, value)
     found = "no field" if value is None else f"{type(value).__name__} in"
     fields = f". The fields are {', '.join(row)}" if value is None else ""
-    return Row(where, "", f"{found} --text_field {options.text_field}{fields}")
+    return TextRow(where, "", f"{found} --text_field {options.text_field}{fields}")
 
 
 def _value_of(row: object, name: str) -> Any:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from japanese_bert.corpus.own_text.sources import (
-    Row,
     SourceOptions,
+    TextRow,
     kind_of,
     read_rows,
     read_source_blocks,
@@ -21,7 +21,7 @@ def texts(path: Path, **options) -> list[str]:
     return [row.text for row in rows(path, **options)]
 
 
-def rows(path: Path, **options) -> list[Row]:
+def rows(path: Path, **options) -> list[TextRow]:
     source = SourceOptions(**options)
     return [row for block in read_source_blocks(path, source) for row in read_rows(block, source)]
 
