@@ -255,8 +255,6 @@ def plan_parts(args: argparse.Namespace, directory: Path) -> tuple[Provenance, C
     duplicates = {name: getattr(args, name) for name in names}
     if args.input_files:
         inputs = source_files(args.input_files)
-        if args.output_file.resolve() in {path.resolve() for path in inputs}:
-            raise ValueError(f"--output_file {args.output_file}: is also an input. Name another, in another directory")
         preparation = Preparation(args)
         provenance = preparation.provenance("make_corpus", inputs, **duplicates)
         return provenance, partial(prepare_parts, preparation, inputs, directory)

@@ -28,7 +28,7 @@ MARKS = (  # byte order marks. That of UTF-32 begins like one of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 CANDIDATES = ("utf-16-le", "utf-16-be", "iso2022_jp", "euc_jp", "cp932")
-LABELS = {"cp932": "Shift_JIS (cp932)", "euc_jp": "EUC-JP", "iso2022_jp": "ISO-2022-JP"}
+READABLE_NAMES = {"cp932": "Shift_JIS (cp932)", "euc_jp": "EUC-JP", "iso2022_jp": "ISO-2022-JP"}
 LONGEST_CHARACTER = 8  # bytes, with an escape sequence. A sample may end inside a character
 MIN_SHARE = 0.05  # of kana and punctuation in Japanese text. Wrong encodings give rare ideographs
 MAX_INVALID = 0.1  # of the bytes that are not ASCII: more is another encoding, less is damage
@@ -90,7 +90,7 @@ def check_is_utf8_text(path: Path, block: bytes) -> None:
     encoding = marked_encoding(block) or _other_encoding(block)
     if encoding not in ("utf-8", "utf-8-sig"):
         raise ValueError(
-            f"{path}: is {LABELS.get(encoding, encoding)}, expected UTF-8 text. Run make_corpus.py on it first"
+            f"{path}: is {READABLE_NAMES.get(encoding, encoding)}, expected UTF-8 text. Run make_corpus.py on it first"
         )
     if is_json_lines(block):
         raise ValueError(f"{path}: is JSON Lines, expected text. Run make_corpus.py on it first, with --text_field")

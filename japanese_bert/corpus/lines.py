@@ -10,6 +10,7 @@ import codecs
 from collections.abc import Iterator
 from pathlib import Path
 
+from japanese_bert.common.encodings import check_format
 from japanese_bert.common.text_files import read_line_blocks
 
 
@@ -39,7 +40,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
         ValueError: a line is not UTF-8.
     """
     number = 0
-    for block in read_line_blocks(path):
+    for block in read_line_blocks(path, check=check_format):
         if number == 0:
             block, _ = drop_byte_order_mark(block)
         for line in block.split(b"\n")[:-1]:

@@ -223,7 +223,7 @@ def final_files(place: Path) -> Files:
     """Contents by name; of records without what differs between runs: time, memory, arguments that decide no byte."""
     files = {}
     for path in sorted((place / "out").rglob("*")):
-        if path.is_file() and not _is_temporary(path, place):
+        if path.is_file() and not _is_temporary(path, place) and not _is_kept_part(path):
             name = str(path.relative_to(place / "out"))
             files[name] = plain_record(path.read_bytes()) if path.suffix == ".json" else path.read_bytes()
     return files
@@ -235,6 +235,11 @@ def temporary_files(place: Path) -> list[str]:
 
 def _is_temporary(path: Path, place: Path) -> bool:
     return any(part.endswith(".tmp") for part in path.relative_to(place).parts)
+
+
+def _is_kept_part(path: Path) -> bool:
+    """Return whether a file is of a part of make_corpus.py, which the next run takes instead of reading again."""
+    return any(part.endswith(".parts") for part in path.parts)
 
 
 def plain_record(content: bytes) -> bytes:

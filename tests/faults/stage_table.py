@@ -68,6 +68,12 @@ def write_dump(directory: Path) -> None:
     (directory / "wiki.json").write_bytes(pages * 15)
 
 
+def write_rows(directory: Path) -> None:
+    documents = sample_text().decode().split("\n\n") * 15
+    rows = (json.dumps({"text": f"{number}番。{text}"}) for number, text in enumerate(documents))
+    (directory / "rows.jsonl").write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+
+
 def write_lexicon(directory: Path) -> None:
     """Surfaces as of UniDic's lex.csv: all characters of the sample text, often."""
     characters = sorted(set(sample_text().decode()) - set('\n,"'))
@@ -178,6 +184,12 @@ DATA_STAGES = (
         "make_corpus_wiki", "wiki", write_dump,
         ("--input_file", "in/wiki.json", "--output_file", "out/corpus.txt.gz", "--num_workers", "2"),
         other=("--min_sentence_length", "20"), input="in/wiki.json", streams=True, workers=True, is_data=True,
+    ),
+    Stage(
+        "make_corpus", "own text", write_rows,
+        ("--input_files", "in/rows.jsonl", "--output_file", "out/corpus.txt.gz", "--num_workers", "2",
+         "--quality", "web", "--near_duplicates", "0.8"),
+        other=("--min_sentence_length", "20"), input="in/rows.jsonl", streams=True, workers=True, is_data=True,
     ),
     Stage(
         "make_alphabet_from_unidic", "alphabet", write_lexicon,
