@@ -83,15 +83,10 @@ def bench_stage(runs: int, documents: list[str], directory: Path) -> dict[str, o
     corpora = set()
     for _ in range(runs + 1):
         for name, command in commands.items():
-            for path in directory.glob("*ed.txt*"):
+            for path in directory.glob("[cs]*.txt*"):
                 path.unlink()
-            (directory / "sentences.txt").unlink(missing_ok=True)
             runs_of[name].append(measure(command))
-            corpora |= {
-                (path.name, path.read_bytes())
-                for path in (directory / "sentences.txt", directory / "cleaned.txt")
-                if path.exists()
-            }
+            corpora |= {(path.name, path.read_bytes()) for path in directory.glob("[cs]*.txt")}
     if len(corpora) != 2:
         raise ValueError("runs of make_corpus.py gave different corpora")
     medians = {name: median_of(counted[1:]) for name, counted in runs_of.items()}
