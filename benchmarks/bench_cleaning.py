@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 PLANTED = 0.3
 LENGTH, PREDICTIONS, BATCH = 64, 10, 64
+VOCAB_SIZE = 8000
 MENUS = [
     "トップページへ戻る場合はこちらをクリックしてください。",
     "会員登録がお済みでない方は新規会員登録のページへお進みください。",
@@ -57,7 +58,7 @@ def main(args: argparse.Namespace) -> None:
         characters = {"dirty": kept["characters_out"], "cleaned": dropped["characters_out"]}
         print(f"{characters}, dropped: {dropped['dropped_characters']}", flush=True)
         run("train_tokenizer.py", "--input_files", directory / "held_out.txt", "--output_dir", directory / "tokenizer",
-            "--vocab_size", 4000, "--limit_alphabet", 2500)  # fmt: skip
+            "--vocab_size", VOCAB_SIZE, "--limit_alphabet", 2500)  # fmt: skip
         seeds = range(args.seeds)
         losses = {name: [train(args, directory, name, seed) for seed in seeds] for name in characters}
     for name, values in losses.items():
@@ -67,7 +68,7 @@ def main(args: argparse.Namespace) -> None:
 
 def run(script: str, *arguments: object) -> None:
     command = [sys.executable, ROOT / script, *map(str, arguments)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def make_corpus(directory: Path, name: str, source: str = "", *flags: str) -> dict:
@@ -112,7 +113,7 @@ def train(args: argparse.Namespace, directory: Path, name: str, seed: int) -> fl
     torch.set_num_threads(args.threads)
     torch.manual_seed(seed)
     sizes = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 512}
-    model = BertForMaskedLM(BertConfig(vocab_size=4000, **sizes))
+    model = BertForMaskedLM(BertConfig(vocab_size=VOCAB_SIZE, **sizes))
     ids, labels, mask = read_instances(directory, name, seed + 1)
     order = torch.randperm(len(ids))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)

@@ -13,7 +13,7 @@ import numpy as np
 
 from japanese_bert.corpus.own_text import quality, signatures
 from japanese_bert.corpus.own_text.markup import drop_markup
-from japanese_bert.corpus.own_text.sources import SourceBlock, SourceOptions, read_rows
+from japanese_bert.corpus.own_text.sources import SourceBlock, SourceOptions, TextRow, read_rows
 from japanese_bert.corpus.wikipedia.full_stops import FullStopFinder
 from japanese_bert.corpus.wikipedia.sentences import drop_unprintable, fold_spaces, split_sentences
 
@@ -60,9 +60,6 @@ class PreparedBlock:
         self.corrupt.extend(other.corrupt)
 
 
-Paragraphs = list[list[str]]
-
-
 class TextConverter:
     """The rules that make documents of texts. Without `full_stops`, a line is a sentence."""
 
@@ -75,12 +72,13 @@ class TextConverter:
     def __call__(self, rows: SourceBlock) -> PreparedBlock:
         """Return the documents of the rows."""
         block = PreparedBlock()
-        texts = [paragraphs for row in read_rows(rows, self._sources) if (paragraphs := self._read(row, block))]
-        if texts:
-            self._fill(block, texts)
+        documents = [paragraphs for row in read_rows(rows, self._sources) if (paragraphs := self._read(row, block))]
+        if documents:
+            self._fill(block, documents)
         return block
 
-    def _read(self, row, block: PreparedBlock) -> Paragraphs:
+    def _read(self, row: TextRow, block: PreparedBlock) -> list[str]:
+        """Return the paragraphs of a row, a line end after each sentence."""
         block.counts["rows"] += 1
         if row.problem:
             block.corrupt.append(f"{row.where}: {row.problem}")
@@ -89,13 +87,13 @@ class TextConverter:
         block.counts["characters_in"] += len(row.text)
         paragraphs = self.convert(row.text, block.dropped_characters)
         block.dropped_documents["without_sentences"] += not paragraphs
-        return paragraphs
+        return ["\n".join([*sentences, ""]) for sentences in paragraphs]
 
-    def convert(self, text: str, dropped: Counter) -> Paragraphs:
+    def convert(self, text: str, dropped: Counter) -> list[list[str]]:
         """Return the sentences to keep of a text, by paragraph. `dropped` counts characters by reason."""
         lines = _LINE_END.split(drop_markup(text, self._options.markup_rules, dropped))
         dropped["line_ends"] += len(lines) - 1
-        paragraphs: Paragraphs = []
+        paragraphs: list[list[str]] = []
         for line in _clean_lines(lines, dropped):
             sentences = self._split(line)
             dropped["white_space"] += len(line) - sum(map(len, sentences))
@@ -108,7 +106,7 @@ class TextConverter:
             return [line]
         narrow = _WIDE.sub(lambda run: run[0].translate(_NARROW), line)  # as NFKC would have it, in as many characters
         sentences = split_sentences(narrow, self._full_stops.find(narrow), self._options.max_length)
-        return list(_as_in(line, narrow, sentences))
+        return list(sentences if narrow == line else _as_in(line, narrow, sentences))
 
     def _select(self, sentences: list[str], dropped: Counter) -> list[str]:
         shortest, longest = self._options.min_length, self._options.max_length
@@ -118,21 +116,22 @@ class TextConverter:
             dropped["long_sentences"] += sum(len(sentence) for sentence in sentences if len(sentence) > longest)
         return kept
 
-    def _fill(self, block: PreparedBlock, texts: list[Paragraphs]) -> None:
+    def _fill(self, block: PreparedBlock, documents: list[list[str]]) -> None:
         """Measure all documents at once, drop those of low quality, and describe the others."""
-        whole = ["".join(f"{sentence}\n" for paragraph in text for sentence in paragraph) for text in texts]
-        reasons = self._reasons(whole)
-        for text, reason in zip(whole, reasons, strict=True):
+        texts = ["".join(paragraphs) for paragraphs in documents]
+        reasons = self._reasons(texts)
+        for text, reason in zip(texts, reasons, strict=True):
             if reason:
                 block.dropped_documents[reason] += 1
                 block.dropped_characters[reason] += len(text) - text.count("\n")
-        texts = [text for text, reason in zip(texts, reasons, strict=True) if not reason]
-        whole = [text for text, reason in zip(whole, reasons, strict=True) if not reason]
-        _fill_paragraphs(block, texts)
-        codes, ends = _codes(whole)
-        block.text = "".join(whole).encode("utf-8")
-        block.documents = np.empty(len(texts), PREPARED)
-        block.documents["paragraphs"] = [len(text) for text in texts]
+        documents = [paragraphs for paragraphs, reason in zip(documents, reasons, strict=True) if not reason]
+        paragraphs = [paragraph for document in documents for paragraph in document]
+        codes, ends = _codes(paragraphs)
+        _fill_paragraphs(block, paragraphs, codes, ends)
+        counts = [len(document) for document in documents]
+        ends = ends[np.cumsum(counts, dtype=np.int64) - 1]
+        block.documents = np.empty(len(documents), PREPARED)
+        block.documents["paragraphs"] = counts
         block.documents["hash"] = _hashes(codes, ends)
         if self._signs:
             block.signatures = signatures.sign_documents(codes, ends)
@@ -179,7 +178,8 @@ def _as_in(line: str, narrow: str, sentences: Iterator[str]) -> Iterator[str]:
 
 def _codes(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return the characters of all texts, and where each text ends."""
-    return np.frombuffer("".join(texts).encode("utf-32-le"), np.uint32), np.cumsum([len(text) for text in texts])
+    ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
+    return np.frombuffer("".join(texts).encode("utf-32-le"), np.uint32), ends
 
 
 def _hashes(codes: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -188,11 +188,11 @@ def _hashes(codes: np.ndarray, ends: np.ndarray) -> np.ndarray:
     return hashes
 
 
-def _fill_paragraphs(block: PreparedBlock, texts: list[Paragraphs]) -> None:
-    paragraphs = [paragraph for text in texts for paragraph in text]
-    lines = ["\n".join([*paragraph, ""]) for paragraph in paragraphs]
-    table = block.paragraphs = np.empty(len(lines), PARAGRAPH)
-    table["sentences"] = [len(paragraph) for paragraph in paragraphs]
-    table["characters"] = np.array([len(line) for line in lines], np.uint32) - table["sentences"]
-    table["size"] = [len(line.encode("utf-8")) for line in lines]
-    table["hash"] = _hashes(*_codes(lines))
+def _fill_paragraphs(block: PreparedBlock, texts: list[str], codes: np.ndarray, ends: np.ndarray) -> None:
+    data = [text.encode("utf-8") for text in texts]
+    block.text = b"".join(data)
+    table = block.paragraphs = np.empty(len(texts), PARAGRAPH)
+    table["sentences"] = [text.count("\n") for text in texts]
+    table["characters"] = np.diff(ends, prepend=0) - table["sentences"]
+    table["size"] = [len(part) for part in data]
+    table["hash"] = _hashes(codes, ends)
