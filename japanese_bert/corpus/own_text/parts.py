@@ -36,7 +36,7 @@ def write_part(directory: Path, blocks: Iterable[PreparedBlock]) -> PreparedBloc
     return total
 
 
-class Part:
+class PreparedPart:
     """A part that was written, with the numbers of its first document and its first paragraph in the whole corpus.
 
     Raises:
@@ -70,7 +70,7 @@ class Part:
 class Chunk:
     """Consecutive documents of a part. `document_numbers` and `paragraph_numbers` are those of the whole corpus."""
 
-    def __init__(self, part: Part, start: int, paragraph: int, byte: int) -> None:
+    def __init__(self, part: PreparedPart, start: int, paragraph: int, byte: int) -> None:
         self.documents = part.documents[start : start + CHUNK_DOCUMENTS]
         self.signatures = part.signatures[start : start + CHUNK_DOCUMENTS]
         self.end_paragraph = paragraph + int(self.documents["paragraphs"].sum())
@@ -91,18 +91,18 @@ class Chunk:
         return output[:size]
 
 
-def open_parts(directories: Iterable[Path]) -> list[Part]:
+def open_parts(directories: Iterable[Path]) -> list[PreparedPart]:
     """Return the parts in this order."""
-    parts: list[Part] = []
+    parts: list[PreparedPart] = []
     documents = paragraphs = 0
     for directory in directories:
-        parts.append(Part(directory, documents, paragraphs))
+        parts.append(PreparedPart(directory, documents, paragraphs))
         documents += len(parts[-1].documents)
         paragraphs += len(parts[-1].paragraphs)
     return parts
 
 
-def common_method(parts: list[Part]) -> dict[str, Any]:
+def common_method(parts: list[PreparedPart]) -> dict[str, Any]:
     """Return how all parts were made.
 
     Raises:

@@ -16,7 +16,7 @@ import numpy as np
 
 from japanese_bert.compiled.mapped_arrays import append_array, map_array, take
 from japanese_bert.corpus.own_text.grouping import RUN_KEYS, Grouper, Pairs
-from japanese_bert.corpus.own_text.parts import SIGNATURE, Chunk, Part
+from japanese_bert.corpus.own_text.parts import SIGNATURE, Chunk, PreparedPart
 from japanese_bert.corpus.own_text.quality import BOILERPLATE_LENGTH
 from japanese_bert.corpus.own_text.signatures import BANDS, MARGIN, NUM_HASHES, band_keys, similarity
 
@@ -57,7 +57,7 @@ class SelectedCounts:
 class Selection:
     """The reasons of all documents and paragraphs of the parts. `new_file` opens temporary files."""
 
-    def __init__(self, parts: list[Part], options: SelectionOptions, new_file: Callable[[], BinaryIO]) -> None:
+    def __init__(self, parts: list[PreparedPart], options: SelectionOptions, new_file: Callable[[], BinaryIO]) -> None:
         self._parts, self._options, self._new_file = parts, options, new_file
         self._documents = self._reasons(sum(len(part.documents) for part in parts))
         self._paragraphs = self._reasons(sum(len(part.paragraphs) for part in parts))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from japanese_bert.corpus.own_text import parts
-from japanese_bert.corpus.own_text.parts import Part, common_method, open_parts, remove_parts
+from japanese_bert.corpus.own_text.parts import PreparedPart, common_method, open_parts, remove_parts
 from tests.helpers.small_parts import make_part
 
 DOCUMENTS = [f"文書{number}の文。\n" + "次の行。\n" * (number % 4) + "😀終わり" for number in range(700)]
@@ -33,11 +33,11 @@ def test_only_kept_paragraphs_are_written(tmp_path):
 def test_what_is_no_part_or_damaged_is_named(tmp_path):
     part = make_part(tmp_path / "a", DOCUMENTS)
     with pytest.raises(ValueError, match=f"^{tmp_path}: no part"):
-        Part(tmp_path, 0, 0)
+        PreparedPart(tmp_path, 0, 0)
     with open(part / "text", "ab") as file:
         file.write(b"more")
     with pytest.raises(ValueError, match=f"^{part}: its files have other sizes"):
-        Part(part, 0, 0)
+        PreparedPart(part, 0, 0)
     alike = open_parts([make_part(tmp_path / "b", DOCUMENTS), make_part(tmp_path / "c", DOCUMENTS, preset="web")])
     with pytest.raises(ValueError, match=r"c: was made with other arguments than .*b\. Make all parts alike"):
         common_method(alike)
