@@ -12,6 +12,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -277,13 +278,17 @@ def part_directories(patterns: list[str]) -> list[Path]:
 def prepare_parts(preparation: Preparation, inputs: list[Path], directory: Path) -> list[Path]:
     """Make the parts of all input files in a directory beside the output. Those that are complete are kept."""
     parts, left = [], preparation.args.max_corrupt_rows
-    with progress_bar("Reading", text_files.size_on_disk(inputs), "B") as bar:
-        for number, files in enumerate(shared_parts(inputs)):
-            parts.append(directory / f"{number:05d}")
-            report = preparation.write(parts[-1], files, bar.update, overwrite=True)
-            left -= len(report["corrupt_rows"])
-            if left < 0:
-                raise ValueError(f"{report['corrupt_rows'][-1]} (more than --max_corrupt_rows in all files)")
+    try:
+        with progress_bar("Reading", text_files.size_on_disk(inputs), "B") as bar:
+            for number, files in enumerate(shared_parts(inputs)):
+                parts.append(directory / f"{number:05d}")
+                report = preparation.write(parts[-1], files, bar.update, overwrite=True)
+                left -= len(report["corrupt_rows"])
+                if left < 0:
+                    raise ValueError(f"{report['corrupt_rows'][-1]} (more than --max_corrupt_rows in all files)")
+    finally:
+        with suppress(OSError):
+            directory.rmdir()  # if it is empty, because the first part failed
     return parts
 
 
