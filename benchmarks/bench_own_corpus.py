@@ -24,7 +24,6 @@ sys.path.insert(0, str(ROOT))
 STAGE = ROOT / "make_corpus.py"
 CC100 = {"documents": 65.6e6, "megabytes": 74_000}
 CLEANING = ["--quality", "web", "--near_duplicates", "0.8"]
-SHORT_DOCUMENT = 220  # characters
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -33,6 +32,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--megabytes", type=int, default=20, help="text to take from it")
     parser.add_argument("--documents", type=int, default=0, help="short documents for the memory of near duplicates")
     parser.add_argument("--paragraphs", action="store_true", help="join the lines: MeCab has to find all ends")
+    parser.add_argument("--characters", type=int, default=220, help="of each of these documents")
     parser.add_argument("--runs", type=int, default=3, help="counted runs of each, after a warm-up")
     return parser
 
@@ -151,7 +151,7 @@ def bench_rules(documents: list[str]) -> dict[str, float]:
 def bench_near_duplicates(args: argparse.Namespace, directory: Path) -> dict[str, float]:
     """Return seconds and memory of reading and of choosing, and what CC-100 would take by these rates."""
     lines = read_lines(args.input_file, 10**12)
-    documents = islice(cut(lines), args.documents)
+    documents = islice(cut(lines, args.characters), args.documents)
     rows = write_jsonl(directory / "many.jsonl", documents)
     part, output = directory / "part", directory / "many.txt"
     flags = ["--keep_lines", "--max_sentence_length", "1000", "--near_duplicates", "0.8"]
@@ -179,14 +179,14 @@ def bench_near_duplicates(args: argparse.Namespace, directory: Path) -> dict[str
     }
 
 
-def cut(lines: Iterator[str]) -> Iterator[str]:
-    """Yield documents of SHORT_DOCUMENT characters, without regard to lines."""
+def cut(lines: Iterator[str], size: int) -> Iterator[str]:
+    """Yield documents of `size` characters, without regard to lines."""
     held = ""
     for line in lines:
         held += line
-        while len(held) >= SHORT_DOCUMENT:
-            yield held[:SHORT_DOCUMENT]
-            held = held[SHORT_DOCUMENT:]
+        while len(held) >= size:
+            yield held[:size]
+            held = held[size:]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import numpy as np
 
 from japanese_bert.compiled.mapped_arrays import append_array, map_array
 
-RUN_KEYS = 1 << 22  # 64 MB, and 150 MB while they are sorted
+RUN_KEYS = 1 << 21  # 40 MB, and 200 MB while they are sorted
 ENTRY = np.dtype([("key", np.uint64), ("item", np.uint64), ("count", np.uint32)])
 
 

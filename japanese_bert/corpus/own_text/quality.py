@@ -19,7 +19,6 @@ from japanese_bert.compiled.random_streams import mix
 NGRAM = 20  # characters: about Gopher's 10 words
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
 LINE_ENDS = "。．.!?！？…‥」』)）]］】〉》〕”\"'♪"
-FREE_STAMP = 0
 
 
 class Kind(IntEnum):
