@@ -239,7 +239,11 @@ def make_corpus(args: argparse.Namespace, stopwatch: Stopwatch) -> None:
         with text_files.compressed_writer(args.output_file, file) as stream:
             report = write_selected(args, parts, stream, partial(open_temporary, args.output_file.parent))
         if not report["counts"].get("sentences_out"):
-            raise ValueError(f"{args.output_file}: no sentence kept. Dropped: {report['dropped_characters']}")
+            names = " ".join(args.input_files or args.input_parts)
+            raise ValueError(
+                f"{names}: no sentence kept of {report['counts']['rows']} rows. Dropped documents: {report['dropped_documents']}, "
+                f"characters: {report['dropped_characters']}"
+            )
         provenance.report.update(report.pop("counts"), **report, **stopwatch.measurements())
     if not args.input_parts:
         remove_parts(directory)

@@ -22,8 +22,9 @@ from measure import MEGABYTE, print_json, spread
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 PLANTED = 0.3
-LENGTH, PREDICTIONS, BATCH = 64, 10, 32
-VOCAB_SIZE = 8000
+LENGTH, PREDICTIONS, BATCH = 32, 5, 64
+VOCAB_SIZE = 4500
+LEARNING_RATE = 3e-3
 MENUS = [
     "トップページへ戻る場合はこちらをクリックしてください。",
     "会員登録がお済みでない方は新規会員登録のページへお進みください。",
@@ -38,7 +39,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input_file", type=Path, required=True, help="a large corpus in UTF-8")
     parser.add_argument("--megabytes", type=int, default=8, help="clean text to train on")
-    parser.add_argument("--steps", type=int, default=1200, help="of 32 instances of 64 tokens")
+    parser.add_argument("--steps", type=int, default=2000, help="of 64 instances of 32 tokens")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch")
     return parser
@@ -58,7 +59,7 @@ def main(args: argparse.Namespace) -> None:
         characters = {"dirty": kept["characters_out"], "cleaned": dropped["characters_out"]}
         print(f"{characters}, dropped: {dropped['dropped_characters']}", flush=True)
         run("train_tokenizer.py", "--input_files", directory / "held_out.txt", "--output_dir", directory / "tokenizer",
-            "--vocab_size", VOCAB_SIZE, "--limit_alphabet", 2500)  # fmt: skip
+            "--vocab_size", VOCAB_SIZE, "--limit_alphabet", 1500)  # fmt: skip
         seeds = range(args.seeds)
         losses = {name: [train(args, directory, name, seed) for seed in seeds] for name in characters}
     for name, values in losses.items():
@@ -112,12 +113,12 @@ def train(args: argparse.Namespace, directory: Path, name: str, seed: int) -> fl
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(seed)
-    sizes = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 512}
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 256}
     model = BertForMaskedLM(BertConfig(vocab_size=VOCAB_SIZE, **sizes))
     ids, labels, mask = read_instances(directory, name, seed + 1)
     order = torch.randperm(len(ids))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=args.steps, pct_start=0.1)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=args.steps, pct_start=0.1)
     model.train()
     for step in range(args.steps):
         rows = order[torch.arange(step * BATCH, (step + 1) * BATCH) % len(order)]
@@ -138,7 +139,7 @@ def train(args: argparse.Namespace, directory: Path, name: str, seed: int) -> fl
 
 
 def masked_loss(model, ids, labels, mask):
-    """Return the loss. The scores of 8,000 tokens are computed for masked positions only."""
+    """Return the loss. The scores of all tokens are computed for masked positions only."""
     import torch
 
     hidden = model.bert(input_ids=ids, attention_mask=mask).last_hidden_state
