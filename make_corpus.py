@@ -241,8 +241,8 @@ def make_corpus(args: argparse.Namespace, stopwatch: Stopwatch) -> None:
         if not report["counts"].get("sentences_out"):
             names = " ".join(args.input_files or args.input_parts)
             raise ValueError(
-                f"{names}: no sentence kept of {report['counts']['rows']} rows. Dropped documents: {report['dropped_documents']}, "
-                f"characters: {report['dropped_characters']}"
+                f"{names}: no sentence kept of {report['counts']['rows']} rows. Dropped documents: "
+                f"{report['dropped_documents']}, characters: {report['dropped_characters']}"
             )
         provenance.report.update(report.pop("counts"), **report, **stopwatch.measurements())
     if not args.input_parts:
