@@ -120,7 +120,7 @@ class InstanceReader(RecordStream):
     def _decode(self, records: Records, numbers: np.ndarray) -> InstanceBlock:
         starts, ends = records.starts[numbers], records.ends[numbers]
         num_bytes = int((ends - starts).sum())
-        buffers = _empty_buffers(num_bytes // 3, num_bytes // 6, len(numbers))  # the fewest bytes that each one takes
+        buffers = empty_buffers(num_bytes // 3, num_bytes // 6, len(numbers))  # the fewest bytes that each one takes
         done, fault = decode_instances(records.data, starts, ends, self._names, self.tables, buffers)
         if fault:
             raise self.error(records.first + int(numbers[done]), PROBLEMS[Fault(fault)])
@@ -146,7 +146,7 @@ def concatenate(blocks: Sequence[InstanceBlock]) -> InstanceBlock:
     """Return the instances of all blocks as one block."""
     if len(blocks) == 1:
         return blocks[0]
-    blocks = blocks or [InstanceBlock(*_empty_buffers(0, 0, 0))]
+    blocks = blocks or [InstanceBlock(*empty_buffers(0, 0, 0))]
     joined = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in InstanceBlock.__slots__}
     for name in ("offsets", "prediction_offsets"):
         counts = [np.diff(getattr(block, name)) for block in blocks]
@@ -182,7 +182,8 @@ def gather(values, offsets, rows, new_offsets):
     return out
 
 
-def _empty_buffers(num_tokens: int, num_predictions: int, num_instances: int) -> _Buffers:
+def empty_buffers(num_tokens: int, num_predictions: int, num_instances: int) -> _Buffers:
+    """Return arrays to fill. The offsets are zeros."""
     return _Buffers(
         np.empty(num_tokens, np.int32),
         np.empty(num_tokens, np.uint8),

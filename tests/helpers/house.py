@@ -32,6 +32,7 @@ ROOMS = (
     "training/checks",
     "torch_training",
     "jglue",
+    "inspection",
     "cluster",
 )
 # The first words of docstrings that describe a thing. "Return", "Yield", "Write" ... say what a function does.
