@@ -12,6 +12,7 @@ from japanese_bert.inspection.summary import RATES
 from tests.helpers.small_inspection import look, write_small
 from tests.helpers.small_pretraining import make_data
 from tests.helpers.tfrecord_reader import read_examples
+from tests.helpers.tfrecord_writer import example, frame
 from tests.pretraining_data.test_exactness import make_vocabs
 
 SPECIAL = ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
@@ -21,15 +22,15 @@ def slow_counts(examples: list[dict[str, list]], tokens: list[str]) -> dict[str,
     """Count one token after the other."""
     total: Counter[str] = Counter()
     seen, instances, texts = set(), Counter(), Counter()
-    for example in examples:
-        length = sum(example["input_mask"])
-        ids = example.get("input_word_ids", example.get("input_ids"))[:length]
-        segments = example.get("input_type_ids", example.get("segment_ids"))[:length]
-        count = int(sum(example["masked_lm_weights"]))
-        labels = dict(zip(example["masked_lm_positions"][:count], example["masked_lm_ids"][:count], strict=True))
+    for features in examples:
+        length = sum(features["input_mask"])
+        ids = features.get("input_word_ids", features.get("input_ids"))[:length]
+        segments = features.get("input_type_ids", features.get("segment_ids"))[:length]
+        count = int(sum(features["masked_lm_weights"]))
+        labels = dict(zip(features["masked_lm_positions"][:count], features["masked_lm_ids"][:count], strict=True))
         text = [labels.get(position, token) for position, token in enumerate(ids)]
-        total.update(instances=1, tokens=length, slots=len(example["input_mask"]), masked=count)
-        total.update(without=count == 0, random=sum(example.get("next_sentence_labels", [])))
+        total.update(instances=1, tokens=length, slots=len(features["input_mask"]), masked=count)
+        total.update(without=count == 0, random=sum(features.get("next_sentence_labels", [])))
         total.update(mask=sum(tokens[ids[place]] == "[MASK]" for place in labels))
         total.update(kept=sum(ids[place] == label for place, label in labels.items()))
         total.update(unknown=sum(tokens[token] == "[UNK]" for token in text))
@@ -37,7 +38,7 @@ def slow_counts(examples: list[dict[str, list]], tokens: list[str]) -> dict[str,
             is_masked = [place in labels for place in word]
             total.update(words=any(is_masked) and len(word) > 1, whole=all(is_masked) and len(word) > 1)
         seen |= {tokens[token] for token in text}
-        instances[str((ids, segments, sorted(labels.items()), example.get("next_sentence_labels")))] += 1
+        instances[str((ids, segments, sorted(labels.items()), features.get("next_sentence_labels")))] += 1
         texts[str((text, segments))] += 1
     real = {token for token in tokens if token not in (*SPECIAL, "[UNK]") and not token.startswith("[unused")}
     real = {token for token in real if token.strip()}
@@ -73,12 +74,12 @@ def check(path: Path, vocab: Path) -> None:
     [data] = (found := look("--input_files", path, "--vocab_file", vocab, "--max_instances", 0)).data_sets
     rates = {name: value for name, value in found.groups["data"][RATES].items() if name != "words_of_the_dictionary"}
     assert rates == pytest.approx(slow_counts(examples, tokens), abs=1e-12)
-    lengths = sorted(sum(example["input_mask"]) for example in examples)
+    lengths = sorted(sum(features["input_mask"]) for features in examples)
     expected = {"mean": np.mean(lengths), "shortest": lengths[0], "longest": lengths[-1]}
     expected |= {"median": lengths[(len(lengths) - 1) // 2], "95%": lengths[-(-95 * len(lengths) // 100) - 1]}
     shown = found.groups["data"]["tokens of an instance"]
     assert {name: shown[name] for name in expected} == pytest.approx(expected)
-    predictions = Counter(int(sum(example["masked_lm_weights"])) for example in examples)
+    predictions = Counter(int(sum(features["masked_lm_weights"])) for features in examples)
     assert {count: int(number) for count, number in enumerate(data.counts.predictions) if number} == predictions
     check_creation(path, found.groups["data"])
 
@@ -107,6 +108,26 @@ def test_counts_of_real_data(tmp_path, aozora_bytes):
         "--max_seq_length", "128", "--max_predictions_per_seq", "19",
     )  # fmt: skip
     check(path, vocab)
+
+
+def test_repeats_of_text_masks_and_labels(tmp_path):
+    """The first instance, the same again, and others: in masks, in the label, in the segments, in the text."""
+    _, vocab = write_small(tmp_path, "--dupe_factor", "1")
+    first = {
+        "input_ids": [2, 6, 4, 3, 8, 3], "input_mask": [1] * 6, "segment_ids": [0, 0, 0, 0, 1, 1],
+        "masked_lm_positions": [2], "masked_lm_ids": [7], "masked_lm_weights": [1.0], "next_sentence_labels": [0],
+    }  # fmt: skip
+    others = [
+        {},
+        {"input_ids": [2, 4, 7, 3, 8, 3], "masked_lm_positions": [1], "masked_lm_ids": [6]},
+        {"next_sentence_labels": [1]},
+        {"segment_ids": [0, 0, 1, 1, 1, 1]},
+        {"input_ids": [2, 6, 4, 3, 9, 3]},
+    ]
+    path = tmp_path / "others"
+    path.write_bytes(frame(example(first), *(example(first | other) for other in others)))
+    [data] = look("--input_files", path, "--vocab_file", vocab).data_sets
+    assert (data.wholes.count, data.texts.count) == (1, 3)
 
 
 def test_histograms():

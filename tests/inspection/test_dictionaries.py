@@ -14,7 +14,8 @@ def agreement(text: str, predictions: dict[int, str] | None = None, copies: int 
 
 def test_words_of_the_dictionary():
     assert agreement("[CLS] 猫 で 猫 [SEP]") == 1
-    assert agreement("[CLS] Py ##thon 3 で [SEP] 猫 で [SEP]") == 1  # a space is put between Python and 3
+    assert agreement("[CLS] Py ##thon 3 で [SEP] 猫 で [SEP]") == 1
+    assert agreement("[CLS] Py Py で [SEP] Py 猫 [SEP]") == 1  # a space is put between Py and Py
 
 
 def test_masked_words_count_as_what_they_were():
