@@ -35,7 +35,7 @@ for argument in "${@:-all}"; do
     name=$(basename "$argument" .txt) own_venv=.venv options=()
     file=requirements/$name.txt
     case $name in
-        data) size="0.6 GB" ;;
+        data) size="0.8 GB" ;;
         all | requirements) size="8.7 GB, 3 minutes" file=requirements.txt ;;
         test | cluster) size="" ;;
         train-gpu) size="8.1 GB, 4 minutes" own_venv=.venv-$name ;;
