@@ -31,7 +31,7 @@ REPORTED = ("counts", "dropped_documents", "dropped_characters")
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Make corpus text from JSON Lines, Parquet or text files in any encoding.",
-        epilog="Takes about 300 MB of memory, and 200 MB for each worker, for text of any size. Needs disk for the "
+        epilog="Takes 0.2 GB of memory for each process, and 0.7 GB with --near_duplicates. Needs disk for the "
         "text beside the output, and with --near_duplicates 0.7 kB more for each document, until it is done. Run the "
         "same command again after a break: input files that were read are not read again.",
         formatter_class=command_line.HelpFormatter,

@@ -61,7 +61,10 @@ def main(args: argparse.Namespace) -> None:
         run("train_tokenizer.py", "--input_files", directory / "held_out.txt", "--output_dir", directory / "tokenizer",
             "--vocab_size", VOCAB_SIZE, "--limit_alphabet", 1500)  # fmt: skip
         seeds = range(args.seeds)
-        losses = {name: [train(args, directory, name, seed) for seed in seeds] for name in characters}
+        losses: dict[str, list[float]] = {name: [] for name in characters}
+        for seed in seeds:
+            for name in losses:
+                losses[name].append(train(args, directory, name, seed))
     for name, values in losses.items():
         print(f"{name:8} held-out masked LM loss {mean(values):.4f} ({spread(values)})")
     print_json({"steps": args.steps, "characters": characters, "losses": losses})
