@@ -9,6 +9,8 @@ Example:
 """
 
 import argparse
+import hashlib
+import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -172,13 +174,21 @@ class Preparation:
             packages=("fugashi", "isal", "orjson", "numba", "numpy"),
         )
 
-    def write(self, directory: Path, inputs: list[Path], progress: Callable[[int], object], overwrite: bool) -> Mapping:
+    def part(self, inputs: list[Path]) -> Provenance:
+        """Return the provenance of a part."""
+        from japanese_bert.corpus.own_text.parts import PART_STAGE
+
+        return self.provenance(PART_STAGE, inputs)
+
+    def write(
+        self, directory: Path, provenance: Provenance, inputs: list[Path], progress: Callable[[int], object],
+        overwrite: bool,
+    ) -> Mapping:  # fmt: skip
         """Make one part, unless it is complete. Return its counts."""
         from japanese_bert.common.provenance import read_provenance
-        from japanese_bert.corpus.own_text.parts import PART_STAGE, write_part
+        from japanese_bert.corpus.own_text.parts import write_part
         from japanese_bert.corpus.own_text.sources import SourceBlock, read_source_blocks
 
-        provenance = self.provenance(PART_STAGE, inputs)
         if text_files.STANDARD_INPUT not in inputs and provenance.is_complete([directory]):
             progress(text_files.size_on_disk(inputs) or 0)
             return read_provenance(directory) or {}
@@ -221,7 +231,9 @@ def make_part(args: argparse.Namespace, stopwatch: Stopwatch) -> None:
 
     inputs = source_files(args.input_files)
     with progress_bar("Reading", text_files.size_on_disk(inputs), "B") as bar:
-        report = Preparation(args).write(args.output_part, inputs, bar.update, args.overwrite)
+        preparation = Preparation(args)
+        part = preparation.part(inputs)
+        report = preparation.write(args.output_part, part, inputs, bar.update, args.overwrite)
     print_summary(f"{args.output_part}: wrote a part", {name: report[name] for name in REPORTED})
     print_summary("", stopwatch.measurements())
 
@@ -232,7 +244,7 @@ def make_corpus(args: argparse.Namespace, stopwatch: Stopwatch) -> None:
     directory = args.output_file.with_name(f"{args.output_file.name}.parts")
     provenance, prepare = plan_parts(args, directory)
     if skip_if_complete(provenance, [args.output_file]):
-        remove_parts(directory)
+        remove_parts(directory.glob("*"))  # of a run that was killed at its very end
         return
     with open_outputs([args.output_file], provenance, args.overwrite) as (file,):
         parts = prepare()
@@ -246,7 +258,7 @@ def make_corpus(args: argparse.Namespace, stopwatch: Stopwatch) -> None:
             )
         provenance.report.update(report.pop("counts"), **report, **stopwatch.measurements())
     if not args.input_parts:
-        remove_parts(directory)
+        remove_parts(parts)
     summary = {name: value for name, value in provenance.report.items() if name != "encodings"}
     print_summary(f"{args.output_file}: wrote corpus text", summary)
 
@@ -285,8 +297,9 @@ def prepare_parts(preparation: Preparation, inputs: list[Path], directory: Path)
     try:
         with progress_bar("Reading", text_files.size_on_disk(inputs), "B") as bar:
             for number, files in enumerate(shared_parts(inputs)):
-                parts.append(directory / f"{number:05d}")
-                report = preparation.write(parts[-1], files, bar.update, overwrite=True)
+                part = preparation.part(files)
+                parts.append(directory / f"{number:05d}-{fingerprint(part)}")
+                report = preparation.write(parts[-1], part, files, bar.update, overwrite=True)
                 left -= len(report["corrupt_rows"])
                 if left < 0:
                     raise ValueError(f"{report['corrupt_rows'][-1]} (more than --max_corrupt_rows in all files)")
@@ -294,6 +307,11 @@ def prepare_parts(preparation: Preparation, inputs: list[Path], directory: Path)
         with suppress(OSError):
             directory.rmdir()  # if it is empty, because the first part failed
     return parts
+
+
+def fingerprint(part: Provenance) -> str:
+    """Return what differs for other arguments and inputs, so that no two runs write one part differently."""
+    return hashlib.sha256(json.dumps(part.recipe(), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def shared_parts(inputs: list[Path]) -> Iterator[list[Path]]:

@@ -118,18 +118,16 @@ def common_method(parts: list[PreparedPart]) -> dict[str, Any]:
     return first["method"]
 
 
-def remove_parts(directory: Path) -> None:
-    """Remove the parts in a directory, and the directory if nothing else is in it."""
-    if not directory.is_dir():
-        return
-    for part in directory.iterdir():
+def remove_parts(parts: Iterable[Path]) -> None:
+    """Remove parts, and their directory if nothing else is in it."""
+    for part in parts:
         if (read_provenance(part) or {}).get("stage") == PART_STAGE:
             for name in ("provenance.json", *PART_FILES):
                 (part / name).unlink(missing_ok=True)
             with suppress(OSError):
                 part.rmdir()
-    with suppress(OSError):
-        directory.rmdir()
+        with suppress(OSError):
+            part.parent.rmdir()
 
 
 def _map_file(path: Path, dtype: np.dtype) -> np.ndarray:

@@ -48,6 +48,8 @@ def test_only_parts_are_removed(tmp_path):
     make_part(tmp_path / "all" / "b", [])
     (tmp_path / "all" / "b" / "mine").touch()
     (tmp_path / "all" / "c").mkdir()
-    remove_parts(tmp_path / "all")
-    remove_parts(tmp_path / "none")
+    make_part(tmp_path / "other" / "a", DOCUMENTS)
+    remove_parts([*(tmp_path / "all").iterdir(), tmp_path / "none" / "a"])
+    remove_parts([tmp_path / "other" / "a"])
+    assert not (tmp_path / "other").exists()
     assert sorted(path.name for path in (tmp_path / "all").rglob("*")) == ["b", "c", "mine"]
