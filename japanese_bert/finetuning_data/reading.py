@@ -18,9 +18,10 @@ from japanese_bert.pretraining_data.reading import (
     InstanceReader,
     decode_tokens,
     empty_buffers,
+    find_example,
 )
-from japanese_bert.tfrecord.examples import find_features, read_varint
-from japanese_bert.tfrecord.streaming import Records, has_checksum
+from japanese_bert.tfrecord.examples import read_varint
+from japanese_bert.tfrecord.streaming import Records
 from japanese_bert.tfrecord.writing import FEATURE_FLOAT_LIST, FEATURE_INT64_LIST, encode_names
 
 LABEL_NAMES = ("label_ids", "label_real_ids", "start_positions", "end_positions")
@@ -64,10 +65,9 @@ def decode_labelled(data, starts, ends, names, tables, out, labels):
     """Fill `out` and `labels`. Return how many instances were decoded, and the fault after them."""
     spans = np.zeros((len(names), 3), np.int64)
     for row in range(len(starts)):
-        if not has_checksum(data, starts[row], ends[row], tables):
-            return row, np.int64(Fault.CHECKSUM)
-        if not find_features(data, starts[row], ends[row], names, spans):
-            return row, np.int64(Fault.NO_EXAMPLE)
+        fault = find_example(data, starts[row], ends[row], names, tables, spans)
+        if fault != Fault.NONE:
+            return row, fault
         for new, old in ((IDS, FIRST_V1), (SEGMENTS, FIRST_V1 + 1)):
             if spans[new, 0] == 0:
                 spans[new] = spans[old]

@@ -202,11 +202,9 @@ def decode_instances(data, starts, ends, names, tables, out):
     """Fill `out` with the instances of serialized Examples. Return how many were decoded, and the fault after them."""
     spans = np.zeros((len(names), 3), np.int64)
     for row in range(len(starts)):
-        if not has_checksum(data, starts[row], ends[row], tables):
-            return row, np.int64(Fault.CHECKSUM)
-        if not find_features(data, starts[row], ends[row], names, spans):
-            return row, np.int64(Fault.NO_EXAMPLE)
-        fault = choose_names(spans)
+        fault = find_example(data, starts[row], ends[row], names, tables, spans)
+        if fault == Fault.NONE:
+            fault = choose_names(spans)
         if fault == Fault.NONE:
             fault = decode_tokens(data, spans, row, out)
         if fault == Fault.NONE:
@@ -216,6 +214,15 @@ def decode_instances(data, starts, ends, names, tables, out):
         if fault != Fault.NONE:
             return row, fault
     return len(starts), np.int64(Fault.NONE)
+
+
+@kernel
+def find_example(data, start, end, names, tables, spans):
+    """Check one record and fill `spans` as `find_features` does. Return a fault or NONE."""
+    if not has_checksum(data, start, end, tables):
+        return np.int64(Fault.CHECKSUM)
+    is_example = find_features(data, start, end, names, spans)
+    return np.int64(Fault.NONE if is_example else Fault.NO_EXAMPLE)
 
 
 @kernel
