@@ -5,6 +5,7 @@ answering. Functions import PyTorch when they need it, because the import takes 
 """
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any
@@ -19,7 +20,7 @@ LABELS = ("labels", "start_positions", "end_positions")
 Row = dict[str, Any]  # inputs of one example by name: lists of ids, a label, or `choices` with inputs of their own
 
 
-class Features:
+class Features(ABC):
     """The examples of one task as inputs of one model.
 
     `rows` go into `collate`. The model is of the class `model_class` and is loaded with `model_settings`.
@@ -31,8 +32,9 @@ class Features:
     def model_settings(self) -> dict[str, object]:
         return {}
 
+    @abstractmethod
     def decode(self, scores: Any) -> Mapping[str, Gold]:
-        raise NotImplementedError
+        """Return the predictions by id."""
 
     def counts(self) -> Mapping[str, int]:
         return {}
