@@ -178,6 +178,8 @@ class TrainerSection(Parameters):
     validation_steps: int = -1
     validation_interval: int = 1000
     best_checkpoint_export_subdir: str = ""
+    best_checkpoint_eval_metric: str = ""
+    best_checkpoint_metric_comp: str = "higher"
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,6 @@ FIXED = {
     "task.model.encoder.bert.hidden_activation": "gelu",
     "task.model.encoder.bert.norm_first": False,
     "task.model.encoder.bert.output_range": None,
-    "trainer.best_checkpoint_export_subdir": "",
     "trainer.optimizer_config.ema": None,
     **{
         f"trainer.optimizer_config.optimizer.adamw.{name}": AdamW.__dataclass_fields__[name].default

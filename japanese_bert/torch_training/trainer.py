@@ -15,7 +15,8 @@ from torch import distributed
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from japanese_bert.common.provenance import InputFiles, Provenance
+from japanese_bert.common.output_directories import open_output_directory
+from japanese_bert.common.provenance import InputFiles, Provenance, read_provenance
 from japanese_bert.conversion.hf_reading import read_hf_weights
 from japanese_bert.conversion.hf_writing import PYTORCH_FILE, write_safetensors, write_tokenizer
 from japanese_bert.conversion.model_card import values_of_model, write_card
@@ -115,6 +116,7 @@ class PretrainingTrainer(Trainer):
             step = self.state.global_step
             Events(self.directory / "validation").write(step, values)
             self.report.validation(step, values)
+            self._keep_best(step, values)
         self.control.should_evaluate = False  # `Trainer` looks again at the end of the training
         return values
 
@@ -134,26 +136,46 @@ class PretrainingTrainer(Trainer):
             distributed.barrier()
             distributed.barrier()  # it is published
             return
-        method = {"params": self.params.as_dict(), "step": self.state.global_step}
-        inputs = InputFiles(tokenizer=list(self.files.values()))
-        packages = ("torch", "transformers", "accelerate", "safetensors")
-        provenance = Provenance(STAGE, method, inputs, arguments=method, packages=packages)
+        provenance = self._provenance(self.state.global_step)
         with writing_checkpoint(checkpoint, provenance, self.params.trainer.max_to_keep) as directory:
             self._barrier()
-            write_safetensors(weights_to_save(self.model), directory / PYTORCH_FILE)
-            (directory / "config.json").write_text(self.config.to_json(), encoding="utf-8", newline="\n")
             self._save_optimizer_and_scheduler(str(directory))
             self._save_rng_state(str(directory))
             self.state.save_to_json(str(directory / STATE_FILE))
-            write_tokenizer(directory, self.files)
-            if self.files:
-                described = describe_trained_model(checkpoint, self.config, self.files)
-                name = self.directory.resolve().name
-                values = values_of_model(described, name, None, list(self.files))
-                values["trainer"] = "The `Trainer` of Transformers"
-                provenance.report["card_sha256"] = write_card(values, directory, checkpoint)
+            self._write_model(directory, checkpoint, provenance)
             self._barrier()
         self._barrier()
+
+    def _keep_best(self, step: int, values: dict[str, float]) -> None:
+        """Write the model to the directory of the best validation, unless one before was as good."""
+        trainer = self.params.trainer
+        if not trainer.best_checkpoint_export_subdir:
+            return
+        best, metric = self.directory / trainer.best_checkpoint_export_subdir, trainer.best_checkpoint_eval_metric
+        before = (read_provenance(best) or {}).get("validation", {}).get(metric)
+        sign = -1 if trainer.best_checkpoint_metric_comp == "lower" else 1
+        if before is None or sign * values[metric] > sign * before:
+            provenance = self._provenance(step)
+            provenance.report["validation"] = values
+            with open_output_directory(best, provenance, overwrite=True) as directory:
+                self._write_model(directory, best, provenance)
+
+    def _provenance(self, step: int) -> Provenance:
+        method = {"params": self.params.as_dict(), "step": step}
+        inputs = InputFiles(tokenizer=list(self.files.values()))
+        packages = ("torch", "transformers", "accelerate", "safetensors")
+        return Provenance(STAGE, method, inputs, arguments=method, packages=packages)
+
+    def _write_model(self, directory: Path, output: Path, provenance: Provenance) -> None:
+        """Write the model of `output` as a Hugging Face directory."""
+        write_safetensors(weights_to_save(self.model), directory / PYTORCH_FILE)
+        (directory / "config.json").write_text(self.config.to_json(), encoding="utf-8", newline="\n")
+        write_tokenizer(directory, self.files)
+        if self.files:
+            described = describe_trained_model(output, self.config, self.files)
+            values = values_of_model(described, self.directory.resolve().name, None, list(self.files))
+            values["trainer"] = "The `Trainer` of Transformers"
+            provenance.report["card_sha256"] = write_card(values, directory, output)
 
     def _barrier(self) -> None:
         if distributed.is_initialized():

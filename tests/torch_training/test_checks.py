@@ -39,6 +39,7 @@ def test_a_training_that_can_start(place):
         ("task.train_data.file_type=tfrecord", ["2 files", "compressed", "file_type=tfrecord_compressed"]),
         ("task.train_data.max_predictions_per_seq=9", ["--max_predictions_per_seq 4", "is 9"]),
         ("task.init_checkpoint=nothing", ["nothing: no such checkpoint"]),
+        ("trainer.best_checkpoint_export_subdir=best", ["best_checkpoint_eval_metric is ''", "masked_lm_accuracy"]),
         ("trainer.max_to_keep=100000000", ["make room or set trainer.max_to_keep"]),
     ],
 )  # fmt: skip

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForPreTraining
 
 from japanese_bert.torch_training.run import clear_error
 from japanese_bert.training.curves import read_run
@@ -114,6 +115,22 @@ def test_evaluation_alone_repeats_the_validation(place, undisturbed):
     assert printed.startswith("step 20, validation: loss")
     step, found = read_run([undisturbed])["validation", "validation_loss"][-1]
     assert step == 20 and abs(found - expected[1]) < 1e-6
+
+
+@pytest.mark.parametrize(("comparison", "best"), [("higher", max), ("lower", min)])
+def test_the_model_of_the_best_validation_is_kept(place, tmp_path, comparison, best):
+    more = f"{EVERY_STEP},trainer.validation_interval=5,trainer.best_checkpoint_export_subdir=best"
+    more += f",trainer.best_checkpoint_eval_metric=lm_example_loss,trainer.best_checkpoint_metric_comp={comparison}"
+    train_torch(place, tmp_path, more)
+    losses = dict(read_run([tmp_path])["validation", "lm_example_loss"])
+    step = best(losses, key=lambda step: losses[step])
+    assert (step == 5) == (comparison == "higher")  # the loss falls
+    assert_same(tmp_path / "best", tmp_path / f"ckpt-{step}")
+    AutoModelForPreTraining.from_pretrained(tmp_path / "best")
+    written = (tmp_path / "best" / "provenance.json").read_bytes()
+    shutil.rmtree(tmp_path / "ckpt-20")
+    train_torch(place, tmp_path, more)  # the validation of step 20 again, which is not better than itself
+    assert (tmp_path / "best" / "provenance.json").read_bytes() == written
 
 
 def test_a_record_file_that_was_cut(place, tmp_path):
