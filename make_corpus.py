@@ -9,25 +9,16 @@ Example:
 """
 
 import argparse
-import hashlib
-import json
-import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from japanese_bert.common import command_line, text_files
-from japanese_bert.common.output_directories import open_output_directory
 from japanese_bert.common.output_files import open_outputs
 from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
 from japanese_bert.common.report import Stopwatch, print_summary, progress_bar
-from japanese_bert.common.workers import map_in_order
-
-PART_BYTES = 1 << 26  # input files of at least this size are a part of their own, smaller ones share one
-REPORTED = ("counts", "dropped_documents", "dropped_characters")
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -126,83 +117,30 @@ def check_encoding(name: str) -> None:
         raise ValueError(f"--encoding {name}: unknown. Expected auto, utf-8, cp932, euc-jp, iso-2022-jp ...") from None
 
 
-class Preparation:
-    """What makes parts of input files: the same for all of them."""
+def make_preparation(args: argparse.Namespace):
+    """Return what makes the parts. The dictionary is opened here, once."""
+    from japanese_bert.corpus.own_text.conversion import ConversionOptions, TextConverter
+    from japanese_bert.corpus.own_text.preparation import Preparation
+    from japanese_bert.corpus.own_text.sources import SourceOptions
+    from japanese_bert.corpus.wikipedia.full_stops import FullStopFinder
+    from japanese_bert.tokenization import mecab
 
-    def __init__(self, args: argparse.Namespace) -> None:
-        from japanese_bert.corpus.own_text.conversion import ConversionOptions, TextConverter
-        from japanese_bert.corpus.own_text.sources import SourceOptions
-        from japanese_bert.tokenization import mecab
-
-        self.args = args
-        self.dictionary: mecab.Dictionary | None = None
-        full_stops = None
-        if not args.keep_lines:
-            from japanese_bert.corpus.wikipedia.full_stops import FullStopFinder
-
-            self.dictionary = (
-                mecab.dictionary_of_option(args.mecab_option)
-                if args.mecab_option
-                else mecab.find_dictionary(args.mecab_dic_type)
-            )
-            full_stops = FullStopFinder(self.dictionary, args.mecab_option)
-        self.words = read_words(args.listed_words) if args.listed_words else []
-        self.sources = SourceOptions(args.text_field, args.id_field, args.encoding.replace("_", "-"), args.documents)
-        options = ConversionOptions(
-            args.min_sentence_length, args.max_sentence_length, args.rules, args.quality, self.words
-        )
-        self.converter = TextConverter(self.sources, options, full_stops, args.near_duplicates is not None)
-
-    def method(self) -> dict[str, object]:
-        """Return what decides the content of a part."""
-        names = ("text_field", "encoding", "documents", "keep_lines", "min_sentence_length", "max_sentence_length")
-        return {
-            **{name: getattr(self.args, name) for name in (*names, "quality", "mecab_option")},
-            "rules": sorted(self.args.rules),
-            "listed_words": self.words,
-            "signatures": self.args.near_duplicates is not None,
-        }
-
-    def provenance(self, stage: str, inputs: list[Path], **more: object) -> Provenance:
-        """Return the provenance of an output of these inputs."""
-        return Provenance(
-            stage=stage,
-            method={**self.method(), **more},
-            inputs=InputFiles(text=inputs),
-            arguments=vars(self.args),
-            dictionary=self.dictionary.identity() if self.dictionary else None,
-            packages=("fugashi", "isal", "orjson", "numba", "numpy"),
-        )
-
-    def part(self, inputs: list[Path]) -> Provenance:
-        """Return the provenance of a part."""
-        from japanese_bert.corpus.own_text.parts import PART_STAGE
-
-        return self.provenance(PART_STAGE, inputs)
-
-    def write(
-        self, directory: Path, provenance: Provenance, inputs: list[Path], progress: Callable[[int], object],
-        overwrite: bool,
-    ) -> Mapping:  # fmt: skip
-        """Make one part, unless it is complete. Return its counts."""
-        from japanese_bert.common.provenance import read_provenance
-        from japanese_bert.corpus.own_text.parts import write_part
-        from japanese_bert.corpus.own_text.sources import SourceBlock, read_source_blocks
-
-        if text_files.STANDARD_INPUT not in inputs and provenance.is_complete([directory]):
-            progress(text_files.size_on_disk(inputs) or 0)
-            return read_provenance(directory) or {}
-        self.converter(SourceBlock(Path("-"), 1, "line", "一文。\n".encode()))  # load compiled code before the fork
-        with open_output_directory(directory, provenance, overwrite) as temporary:
-            rows = (block for path in inputs for block in read_source_blocks(path, self.sources, progress))
-            blocks = map_in_order(self.converter, rows, self.args.num_workers)
-            total = write_part(temporary, check_corrupt(blocks, self.args.max_corrupt_rows))
-            provenance.report.update(
-                {name: dict(getattr(total, name)) for name in REPORTED},
-                corrupt_rows=total.corrupt,
-                encodings={str(path): self.sources.verdicts.get(str(path)) for path in inputs},
-            )
-        return provenance.report
+    dictionary = None
+    if not args.keep_lines:
+        by_option = bool(args.mecab_option)
+        find = mecab.dictionary_of_option if by_option else mecab.find_dictionary
+        dictionary = find(args.mecab_option if by_option else args.mecab_dic_type)
+    words = read_words(args.listed_words) if args.listed_words else []
+    sources = SourceOptions(args.text_field, args.id_field, args.encoding.replace("_", "-"), args.documents)
+    options = ConversionOptions(args.min_sentence_length, args.max_sentence_length, args.rules, args.quality, words)
+    full_stops = FullStopFinder(dictionary, args.mecab_option) if dictionary else None
+    signs = args.near_duplicates is not None
+    names = ("text_field", "encoding", "documents", "keep_lines", "min_sentence_length", "max_sentence_length",
+             "quality", "mecab_option")  # fmt: skip
+    method = {name: getattr(args, name) for name in names}
+    method |= {"rules": sorted(args.rules), "listed_words": words, "signatures": signs}
+    converter = TextConverter(sources, options, full_stops, signs)
+    return Preparation(converter, sources, method, vars(args), dictionary, args.num_workers, args.max_corrupt_rows)
 
 
 def read_words(path: Path) -> list[str]:
@@ -211,35 +149,20 @@ def read_words(path: Path) -> list[str]:
     return sorted({line.strip() for _, line in numbered_lines(path)})
 
 
-def check_corrupt(blocks: Iterable[Any], limit: int) -> Iterator[Any]:
-    """Yield the blocks. Print each corrupt row. Raise ValueError if there are more than `limit`."""
-    count = 0
-    for block in blocks:
-        for line in block.corrupt:
-            print(f"warning: {line}", file=sys.stderr)
-        count += len(block.corrupt)
-        if count > limit:
-            raise ValueError(
-                f"{block.corrupt[-1]} (more than --max_corrupt_rows {limit}). Name another --text_field, repair the "
-                "file, or allow more"
-            )
-        yield block
-
-
 def make_part(args: argparse.Namespace, stopwatch: Stopwatch) -> None:
+    from japanese_bert.corpus.own_text.parts import COUNTS
     from japanese_bert.corpus.own_text.sources import source_files
 
     inputs = source_files(args.input_files)
     with progress_bar("Reading", text_files.size_on_disk(inputs), "B") as bar:
-        preparation = Preparation(args)
-        part = preparation.part(inputs)
-        report = preparation.write(args.output_part, part, inputs, bar.update, args.overwrite)
-    print_summary(f"{args.output_part}: wrote a part", {name: report[name] for name in REPORTED})
+        report = make_preparation(args).write(args.output_part, inputs, bar.update, args.overwrite)
+    print_summary(f"{args.output_part}: wrote a part", {name: report[name] for name in COUNTS})
     print_summary("", stopwatch.measurements())
 
 
 def make_corpus(args: argparse.Namespace, stopwatch: Stopwatch) -> None:
     from japanese_bert.corpus.own_text.parts import remove_parts
+    from japanese_bert.corpus.own_text.selection import SelectionOptions, write_selected
 
     directory = args.output_file.with_name(f"{args.output_file.name}.parts")
     provenance, prepare = plan_parts(args, directory)
@@ -249,7 +172,10 @@ def make_corpus(args: argparse.Namespace, stopwatch: Stopwatch) -> None:
     with open_outputs([args.output_file], provenance, args.overwrite) as (file,):
         parts = prepare()
         with text_files.compressed_writer(args.output_file, file) as stream:
-            report = write_selected(args, parts, stream, partial(open_temporary, args.output_file.parent))
+            options = SelectionOptions(
+                args.drop_duplicate_documents, args.drop_duplicate_paragraphs, args.near_duplicates
+            )
+            report = write_selected(parts, options, stream.write, partial(open_temporary, args.output_file.parent))
         if not report["counts"].get("sentences_out"):
             names = " ".join(args.input_files or args.input_parts)
             raise ValueError(
@@ -272,9 +198,9 @@ def plan_parts(args: argparse.Namespace, directory: Path) -> tuple[Provenance, C
     duplicates = {name: getattr(args, name) for name in names}
     if args.input_files:
         inputs = source_files(args.input_files)
-        preparation = Preparation(args)
+        preparation = make_preparation(args)
         provenance = preparation.provenance("make_corpus", inputs, **duplicates)
-        return provenance, partial(prepare_parts, preparation, inputs, directory)
+        return provenance, partial(preparation.write_all, inputs, directory)
     given = part_directories(args.input_parts)
     method = {**common_method(open_parts(given)), **duplicates}
     files = InputFiles(parts=[path / "provenance.json" for path in given])
@@ -291,75 +217,9 @@ def part_directories(patterns: list[str]) -> list[Path]:
     return found
 
 
-def prepare_parts(preparation: Preparation, inputs: list[Path], directory: Path) -> list[Path]:
-    """Make the parts of all input files in a directory beside the output. Those that are complete are kept."""
-    parts, left = [], preparation.args.max_corrupt_rows
-    try:
-        with progress_bar("Reading", text_files.size_on_disk(inputs), "B") as bar:
-            for number, files in enumerate(shared_parts(inputs)):
-                part = preparation.part(files)
-                parts.append(directory / f"{number:05d}-{fingerprint(part)}")
-                report = preparation.write(parts[-1], part, files, bar.update, overwrite=True)
-                left -= len(report["corrupt_rows"])
-                if left < 0:
-                    raise ValueError(f"{report['corrupt_rows'][-1]} (more than --max_corrupt_rows in all files)")
-    finally:
-        with suppress(OSError):
-            directory.rmdir()  # if it is empty, because the first part failed
-    return parts
-
-
-def fingerprint(part: Provenance) -> str:
-    """Return what differs for other arguments and inputs, so that no two runs write one part differently."""
-    return hashlib.sha256(json.dumps(part.recipe(), sort_keys=True).encode()).hexdigest()[:12]
-
-
-def shared_parts(inputs: list[Path]) -> Iterator[list[Path]]:
-    """Yield consecutive files that share a part."""
-    shared: list[Path] = []
-    size = 0
-    for path in inputs:
-        of_path = PART_BYTES if path == text_files.STANDARD_INPUT else path.stat().st_size
-        if shared and size + of_path > PART_BYTES:
-            yield shared
-            shared, size = [], 0
-        shared.append(path)
-        size += of_path
-    yield shared
-
-
 def open_temporary(directory: Path) -> BinaryIO:
     """Open a file without a name. The system removes it, whatever happens."""
     return cast(BinaryIO, tempfile.TemporaryFile(dir=directory))
-
-
-def write_selected(
-    args: argparse.Namespace, directories: list[Path], stream: text_files.Writable, new_file: Callable[[], BinaryIO]
-) -> dict[str, Any]:
-    """Write the documents of all parts that are no duplicates. Return all counts."""
-    from japanese_bert.corpus.own_text.parts import common_method, open_parts
-    from japanese_bert.corpus.own_text.quality import BOILERPLATE
-    from japanese_bert.corpus.own_text.selection import Selection, SelectionOptions
-
-    parts = open_parts(directories)
-    method = common_method(parts)
-    if args.near_duplicates is not None and not method["signatures"]:
-        raise ValueError(f"{directories[0]}: was made without --near_duplicates. Make the parts again with it")
-    options = SelectionOptions(
-        documents=args.drop_duplicate_documents,
-        paragraphs=args.drop_duplicate_paragraphs,
-        near=args.near_duplicates,
-        boilerplate=BOILERPLATE.get(method["quality"], 0),
-    )
-    selected = Selection(parts, options, new_file).write(stream.write)
-    report: dict[str, Any] = {name: {} for name in REPORTED}
-    for made_by in (*(part.made_by for part in parts), vars(selected)):
-        for name in REPORTED:
-            for key, value in made_by[name].items():
-                report[name][key] = report[name].get(key, 0) + value
-    report["corrupt_rows"] = [row for part in parts for row in part.made_by["corrupt_rows"]]
-    report["encodings"] = {key: value for part in parts for key, value in part.made_by["encodings"].items()}
-    return report
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 
 import make_corpus as stage_script
 from japanese_bert.common.text_files import read_blocks
+from japanese_bert.corpus.own_text import preparation, selection
 from tests.helpers.places import ROOT, SHARED_DATA
 
 SAMPLE = lzma.decompress((ROOT / "sample_data" / "cc100_sample.txt.xz").read_bytes()).decode()
@@ -93,7 +94,7 @@ def test_four_formats_of_20_megabytes_give_the_same_corpus(tmp_path):
 
 
 def test_workers_and_order_of_files_do_not_matter(tmp_path, monkeypatch):
-    monkeypatch.setattr(stage_script, "PART_BYTES", 20_000)
+    monkeypatch.setattr(preparation, "PART_BYTES", 20_000)
     copies = [text.replace("です", "ます", 1) for text in DOCUMENTS[::3]]
     names = [
         write_jsonl(tmp_path / f"{number}.jsonl", documents)
@@ -132,7 +133,7 @@ def test_parts_of_a_cluster_give_the_same_corpus(tmp_path):
 
 
 def test_files_that_were_read_are_not_read_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(stage_script, "PART_BYTES", 1)
+    monkeypatch.setattr(preparation, "PART_BYTES", 1)
     write_jsonl(tmp_path / "1.jsonl", DOCUMENTS[:30])
     (tmp_path / "2.jsonl.gz").write_bytes(gzip.compress(json.dumps({"text": SAMPLE}).encode())[:-9])
     (tmp_path / "notes.csv").touch()  # in a directory, it is left out, and so is the part
@@ -144,7 +145,7 @@ def test_files_that_were_read_are_not_read_again(tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "out").rglob("*.txt*")] == ["corpus.txt.gz.parts"]
     (tmp_path / "2.jsonl.gz").write_bytes(gzip.compress(json.dumps({"text": SAMPLE}).encode()))
     seen = []
-    monkeypatch.setattr(stage_script, "write_selected", spy(stage_script.write_selected, part / "text", seen))
+    monkeypatch.setattr(selection, "write_selected", spy(selection.write_selected, part / "text", seen))
     run(*arguments)
     assert seen == [(first.st_ino, first.st_mtime_ns)]
     monkeypatch.undo()
@@ -183,7 +184,7 @@ def test_rows_that_cannot_be_read_are_named_and_counted(tmp_path, capsys):
     run(*arguments)
     errors = capsys.readouterr().err
     rows = len(DOCUMENTS)
-    assert f"warning: {path}:{rows + 1} (x7): no field --text_field text. The fields are id, body" in errors
+    assert f"warning: {path}:{rows + 1} (x7): no field --text_field text. The fields are: id, body" in errors
     assert f"warning: {path}:{rows + 2}: not JSON" in errors
     assert f"warning: {tmp_path}/empty.txt: no text in this file" in errors
     assert len(report(tmp_path / "o.txt")["corrupt_rows"]) == 3

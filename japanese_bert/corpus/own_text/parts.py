@@ -20,6 +20,7 @@ from japanese_bert.corpus.own_text.signatures import NUM_HASHES
 PART_STAGE = "make_corpus_part"
 SIGNATURE = np.dtype((np.void, NUM_HASHES))
 CHUNK_DOCUMENTS = 1 << 15
+COUNTS = ("counts", "dropped_documents", "dropped_characters")
 PART_FILES = ("text", "documents", "paragraphs", "signatures")
 
 

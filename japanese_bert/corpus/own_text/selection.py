@@ -8,16 +8,17 @@ paragraph, in files that are mapped.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from typing import BinaryIO
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from japanese_bert.compiled.mapped_arrays import append_array, map_array, take
 from japanese_bert.corpus.own_text.grouping import RUN_KEYS, Grouper, Pairs
-from japanese_bert.corpus.own_text.parts import SIGNATURE, Chunk, PreparedPart
-from japanese_bert.corpus.own_text.quality import BOILERPLATE_LENGTH
+from japanese_bert.corpus.own_text.parts import COUNTS, SIGNATURE, Chunk, PreparedPart, common_method, open_parts
+from japanese_bert.corpus.own_text.quality import BOILERPLATE, BOILERPLATE_LENGTH
 from japanese_bert.corpus.own_text.signatures import BANDS, MARGIN, NUM_HASHES, band_keys, similarity
 
 PAIRS_AT_ONCE = 1 << 17  # signatures of 40 MB
@@ -52,6 +53,35 @@ class SelectedCounts:
     counts: Counter = field(default_factory=Counter)
     dropped_documents: Counter = field(default_factory=Counter)
     dropped_characters: Counter = field(default_factory=Counter)
+
+
+def write_selected(
+    directories: list[Path],
+    options: SelectionOptions,
+    write: Callable[[memoryview], object],
+    new_file: Callable[[], BinaryIO],
+) -> dict[str, Any]:
+    """Write the documents of all parts that are to be kept. Return all counts, those of the parts too.
+
+    Lines that recur are boilerplate where the parts were made with a preset of quality rules that says so.
+
+    Raises:
+        ValueError: the parts cannot belong to one corpus, or have no signatures.
+    """
+    parts = open_parts(directories)
+    method = common_method(parts)
+    if options.near is not None and not method["signatures"]:
+        raise ValueError(f"{directories[0]}: was made without --near_duplicates. Make the parts again with it")
+    options = replace(options, boilerplate=BOILERPLATE.get(method["quality"], 0))
+    selected = Selection(parts, options, new_file).write(write)
+    report: dict[str, Any] = {name: {} for name in COUNTS}
+    for made_by in (*(part.made_by for part in parts), vars(selected)):
+        for name in COUNTS:
+            for key, value in made_by[name].items():
+                report[name][key] = report[name].get(key, 0) + value
+    report["corrupt_rows"] = [row for part in parts for row in part.made_by["corrupt_rows"]]
+    report["encodings"] = {key: value for part in parts for key, value in part.made_by["encodings"].items()}
+    return report
 
 
 class Selection:

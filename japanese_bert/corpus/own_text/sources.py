@@ -275,7 +275,7 @@ def _row_of_object(where: str, row: dict, options: SourceOptions) -> TextRow:
     if isinstance(value, str):
         return TextRow(where, value)
     found = "no field" if value is None else f"{type(value).__name__} in"
-    fields = f". The fields are {', '.join(row)}" if value is None else ""
+    fields = f". The fields are: {', '.join(row) or 'none'}" if value is None else ""
     return TextRow(where, "", f"{found} --text_field {options.text_field}{fields}")
 
 

@@ -101,7 +101,7 @@ def test_fields(tmp_path):
     found = rows(path, text_field="page.text", id_field="page.id")
     assert [row.text for row in found] == ["中", "", "", "", ""]
     assert found[0].where == f"{path}:1 (7)"
-    assert [row.problem for row in found[:2]] == ["", "no field --text_field page.text. The fields are page"]
+    assert [row.problem for row in found[:2]] == ["", "no field --text_field page.text. The fields are: page"]
     assert found[2].problem == "is JSON of type list. Expected an object"
     assert (found[4].where, found[4].problem[:8]) == (f"{path}:6", "not JSON")
     assert [row.text for row in rows(path, text_field="a.b")][:1] == ["点"]
