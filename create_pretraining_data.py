@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from japanese_bert.common import command_line
 from japanese_bert.common.report import Stopwatch, print_summary, progress_bar
-from japanese_bert.tokenization.arguments import add_tokenization_arguments
+from japanese_bert.tokenization.arguments import add_tokenization_arguments, load_data_tokenizer, method_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from japanese_bert.pretraining_data.rendering import Renderer
     from japanese_bert.pretraining_data.token_store import BlockTokenizer, CorpusCounts, TokenStore
 
-# Arguments that decide no byte of the output, or that the provenance has by content (hashes, dictionary).
-FILE_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type")
-RUN_ARGUMENTS = (*FILE_ARGUMENTS, "check_records", "check_use", "num_workers", "work_dir", "overwrite")
+# Arguments that decide no byte of the output, or that the provenance has by content.
+RUN_ARGUMENTS = ("input_file", "output_file", "check_use", "num_workers", "work_dir", "overwrite")
 MIN_SHARE_USED = 0.5  # of the tokens
 # Arguments that are in the provenance if they are given, because older outputs do not have them.
 NEW_ARGUMENTS = ("seq_bucket_lengths",)
@@ -41,7 +40,6 @@ def get_parser() -> argparse.ArgumentParser:
     files.add_argument(
         "--output_file", required=True, help="TFRecord files, comma-separated; records are dealt in turn"
     )
-    files.add_argument("--vocab_file", type=Path, required=True, help="vocab.txt of train_tokenizer.py")
 
     add_tokenization_arguments(parser)
 
@@ -89,9 +87,6 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.pretraining_data.rendering import Renderer, RenderSettings
     from japanese_bert.pretraining_data.token_store import BlockTokenizer
     from japanese_bert.tokenization.identity import check_vocab_of_data
-    from japanese_bert.tokenization.subwords import make_subword_encoder
-    from japanese_bert.tokenization.vocab import load_vocab
-    from japanese_bert.tokenization.words import make_word_splitter
 
     stopwatch = Stopwatch()
     keep_arrays_out_of_heap()
@@ -100,31 +95,25 @@ def main(args: argparse.Namespace) -> None:
         args.max_predictions_per_seq = default_predictions(args.max_seq_length, args.masked_lm_prob)
     inputs = expand_paths(args.input_file)
     outputs = [Path(name) for name in args.output_file.split(",")]
-    make_splitter = partial(make_word_splitter, args.word_tokenizer_type, args.mecab_dic_type, args.do_lower_case)
-    dictionary = make_splitter().dictionary
-    input_files = InputFiles(text=inputs, vocab=[args.vocab_file])
-    vocab = load_vocab(args.vocab_file)
+    tokenizer = load_data_tokenizer(args)
+    vocab, dictionary = tokenizer.vocab, tokenizer.splitter.dictionary
+    left_out = [name for name in NEW_ARGUMENTS if vars(args)[name] is None]
     provenance = Provenance(
         stage="create_pretraining_data",
-        method={
-            name: value
-            for name, value in vars(args).items()
-            if name not in RUN_ARGUMENTS and not (name in NEW_ARGUMENTS and value is None)
-        }
+        method=method_of(args, [*RUN_ARGUMENTS, *left_out])
         | {"outputs": [path.name for path in outputs], "vocab_size": len(vocab)},
-        inputs=input_files,
+        inputs=InputFiles(text=inputs, vocab=[tokenizer.vocab_file]),
         arguments=vars(args),
         dictionary=dictionary.identity() if dictionary else None,
-        packages=("fugashi", "numpy", "numba", "isal"),
+        packages=(*tokenizer.packages, "numpy", "numba", "isal"),
     )
-    encode_word = make_subword_encoder(args.subword_tokenizer_type, vocab, not args.vocab_has_no_subword_prefix)
     if skip_if_complete(provenance, outputs):
         return
-    check_vocab_of_data(provenance, args.vocab_file, args.check_records)
+    check_vocab_of_data(provenance, tokenizer.vocab_file, args.check_records)
     command_line.check_compression(outputs, args.gzip_compress)
     with open_outputs(outputs, provenance, args.overwrite) as files, ExitStack() as work_files:
         new_file = partial(open_work_file, work_files, args.work_dir or outputs[0].parent)
-        store = tokenize(args, inputs, BlockTokenizer(make_splitter(), encode_word, vocab), new_file)
+        store = tokenize(args, inputs, BlockTokenizer(tokenizer.splitter, tokenizer.encode_word, vocab), new_file)
         if dictionary:
             release_files_below(dictionary.directory)
         instances, order = plan(args, store, new_file)
@@ -170,8 +159,6 @@ def check_arguments(args: argparse.Namespace) -> None:
     names = args.output_file.split(",")
     if not all(names) or len({Path(name).resolve() for name in names}) < len(names):
         raise ValueError(f"--output_file {args.output_file}: expected different names, separated by commas")
-    if not args.mecab_dic_type:
-        raise ValueError("--mecab_dic_type: is empty. Expected unidic_lite, unidic, ipadic or a directory")
     if args.work_dir is not None and not args.work_dir.is_dir():
         raise ValueError(f"--work_dir {args.work_dir}: no such directory. Make it first")
 

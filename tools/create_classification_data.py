@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from japanese_bert.common import command_line
 from japanese_bert.common.report import Stopwatch, print_summary
-from japanese_bert.tokenization.arguments import add_tokenization_arguments
+from japanese_bert.tokenization.arguments import add_tokenization_arguments, load_data_tokenizer, method_of
 
 if TYPE_CHECKING:
     from japanese_bert.finetuning_data.encoding import Encoder
 
-# Arguments that decide no byte of the output, or that the provenance has by content (hashes, dictionary).
-RUN_ARGUMENTS = ("input_file", "output_file", "vocab_file", "mecab_dic_type", "check_records", "overwrite")
+RUN_ARGUMENTS = ("input_file", "output_file", "overwrite")  # they decide no byte of the output
 SHORTEST_PAIR = 5  # tokens: [CLS] A [SEP] B [SEP]
 
 
@@ -30,7 +29,6 @@ def get_parser() -> argparse.ArgumentParser:
         "--input_file", type=Path, required=True, help="JSON Lines, or TSV if it ends in .tsv (.gz, .bz2, .xz too)"
     )
     files.add_argument("--output_file", type=Path, required=True, help="TFRecord file")
-    files.add_argument("--vocab_file", type=Path, required=True, help="vocab.txt of the pretrained model")
 
     fields = parser.add_argument_group("fields")
     fields.add_argument("--text_fields", nargs="+", required=True, help="name of the text, or names of a pair of texts")
@@ -54,30 +52,25 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
     from japanese_bert.finetuning_data.encoding import Encoder
     from japanese_bert.tokenization.identity import check_vocab_of_data
-    from japanese_bert.tokenization.subwords import make_subword_encoder
-    from japanese_bert.tokenization.vocab import load_vocab
-    from japanese_bert.tokenization.words import make_word_splitter
 
     stopwatch = Stopwatch()
-    splitter = make_word_splitter(args.word_tokenizer_type, args.mecab_dic_type, args.do_lower_case)
-    input_files = InputFiles(text=[args.input_file], vocab=[args.vocab_file])
-    vocab = load_vocab(args.vocab_file)
+    tokenizer = load_data_tokenizer(args)
+    dictionary = tokenizer.splitter.dictionary
     provenance = Provenance(
         stage="create_classification_data",
-        method={name: value for name, value in vars(args).items() if name not in RUN_ARGUMENTS}
-        | {"outputs": [args.output_file.name], "vocab_size": len(vocab)},
-        inputs=input_files,
+        method=method_of(args, RUN_ARGUMENTS)
+        | {"outputs": [args.output_file.name], "vocab_size": len(tokenizer.vocab)},
+        inputs=InputFiles(text=[args.input_file], vocab=[tokenizer.vocab_file]),
         arguments=vars(args),
-        dictionary=splitter.dictionary.identity() if splitter.dictionary else None,
-        packages=("fugashi", "isal"),
+        dictionary=dictionary.identity() if dictionary else None,
+        packages=(*tokenizer.packages, "isal"),
     )
-    encode_word = make_subword_encoder(args.subword_tokenizer_type, vocab, not args.vocab_has_no_subword_prefix)
     if skip_if_complete(provenance, [args.output_file]):
         return
-    check_vocab_of_data(provenance, args.vocab_file, args.check_records)
+    check_vocab_of_data(provenance, tokenizer.vocab_file, args.check_records)
     command_line.check_compression([args.output_file], args.gzip_compress)
     with open_outputs([args.output_file], provenance, args.overwrite) as [file]:
-        encoder = Encoder(splitter, encode_word, vocab, args.max_seq_length)
+        encoder = Encoder(tokenizer, args.max_seq_length)
         labels = write(file, args, encoder)
         provenance.report.update(summarize(encoder.counts, labels), **stopwatch.measurements())
     print_summary("created classification data", provenance.report)
@@ -93,8 +86,6 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise ValueError(f"--text_fields {' '.join(args.text_fields)}: expected one text, or a pair")
     if not args.regression and len(set(args.labels)) < max(2, len(args.labels)):
         raise ValueError(f"--labels {' '.join(args.labels)}: expected two or more different labels")
-    if args.word_tokenizer_type == "mecab" and not args.mecab_dic_type:
-        raise ValueError("--mecab_dic_type: is empty. Expected unidic_lite, unidic, ipadic or a directory")
     command_line.check_files_exist([args.input_file], "the data set's own download")
 
 

@@ -6,7 +6,7 @@ like transformers' tokenizers with `truncation=True`: the longer text first.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,8 +15,8 @@ from japanese_bert.compiled.kernels import kernel
 from japanese_bert.corpus.lines import drop_nuls
 from japanese_bert.finetuning_data.labelled_texts import LabelledText
 from japanese_bert.tfrecord import crc32c, writing
-from japanese_bert.tokenization.vocab import CLS, SEP, UNK, Vocab
-from japanese_bert.tokenization.words import WordSplitter
+from japanese_bert.tokenization.arguments import DataTokenizer
+from japanese_bert.tokenization.vocab import CLS, SEP, UNK
 
 FEATURES = ("input_ids", "input_mask", "segment_ids", "label_ids", "example_id")
 
@@ -45,9 +45,7 @@ class Encoder:
     `counts` and `labels` are those of all examples so far.
     """
 
-    splitter: WordSplitter
-    encode_word: Callable[[str], list[int]]
-    vocab: Vocab
+    tokenizer: DataTokenizer
     max_seq_length: int
     counts: Counter[str] = field(default_factory=Counter)
     labels: list[int | float] = field(default_factory=list)
@@ -56,7 +54,7 @@ class Encoder:
         texts = [self.tokenize(text) for text in example.texts]
         room = self.max_seq_length - 1 - len(texts)
         first, second = truncate_longest_first(texts[0], texts[1] if len(texts) == 2 else [], room)
-        cls, sep, unknown = (self.vocab.ids[token] for token in (CLS, SEP, UNK))
+        cls, sep, unknown = (self.tokenizer.vocab.ids[token] for token in (CLS, SEP, UNK))
         ids = [cls, *first, sep, *([*second, sep] if len(texts) == 2 else [])]
         self.labels.append(example.label)
         self.counts["instances"] += 1
@@ -68,7 +66,7 @@ class Encoder:
     def tokenize(self, text: str) -> list[int]:
         """Return the ids of one text."""
         text, num_nuls = drop_nuls(text)
-        ids = [piece for word in self.splitter.split(text) for piece in self.encode_word(word)]
+        ids = self.tokenizer.encode(text)
         self.counts["nul_characters"] += num_nuls
         self.counts["texts_without_tokens"] += not ids
         return ids
@@ -77,7 +75,7 @@ class Encoder:
 def render_examples(examples: Iterable[LabelledText], encoder: Encoder, gzip_compress: bool) -> Iterator[bytes]:
     """Yield the framed records of all examples, in pieces to be written one after another."""
     names, tables = writing.encode_names(FEATURES), crc32c.make_tables()
-    record_bytes = writing.max_record_bytes(encoder.max_seq_length, 0, len(encoder.vocab))
+    record_bytes = writing.max_record_bytes(encoder.max_seq_length, 0, len(encoder.tokenizer.vocab))
     out = np.empty(writing.RECORDS_PER_MEMBER * record_bytes, np.uint8)
     end = 0
     for number, example in enumerate(examples, 1):

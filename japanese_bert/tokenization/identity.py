@@ -23,7 +23,7 @@ from japanese_bert.tokenization.mecab import (
     parse_mecab_option,
     with_user_dictionaries,
 )
-from japanese_bert.tokenization.tokenizer_directory import TOKENIZER_CONFIG_FILE, VOCAB_FILE
+from japanese_bert.tokenization.tokenizer_directory import TOKENIZER_CONFIG_FILE, VOCAB_FILE, with_class_defaults
 
 SAME_OR_FLAG = "Use the same one everywhere, or add --no-check_records"
 SUBWORD_PREFIXES = {"wordpiece": "##", "character": ""}  # of entries inside words, in BertJapaneseTokenizer
@@ -38,6 +38,8 @@ class Tokenization:
     subword_tokenizer_type: str | None = None
     subword_prefix: str | None = None
     do_lower_case: bool | None = None
+    strip_accents: bool | None = None
+    tokenize_chinese_chars: bool | None = None
     mecab_option: str | None = None
     normalize_text: bool | None = None
     dictionary: Mapping[str, Any] | None = None
@@ -51,17 +53,21 @@ class Tokenization:
 def of_data(made_by: Mapping[str, Any], source: str) -> Tokenization:
     """Return what the provenance of TFRecords states."""
     method, vocab = made_by.get("method", {}), recorded_inputs(made_by, "vocab")
-    has_no_prefix = method.get("vocab_has_no_subword_prefix")
+    words, lowers = method.get("word_tokenizer_type"), method.get("do_lower_case")
+    has_no_prefix = None if words == "sentencepiece" else method.get("vocab_has_no_subword_prefix")
+    uses_mecab = True if made_by.get("dictionary") else None
     return Tokenization(
         source,
-        method.get("word_tokenizer_type"),
+        words,
         method.get("subword_tokenizer_type"),
-        None if has_no_prefix is None else "" if has_no_prefix else "##",
-        method.get("do_lower_case"),
-        "" if made_by.get("dictionary") else None,
-        True if made_by.get("dictionary") else None,
-        made_by.get("dictionary"),
-        vocab[0]["sha256"] if vocab else None,
+        subword_prefix=None if has_no_prefix is None else "" if has_no_prefix else "##",
+        do_lower_case=lowers,
+        strip_accents=method.get("strip_accents", lowers) if words in ("basic", "sentencepiece") else None,
+        tokenize_chinese_chars=method.get("tokenize_chinese_chars", False) if words == "basic" else None,
+        mecab_option="" if uses_mecab else None,
+        normalize_text=uses_mecab,
+        dictionary=made_by.get("dictionary"),
+        vocab_sha256=vocab[0]["sha256"] if vocab else None,
     )
 
 
@@ -69,16 +75,26 @@ def of_config(path: Path) -> Tokenization:
     """Return what a `tokenizer_config.json` states. It leaves out defaults, which differ between tokenizers."""
     if not path.is_file():
         return Tokenization(str(path))
-    values = read_json_object(path)
+    values = with_class_defaults(read_json_object(path))
     words, subwords = values.get("word_tokenizer_type"), values.get("subword_tokenizer_type")
     prefix, lowers = SUBWORD_PREFIXES.get(str(subwords)), values.get("do_lower_case")
     if words != "mecab":
-        return Tokenization(str(path), words, subwords, prefix, lowers)
+        strips, splits = values.get("strip_accents"), values.get("tokenize_chinese_chars")
+        return Tokenization(str(path), words, subwords, prefix, lowers, strips, splits)
     kwargs = values.get("mecab_kwargs") or {}
     option = kwargs.get("mecab_option") or ""
     dictionary = _named_dictionary(kwargs.get("mecab_dic"), option)
     others, normalizes = parse_mecab_option(option)[1], kwargs.get("normalize_text", True)
-    return Tokenization(str(path), words, subwords, prefix, lowers, others, normalizes, dictionary)
+    return Tokenization(
+        str(path),
+        words,
+        subwords,
+        prefix,
+        lowers,
+        mecab_option=others,
+        normalize_text=normalizes,
+        dictionary=dictionary,
+    )
 
 
 def of_vocab_record(vocab_file: Path) -> Tokenization:

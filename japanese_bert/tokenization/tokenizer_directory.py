@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from japanese_bert.common.json_files import read_json_object
 from japanese_bert.tokenization.mecab import parse_mecab_option
@@ -19,6 +20,22 @@ NO_DICTIONARY = (
 )
 MODEL_INPUT_NAMES = ["input_ids", "token_type_ids", "attention_mask"]
 
+# Of other classes than BertJapaneseTokenizer.
+CLASS_DEFAULTS: Mapping[str, dict[str, Any]] = {
+    "BertTokenizer": {
+        "word_tokenizer_type": "basic",
+        "subword_tokenizer_type": "wordpiece",
+        "do_lower_case": True,
+        "tokenize_chinese_chars": True,
+    },
+    "AlbertTokenizer": {
+        "word_tokenizer_type": "sentencepiece",
+        "subword_tokenizer_type": "sentencepiece",
+        "do_lower_case": True,
+        "keep_accents": False,
+    },
+}
+
 
 @dataclass(frozen=True, slots=True)
 class TokenizerSettings:
@@ -30,6 +47,8 @@ class TokenizerSettings:
     mecab_dic: str | None
     mecab_option: str
     model_input_names: list[str]
+    strip_accents: bool | None = None
+    tokenize_chinese_chars: bool = False
 
     def splitter(self) -> WordSplitter:
         """Return the word splitter. Its dictionary is the one that is installed here.
@@ -37,7 +56,14 @@ class TokenizerSettings:
         Raises:
             ImportError, FileNotFoundError: the dictionary is not installed.
         """
-        return make_word_splitter(self.word_tokenizer_type, self.mecab_dic, self.do_lower_case, self.mecab_option)
+        return make_word_splitter(
+            self.word_tokenizer_type,
+            self.mecab_dic,
+            self.do_lower_case,
+            self.mecab_option,
+            self.strip_accents,
+            self.tokenize_chinese_chars,
+        )
 
 
 def load_settings(path: Path) -> TokenizerSettings:
@@ -48,7 +74,7 @@ def load_settings(path: Path) -> TokenizerSettings:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file. Copy it from hf_model_configs/<name>")
-    values = read_json_object(path)
+    values = with_class_defaults(read_json_object(path))
     if names_no_dictionary(values):
         raise ValueError(
             f'{path}: {NO_DICTIONARY}. Write "mecab_kwargs": {{"mecab_dic": "ipadic"}} into it, or "unidic_lite"'
@@ -61,9 +87,24 @@ def load_settings(path: Path) -> TokenizerSettings:
         mecab_dic=mecab_kwargs.get("mecab_dic", "unidic_lite"),
         mecab_option=mecab_kwargs.get("mecab_option") or "",
         model_input_names=values.get("model_input_names", []),
+        strip_accents=values.get("strip_accents"),
+        tokenize_chinese_chars=values.get("tokenize_chinese_chars", False),
     )
     _check_settings(path, settings, mecab_kwargs)
     return settings
+
+
+def with_class_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a `tokenizer_config.json` with the defaults of `BertTokenizer` or `AlbertTokenizer`, if it names one.
+
+    Words and subwords get their names on our command line. The class leaves them out.
+    """
+    name = str(values.get("tokenizer_class", "")).removesuffix("Fast")
+    if name not in CLASS_DEFAULTS:
+        return dict(values)
+    filled = CLASS_DEFAULTS[name] | {key: value for key, value in values.items() if value is not None}
+    strips = not filled.pop("keep_accents") if name == "AlbertTokenizer" else filled["do_lower_case"]
+    return {"strip_accents": strips, **filled}
 
 
 def names_no_dictionary(values: Mapping) -> bool:

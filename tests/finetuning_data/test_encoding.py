@@ -1,10 +1,12 @@
 import gzip
 import random
+from pathlib import Path
 
 import pytest
 
 from japanese_bert.finetuning_data.encoding import Encoder, render_examples, truncate_longest_first
 from japanese_bert.finetuning_data.labelled_texts import LabelledText
+from japanese_bert.tokenization.arguments import DataTokenizer
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, Vocab
 from japanese_bert.tokenization.words import WhitespaceWords
 from tests.helpers.tfrecord_reader import parse_example, split_records
@@ -27,7 +29,8 @@ def make_encoder(max_seq_length: int) -> Encoder:
     """Each word `t1000` is the token 1000."""
     tokens = (*SPECIAL_TOKENS, *(f"t{number}" for number in range(5, 20_000)))
     ids = {token: number for number, token in enumerate(tokens)}
-    return Encoder(WhitespaceWords(), lambda word: [ids.get(word, 1)], Vocab(tokens, ids), max_seq_length)
+    tokenizer = DataTokenizer(WhitespaceWords(), lambda word: [ids.get(word, 1)], Vocab(tokens, ids), Path("vocab.txt"))
+    return Encoder(tokenizer, max_seq_length)
 
 
 def test_records_exactly():

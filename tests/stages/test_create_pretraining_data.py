@@ -17,8 +17,11 @@ import pytest
 import create_pretraining_data as stage
 import train_tokenizer
 from japanese_bert.common.provenance import read_provenance
+from japanese_bert.tokenization.identity import Tokenization, check_same, of_config, of_data
+from japanese_bert.tokenization.sentencepiece_model import SentencePieceWords, read_ids
 from japanese_bert.tokenization.vocab import load_vocab
 from japanese_bert.tokenization.words import make_word_splitter
+from tests.helpers.mixed_text import write_albert
 from tests.helpers.tfrecord_reader import read_examples
 
 SCRIPT = Path(stage.__file__)
@@ -351,6 +354,42 @@ def test_same_bytes_for_any_workers_and_batches(create, tmp_path, monkeypatch, w
     create(*flags, output="batch.gz", word_tokenizer_type=word_tokenizer_type)
     first = (tmp_path / "one.gz").read_bytes()
     assert first == (tmp_path / "two.gz").read_bytes() == (tmp_path / "batch.gz").read_bytes()
+
+
+def test_tokens_of_a_sentencepiece_model(tmp_path, small_corpus):
+    lines = small_corpus.read_text(encoding="utf-8").split("\n") + ["playing and masking words, 1, 2"] * 20
+    spm_file = write_albert(tmp_path / "albert", lines, do_lower_case=True) / "spiece.model"
+    flags = ["--input_file", str(small_corpus), "--output_file", str(tmp_path / "out"), "--max_seq_length", "32"]
+    flags += ["--subword_tokenizer_type", "sentencepiece", "--spm_file", str(spm_file), "--do_lower_case"]
+    stage.main(stage.get_parser().parse_args([*flags, "--do_whole_word_mask", "--dupe_factor", "1"]))
+    words = SentencePieceWords(spm_file, do_lower_case=True, strip_accents=True)
+    ids = {index for line in lines for word in words.split(line) for index in read_ids(word)}
+    examples = read_examples(tmp_path / "out")
+    assert len(examples) > 10
+    assert {token for example in examples for token in unmasked(example, "input_ids")} <= ids | {2, 3}
+    assert not {2, 3, 4} & {token for example in examples for token in example["masked_lm_ids"]}
+    made_by = read_provenance(tmp_path / "out")
+    assert {name: made_by["method"].get(name) for name in ("word_tokenizer_type", "strip_accents")} == {
+        "word_tokenizer_type": "sentencepiece", "strip_accents": None,
+    }  # fmt: skip
+    stated = [of_data(made_by, "out.json"), of_config(tmp_path / "albert" / "tokenizer_config.json")]
+    check_same(stated)
+    with pytest.raises(ValueError, match="strip_accents False, but True in"):
+        check_same([*stated, Tokenization("x", strip_accents=False)])
+    with pytest.raises(
+        ValueError, match="--subword_tokenizer_type wordpiece: expected --vocab_file, and no --spm_file"
+    ):
+        stage.main(stage.get_parser().parse_args([*flags, "--subword_tokenizer_type", "wordpiece", "--overwrite"]))
+
+
+def test_records_of_older_outputs_are_still_those_of_the_same_command(create, tmp_path):
+    """Newer flags are in the record only where they change something."""
+    newer = {"tokenize_chinese_chars", "strip_accents", "spm_file", "vocab_file"}
+    create(output="mecab", dupe_factor=1)
+    create("--no-tokenize_chinese_chars", output="basic", dupe_factor=1, word_tokenizer_type="basic")
+    create(output="bert", dupe_factor=1, word_tokenizer_type="basic")
+    methods = [read_provenance(tmp_path / name)["method"] for name in ("mecab", "basic", "bert")]
+    assert [newer & method.keys() for method in methods] == [set(), set(), {"tokenize_chinese_chars"}]
 
 
 def test_same_bytes_without_the_jit(create, tmp_path, small_corpus, wordpiece_vocab):

@@ -16,6 +16,10 @@ def test_flags_and_defaults():
         "subword_tokenizer_type": "wordpiece",
         "vocab_has_no_subword_prefix": False,
         "do_lower_case": False,
+        "vocab_file": None,
+        "spm_file": None,
+        "strip_accents": None,
+        "tokenize_chinese_chars": True,
         "check_records": True,
     }
 

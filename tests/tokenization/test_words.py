@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from japanese_bert.common.text_files import read_line_blocks
-from japanese_bert.tokenization.words import BasicWords, make_word_splitter
+from japanese_bert.tokenization.words import make_word_splitter
 from tests.helpers.places import ROOT
 
 AOZORA = ROOT.parent / "shared" / "data" / "aozora" / "ja.txt.xz"
@@ -57,6 +57,10 @@ def reference_basic(do_lower_case: bool):
     return BasicTokenizer(do_lower_case=do_lower_case, tokenize_chinese_chars=False)
 
 
+def basic(do_lower_case: bool, strip_accents: bool | None = None, tokenize_chinese_chars: bool = False):
+    return make_word_splitter("basic", None, do_lower_case, "", strip_accents, tokenize_chinese_chars)
+
+
 def test_mecab_words_exactly():
     words = make_word_splitter("mecab", "unidic_lite", do_lower_case=False)
     assert words.split("ｶﾞﾗｽの猫が𠮷野家で１杯。") == ["ガラス", "の", "猫", "が", "𠮷", "野家", "で", "1", "杯", "。"]
@@ -64,8 +68,12 @@ def test_mecab_words_exactly():
 
 
 def test_basic_words_exactly():
-    assert BasicWords().split("猫（cat）だ。\u3000US$5") == ["猫", "（", "cat", "）", "だ", "。", "US", "$", "5"]
-    assert BasicWords(do_lower_case=True).split("がÉ") == ["かe"]  # lower-casing strips the marks, as in BERT
+    assert basic(False).split("猫（cat）だ。\u3000US$5") == ["猫", "（", "cat", "）", "だ", "。", "US", "$", "5"]
+    assert basic(True).split("がÉ") == ["かe"]  # lower-casing strips the marks, as in BERT
+    assert basic(True, strip_accents=False).split("がÉ") == ["がé"]
+    assert basic(False, strip_accents=True).split("がÉ") == ["かE"]
+    words = basic(False, tokenize_chinese_chars=True).split("東京タワーのcat猫𠮷")
+    assert words == ["東", "京", "タワーのcat", "猫", "𠮷"]
 
 
 def test_whitespace_words_exactly():
@@ -82,7 +90,7 @@ def test_mecab_equals_transformers_on_edge_sentences(mecab_dic_type, do_lower_ca
 
 @pytest.mark.parametrize("do_lower_case", [False, True])
 def test_basic_equals_transformers_on_edge_sentences(do_lower_case):
-    reference, words = reference_basic(do_lower_case), BasicWords(do_lower_case)
+    reference, words = reference_basic(do_lower_case), basic(do_lower_case)
     for sentence in [*EDGE_SENTENCES, *map(chr, range(0x3100)), "a\ue000b\u0378c"]:
         assert words.split(f"猫{sentence}犬 {sentence}") == reference.tokenize(f"猫{sentence}犬 {sentence}"), sentence
 
@@ -101,7 +109,7 @@ def test_mecab_equals_transformers_on_random_text():
 
 @pytest.mark.parametrize("do_lower_case", [False, True])
 def test_basic_equals_transformers_on_random_text(do_lower_case):
-    reference, words = reference_basic(do_lower_case), BasicWords(do_lower_case)
+    reference, words = reference_basic(do_lower_case), basic(do_lower_case)
 
     @settings(max_examples=300, deadline=None, derandomize=True)
     @given(st.text(st.sampled_from(CHARACTERS), max_size=20) | st.text(st.characters(exclude_categories=["Cs"])))
@@ -117,10 +125,10 @@ def test_words_equal_transformers_on_real_text():
     sentences = [line for block in blocks for line in block.decode("utf-8").split("\n") if line][:10000]
     assert len(sentences) > 1000
     mecab, reference = make_word_splitter("mecab", "unidic_lite", False), reference_mecab("unidic_lite", False)
-    basic, basic_reference = BasicWords(), reference_basic(False)
+    basic_words, basic_reference = basic(False), reference_basic(False)
     for sentence in sentences:
         assert mecab.split(sentence) == reference.tokenize(sentence)
-        assert basic.split(sentence) == basic_reference.tokenize(sentence)
+        assert basic_words.split(sentence) == basic_reference.tokenize(sentence)
 
 
 def test_a_word_that_contains_a_space_stays_one_word(tmp_path):
