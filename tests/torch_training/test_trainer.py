@@ -11,11 +11,14 @@ from tests.test_configs import with_tensorflow
 
 pytestmark = with_tensorflow
 DECAY = "trainer.optimizer_config.learning_rate.polynomial.decay_steps"
+WARM_UP = "trainer.optimizer_config.warmup.polynomial.warmup_steps"
 EVERY_STEP = "trainer.steps_per_loop=1,trainer.summary_interval=1,trainer.checkpoint_interval=1000"
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
-def compare(place, tmp_path, config, count: int, length: int, predictions: int, batch: int, tokens: int) -> None:
+def compare(
+    place, tmp_path, config, count: int, length: int, predictions: int, batch: int, tokens: int, warm_up: int
+) -> None:
     """Train both on the same batches from the same weights, without dropout."""
     flags = {"--max_seq_length": length, "--max_predictions_per_seq": predictions, "--dupe_factor": 20}
     words = [str(part) for pair in flags.items() for part in pair]
@@ -24,7 +27,12 @@ def compare(place, tmp_path, config, count: int, length: int, predictions: int, 
     (tmp_path / "data.yaml").write_bytes((place / "data.yaml").read_bytes())
     sizes = {"seq_length": length, "max_predictions_per_seq": predictions, "global_batch_size": batch}
     more = ",".join(
-        [EVERY_STEP, f"{DECAY}={count}", *(f"task.train_data.{name}={value}" for name, value in sizes.items())]
+        [
+            EVERY_STEP,
+            f"{WARM_UP}={warm_up}",
+            f"{DECAY}={max(count, 10 * warm_up)}",
+            *(f"task.train_data.{name}={value}" for name, value in sizes.items()),
+        ]
     )
     expected = take_steps(parse(tmp_path, more), config, tmp_path / "data.gz", count)
     params = parse_torch(tmp_path, f"{more},trainer.train_steps={count}")
@@ -48,11 +56,12 @@ def compare(place, tmp_path, config, count: int, length: int, predictions: int, 
 @pytest.mark.slow
 def test_the_same_steps_as_model_garden(place, tmp_path):
     config = make_config(num_tokens(place / "vocab.txt"), **NO_DROPOUT)
-    compare(place, tmp_path, config, count=50, length=32, predictions=4, batch=8, tokens=100)
+    compare(place, tmp_path, config, count=50, length=32, predictions=4, batch=8, tokens=100, warm_up=4)
 
 
 @pytest.mark.slow
 def test_the_same_steps_as_model_garden_at_base_size(place, tmp_path):
     sizes = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072}
     config = make_config(32768, max_position_embeddings=512, **sizes, **NO_DROPOUT)
-    compare(place, tmp_path, config, count=50, length=64, predictions=10, batch=4, tokens=200)
+    # A quicker warm-up makes so deep a model unstable: it turns the rounding of the first steps into other losses.
+    compare(place, tmp_path, config, count=50, length=64, predictions=10, batch=4, tokens=200, warm_up=2000)
