@@ -3,13 +3,14 @@
 import argparse
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import BrokenExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
-from japanese_bert.common.process import LastingStream, TerminatedError, handle_signals, open_missing_streams
+from japanese_bert.common.process import LastingStream, TerminatedError, open_missing_streams, signals_as_exceptions
 
 MAX_LISTED = 3
 
@@ -46,10 +47,12 @@ def run_stage(
     """
     args = parser.parse_args(argv)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # no stage multiplies matrices, and threads cost 0.15 CPU s
-    handle_signals()
     open_missing_streams()
     with redirect_stdout(LastingStream(sys.stdout)) as stdout, redirect_stderr(LastingStream(sys.stderr)):
-        message, code = _run(main, args, describe_arguments(parser, args))
+        with signals_as_exceptions():
+            message, code = _run(main, args, describe_arguments(parser, args))
+        if argv is None and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # the rest of a script is its end: Ctrl-C prints nothing there
         stdout.flush()
         if not code and stdout.error:
             message, code = f"standard output: {stdout.error}. The output files are complete", 1

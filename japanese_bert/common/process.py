@@ -4,29 +4,68 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib.machinery import ExtensionFileLoader
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+RETRY_SECONDS = 0.01
+LOADING_C_CODE = (ExtensionFileLoader.create_module.__code__, ExtensionFileLoader.exec_module.__code__)
 
 
 class TerminatedError(SystemExit):
     """SIGTERM or SIGHUP as an exception: the stage removes its temporary files on the way out."""
 
     def __init__(self, signum: int) -> None:
-        self.exit_code = 128 + signum
+        self.signum, self.exit_code = signum, 128 + signum
         super().__init__(self.exit_code)
 
 
-def _raise_terminated(signum: int, frame: FrameType | None) -> None:
-    raise TerminatedError(signum)
+@contextmanager
+def signals_as_exceptions() -> Iterator[None]:
+    """Raise TerminatedError at SIGTERM, and at SIGHUP of a closed terminal unless `nohup` had it ignored.
+
+    Neither this exception nor KeyboardInterrupt gets lost in `__del__`, in a callback or in C code that is loaded.
+    """
+    hook = sys.unraisablehook
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    for signum in before:
+        if before[signum] != signal.SIG_IGN:
+            signal.signal(signum, _raise_signal)
+    sys.unraisablehook = partial(_raise_again, hook)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = hook
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
-def handle_signals() -> None:
-    """Raise TerminatedError at SIGTERM, and at SIGHUP of a closed terminal unless `nohup` had it ignored."""
-    signal.signal(signal.SIGTERM, _raise_terminated)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, _raise_terminated)
+def _raise_signal(signum: int, frame: FrameType | None) -> None:
+    """Raise the exception of a signal, later if C code is being loaded: it would print or drop the exception."""
+    while frame:
+        if frame.f_code in LOADING_C_CODE:
+            return _raise_later(signum)
+        frame = frame.f_back
+    raise KeyboardInterrupt if signum == signal.SIGINT else TerminatedError(signum)
+
+
+def _raise_later(signum: int) -> None:
+    signal.signal(signal.SIGALRM, lambda _, frame: _raise_signal(signum, frame))
+    signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)
+
+
+def _raise_again(hook: Callable[[Any], object], dropped: "sys.UnraisableHookArgs") -> None:
+    """Raise the exception of a signal a moment later, because Python drops what `__del__` or a callback raises."""
+    error = dropped.exc_value
+    if isinstance(error, TerminatedError | KeyboardInterrupt):
+        _raise_later(error.signum if isinstance(error, TerminatedError) else signal.SIGINT)
+    else:
+        hook(dropped)
 
 
 def default_signals() -> None:

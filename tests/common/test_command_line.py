@@ -4,8 +4,11 @@ import argparse
 import doctest
 import errno
 import importlib
+import os
 import re
 import signal
+import subprocess
+import sys
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import pytest
 import create_pretraining_data
 from japanese_bert.common import command_line, process
 from japanese_bert.common.command_line import check_files_exist, check_positive, describe_error, run_stage
+from tests.helpers.places import ROOT
 
 
 def run(main, *argv: str) -> None:
@@ -147,3 +151,20 @@ def test_an_argument_that_is_not_utf8_is_one_line(capsys):
     assert capsys.readouterr().err == (
         "stage.py: error: 'value=corpus_\\udcff.txt': is not UTF-8. Rename the file or the directory\n"
     )
+
+
+CTRL_C_AT_THE_END = """
+import argparse, atexit, os, signal
+from japanese_bert.common.command_line import run_stage
+
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+run_stage(argparse.ArgumentParser("stage"), print)
+"""
+
+
+def test_ctrl_c_after_the_work_prints_nothing():
+    """As while TensorFlow's libraries end."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    run = subprocess.run([sys.executable, "-c", CTRL_C_AT_THE_END], env=environment, capture_output=True, text=True)
+    assert run.returncode == -signal.SIGINT
+    assert run.stderr == ""
