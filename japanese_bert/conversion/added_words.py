@@ -9,7 +9,7 @@ from typing import Any
 
 from japanese_bert.conversion.hf_reading import PREFIX, new_tokens
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, Vocab, read_tokens
-from japanese_bert.tokenization.words import normalize_word
+from japanese_bert.tokenization.words import make_word_splitter, normalize_word
 
 SHOWN_TOKENS = 10
 
@@ -28,6 +28,7 @@ def choose_tokens(
         advice = f"It has {left_out}" if tokens else "Leave --add_vocab_file out"
         raise ValueError(f"{add_vocab_file}: has no word that the model's vocab.txt lacks. {advice}")
     print_some("in vocab.txt already", [token for token in dict.fromkeys(candidates) if token in vocab.ids])
+    print_some("split by MeCab, so text hits them hardly ever", split_words(added, settings))
     if len(added) < len(tokens):
         print(f"left out: {left_out}")
     return added
@@ -55,6 +56,22 @@ def normalized_tokens(path: Path, settings: Mapping[str, Any]) -> list[str]:
         words.append(word)
     print_some("normalized as in text", changed)
     return words
+
+
+def split_words(tokens: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
+    """Return the words that are several ones for the model's dictionary: `図書館 -> 図書 館`.
+
+    Return none if the tokenizer needs no dictionary, or if that is not on this machine.
+    """
+    kwargs = settings.get("mecab_kwargs") or {}
+    if settings.get("word_tokenizer_type", "mecab") != "mecab" or settings.get("subword_tokenizer_type") == "character":
+        return []
+    try:
+        splitter = make_word_splitter("mecab", kwargs.get("mecab_dic"), False, kwargs.get("mecab_option") or "")
+    except (ImportError, FileNotFoundError, ValueError):
+        return []
+    words = ((token, splitter.split(token)) for token in tokens if not token.startswith(PREFIX))
+    return [f"{token} -> {' '.join(parts)}" for token, parts in words if len(parts) > 1]
 
 
 def print_some(title: str, items: Sequence[str]) -> None:

@@ -265,7 +265,7 @@ def test_gelu_is_remarked(place, tmp_path, capsys):
     assert config["hidden_act"] == "gelu_new"
 
 
-def test_added_vocabulary(place, tmp_path, capsys):
+def test_added_vocabulary(place, converted, tmp_path, capsys):
     """New rows are the means of the rows of their pieces. Nothing else changes."""
     words = tmp_path / "words.txt"
     words.write_text("図書館\n猫\n##書館\n[PAD]\n\n犬猫\n図書館\n駅前\n", encoding="utf-8")
@@ -278,7 +278,7 @@ def test_added_vocabulary(place, tmp_path, capsys):
     assert (tmp_path / "tf2" / "added_vocab.txt").read_text(encoding="utf-8") == "図書館\n##書館\n犬猫\n"
     config = load_bert_config(tmp_path / "tf2" / "config.json")
     assert config.vocab_size == len(new)
-    before = read_weights(place / "tf2" / "ckpt-0", load_bert_config(place / "tf2" / "config.json"))
+    before = read_weights(converted / "ckpt-0", load_bert_config(converted / "config.json"))
     after = read_weights(tmp_path / "tf2" / "ckpt-0", config)
     for name, array in before.items():
         assert np.array_equal(after[name][: len(array)], array), name
@@ -314,6 +314,20 @@ def test_added_words_are_normalized_as_text_is(place, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "normalized as in text: 5 (ﾜｸﾁﾝ -> ワクチン, ＩｇＧ -> IgG, ##ｶﾞｽ -> ##ガス, ㈱ -> (株), ＰＣＲ検査" in out
     assert "in vocab.txt already: 1 (猫)" in out
+
+
+def test_added_words_that_mecab_splits_are_named(place, tmp_path, capsys):
+    """Text hits a word only if MeCab leaves it whole. Where the dictionary is not known, nothing is said."""
+    words = tmp_path / "words.txt"
+    words.write_text("図書館\n言語\n##書館\n", encoding="utf-8")
+    directory = copy_with(place, tmp_path / "hf", tensors_of(place / "hf"))
+    line = "split by MeCab, so text hits them hardly ever: 1 (図書館 -> 図書 館)\n"
+    for dictionary, lines in (("unidic_lite", 1), (str(tmp_path / "none"), 0)):
+        settings = {"word_tokenizer_type": "mecab", "mecab_kwargs": {"mecab_dic": dictionary}}
+        (directory / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+        run(directory, tmp_path / "tf2", "--add_vocab_file", str(words), "--add_pieces", "--overwrite")
+        out = capsys.readouterr().out
+        assert out.count(line) == out.count("split by MeCab") == lines
 
 
 def test_a_tokenizer_that_names_no_dictionary(place, tmp_path, capsys):
