@@ -2,13 +2,13 @@
 
 The trainer writes `params.yaml` into its model directory. There `task.init_checkpoint` leads to an earlier stage, and
 `task.train_data.input_path` to the TFRecords and their `.json`. Paths are relative to the directory in which training
-was started. What is missing is left out. Nothing is guessed.
+was started. What is missing is left out. Nothing is guessed. Only the history of a remote checkpoint (`gs://`) is read
+from other machines.
 
 The best checkpoint is in a folder of the model directory (`trainer.best_checkpoint_export_subdir`). A continued model
 starts from a directory of convert_hf_checkpoint_to_tf2.py, whose provenance names the base model.
 """
 
-import glob
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from typing import Any
 
 from japanese_bert.common.json_files import read_json_object
 from japanese_bert.common.provenance import read_provenance, recorded_inputs
+from japanese_bert.models.remote_paths import RemotePath, any_path, matching_files
 from japanese_bert.tokenization.identity import Tokenization, of_data, of_directory
 
 PARAMS_FILE = "params.yaml"
@@ -50,6 +51,7 @@ class TrainingStage:
     params: Mapping[str, Any]
     steps: int | None
     data: list[Mapping[str, Any]]  # provenance of the TFRecords
+    is_remote: bool = False
 
     def param(self, path: str) -> object:
         """Return a parameter by its full name, such as `task.train_data.seq_length`, None if it is not set."""
@@ -67,7 +69,8 @@ class TrainingStage:
 
         It is the prefix of a TF2 checkpoint, or a Hugging Face directory.
         """
-        initial = Path(str(self.param("task.init_checkpoint") or ""))
+        name = str(self.param("task.init_checkpoint") or "")
+        initial = any_path(name) if self.is_remote else Path(name)
         if not initial.name:
             return None
         is_model_dir = initial.is_dir() and not (initial / "model.safetensors").is_file()
@@ -99,8 +102,9 @@ def read_stages(prefix: Path) -> list[TrainingStage]:
     checkpoint: Path | None = prefix
     while checkpoint and (directory := _model_directory(checkpoint)) and directory not in directories:
         directories.add(directory)
-        stage = TrainingStage(_read_yaml(directory / PARAMS_FILE), _step(checkpoint, directory), [])
-        stage.data.extend(_read_data(stage.param("task.train_data.input_path")))
+        is_remote = isinstance(prefix, RemotePath)
+        stage = TrainingStage(_read_yaml(directory / PARAMS_FILE), _step(checkpoint, directory), [], is_remote)
+        stage.data.extend(_read_data(stage.param("task.train_data.input_path"), is_remote))
         stages.insert(0, stage)
         checkpoint = stage.initial_checkpoint()
     return stages
@@ -166,11 +170,12 @@ def _step(prefix: Path, model_directory: Path) -> int | None:
     return int(number) if number.isdecimal() else None
 
 
-def _read_data(input_path: object) -> list[Mapping[str, Any]]:
+def _read_data(input_path: object, is_remote: bool) -> list[Mapping[str, Any]]:
     """Return the provenance of the files that are still there."""
     patterns = input_path if isinstance(input_path, list) else str(input_path or "").split(",")
-    paths = sorted({path for pattern in patterns for path in glob.glob(str(pattern))})
-    return [made_by for path in paths if (made_by := read_provenance(Path(path)))]
+    names = [str(pattern) for pattern in patterns if is_remote or "://" not in str(pattern)]
+    paths = sorted({path for name in names for path in matching_files(name)})
+    return [made_by for path in paths if (made_by := read_provenance(any_path(path)))]
 
 
 def _corpus_name(made_by: Mapping) -> str:

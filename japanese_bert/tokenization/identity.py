@@ -185,7 +185,7 @@ def hash_of_file(path: Path) -> str | None:
     """Return the hash of a file as provenance has it, None if there is no such file."""
     if not path.is_file():
         return None
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

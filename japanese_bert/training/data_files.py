@@ -4,14 +4,13 @@ The trainer itself reads a file only when its turn comes, which may be days afte
 TensorFlow or fsspec reads, such as `gs://...`.
 """
 
-import glob
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from japanese_bert.common.provenance import recorded_inputs
+from japanese_bert.models.remote_paths import matching_files
 from japanese_bert.tfrecord.reading import FirstExample, open_file, read_first_example
 from japanese_bert.tokenization.identity import Tokenization, of_data
 
@@ -87,21 +86,8 @@ def match_files(patterns: str | Sequence[str]) -> list[str]:
 
 
 def _find_files(pattern: str) -> list[str]:
-    if not set("*?") & set(pattern):
-        return [pattern]  # the reader says that there is no such file
-    if "://" not in pattern:
-        return glob.glob(pattern)
-    if "tensorflow" in sys.modules:  # with the rights that Model Garden's trainer has
-        from tensorflow.io import gfile
-
-        return gfile.glob(pattern)
-    import fsspec
-
-    try:
-        files, path = fsspec.core.url_to_fs(pattern)
-        return [files.unstrip_protocol(found) for found in files.glob(path)]
-    except (ValueError, ImportError) as error:  # an unknown protocol, or one whose package is not installed
-        raise ValueError(f"{pattern}: {error}") from None
+    """Return a name without wild cards as it is: the reader says that there is no such file."""
+    return matching_files(pattern) if set("*?") & set(pattern) else [pattern]
 
 
 def count_instances(files: list[DataFile]) -> int | None:

@@ -1,12 +1,11 @@
 """Were all data files, and the weights that a training starts from, made with one tokenization?
 
-The trainer would learn other meanings of the same ids. Files of other tools state nothing. `gs://` paths of initial
-weights are not read.
+The trainer would learn other meanings of the same ids. Files of other tools state nothing.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 
+from japanese_bert.models.remote_paths import any_path
 from japanese_bert.models.training_history import read_tokenizations
 from japanese_bert.tokenization.identity import SAME_OR_FLAG, Tokenization, differences
 from japanese_bert.training.checks.findings import Findings, check
@@ -35,5 +34,5 @@ def tokenizations_of_start(init_checkpoint: str | None) -> list[Tokenization]:
     """Return what is recorded of the weights that `task.init_checkpoint` names: a prefix or a directory."""
     if not init_checkpoint:
         return []
-    path = Path(init_checkpoint)
+    path = any_path(init_checkpoint)
     return read_tokenizations(path / "latest" if path.is_dir() else path)

@@ -31,14 +31,17 @@ def test_another_casing_or_dictionary_among_the_files(place, tmp_path):
     assert_problem(check(place, train_path(place, "swapped"), check_provenance=False), "valid.tfrecord.gz: vocabulary")
 
 
-def test_initial_weights_of_another_vocabulary_of_the_same_size(place, base):
-    """A continued model: its own vocab.txt lies beside its checkpoint."""
-    start = f"task.init_checkpoint={base}/ckpt-0"
+@pytest.mark.parametrize("prefix", ["", "file://"])
+def test_initial_weights_of_another_vocabulary_of_the_same_size(place, base, prefix):
+    """A continued model: its own vocab.txt lies beside its checkpoint. It may be in a bucket."""
+    start = f"task.init_checkpoint={prefix}{base}/ckpt-0"
     found = check(place, start)
     assert (found.problems, found.remarks) == ([], [])
     shutil.copy(place / "swapped.txt", base / "vocab.txt")
-    for path in (start, f"task.init_checkpoint={base}"):
-        assert_problem(check(place, path), "train_1.tfrecord.gz: vocabulary sha256", f"in {base}. The same text")
+    for path in (start, f"task.init_checkpoint={prefix}{base}"):
+        assert_problem(
+            check(place, path), "train_1.tfrecord.gz: vocabulary sha256", f"in {prefix}{base}. The same text"
+        )
     found = check(place, start, check_provenance=False)
     assert found.problems == []
     assert [line for line in found.remarks if "vocabulary sha256" in line]
@@ -51,11 +54,12 @@ def test_initial_weights_of_another_casing(place, base):
     assert_problem(check(place, f"task.init_checkpoint={base}/ckpt-0"), "do_lower_case False, but True in")
 
 
-def test_initial_weights_of_a_training_on_other_data(place, base):
+@pytest.mark.parametrize("prefix", ["", "file://"])
+def test_initial_weights_of_a_training_on_other_data(place, base, prefix):
     """An earlier stage: its params.yaml names its data."""
     for name in ("tokenizer_config.json", "vocab.txt"):
         (base / name).unlink()
-    data = f"task: {{train_data: {{input_path: '{place}/other/swapped'}}}}\n"
+    data = f"task: {{train_data: {{input_path: '{prefix}{place}/other/swapped'}}}}\n"
     (base / "params.yaml").write_text(data, encoding="utf-8")
-    found = check(place, f"task.init_checkpoint={base}/ckpt-0")
+    found = check(place, f"task.init_checkpoint={prefix}{base}/ckpt-0")
     assert_problem(found, "vocabulary sha256", "in swapped.json of the training data")
