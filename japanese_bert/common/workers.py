@@ -93,11 +93,13 @@ class Worker:
 
     def call(self, *arguments: Any) -> Any:
         """Return the result of a call. Raise what the function raises, or BrokenExecutor."""
-        try:
+        answer = None
+        with suppress(EOFError, OSError):  # kept as a context, the error would hold buffers that Python cannot free
             self._pipe.send(arguments)
-            succeeded, result = self._pipe.recv()
-        except (EOFError, OSError):
-            raise BrokenExecutor from None
+            answer = self._pipe.recv()
+        if answer is None:
+            raise BrokenExecutor
+        succeeded, result = answer
         if not succeeded:
             raise result
         return result

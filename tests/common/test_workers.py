@@ -120,7 +120,7 @@ def test_errors_of_workers_keep_their_kind():
         with pytest.raises(FileNotFoundError, match="file 0") as raised:
             call()
         assert "in raise_error" in raised.value.__notes__[0]
-    with pytest.raises(Exception, match="pickle"):
+    with pytest.raises(Exception, match=r"pickle|local object"):
         list(map_in_order(lambda item: lambda: item, range(5), 2))
 
 
