@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 # Arguments that decide no byte of the output, or that the provenance has by content.
 RUN_ARGUMENTS = ("input_file", "output_file", "check_use", "num_workers", "work_dir", "overwrite")
 MIN_SHARE_USED = 0.5  # of the tokens
-# Arguments that are in the provenance if they are given, because older outputs do not have them.
-NEW_ARGUMENTS = ("seq_bucket_lengths",)
+# Arguments that are in the provenance if they are not the default, because older outputs do not have them.
+DOC_SENTENCES, FULL_SENTENCES = "doc_sentences", "full_sentences"
+NEW_ARGUMENTS = {"seq_bucket_lengths": None, "packing": DOC_SENTENCES}
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -51,8 +52,16 @@ def get_parser() -> argparse.ArgumentParser:
     method.add_argument("--masked_lm_prob", type=float, default=0.15, help="share of tokens to mask")
     method.add_argument("--do_whole_word_mask", action=switch, default=False, help="mask all tokens of a word together")
     method.add_argument("--next_sentence", action=switch, default=True, help="sentence pairs; else one segment")
+    method.add_argument(
+        "--packing",
+        choices=(DOC_SENTENCES, FULL_SENTENCES),
+        default=DOC_SENTENCES,
+        help="one segment: complete sentences of one document, or text that runs on over documents, [SEP] between them",
+    )
     method.add_argument("--dupe_factor", type=int, default=10, help="passes over the corpus with different masks")
-    method.add_argument("--short_seq_prob", type=float, default=0.1, help="share of documents cut shorter")
+    method.add_argument(
+        "--short_seq_prob", type=float, help="share of documents cut shorter; default: 0.1, for full_sentences 0"
+    )
     method.add_argument("--random_seed", type=int, default=12345, help="same seed, same bytes")
     method.add_argument(
         "--check_use",
@@ -85,11 +94,14 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.common.text_files import expand_paths
     from japanese_bert.compiled.mapped_arrays import keep_arrays_out_of_heap, release_files_below
     from japanese_bert.pretraining_data.rendering import Renderer, RenderSettings
-    from japanese_bert.pretraining_data.token_store import BlockTokenizer
+    from japanese_bert.pretraining_data.token_store import BlockTokenizer, with_separators
     from japanese_bert.tokenization.identity import check_vocab_of_data
+    from japanese_bert.tokenization.vocab import SEP
 
     stopwatch = Stopwatch()
     keep_arrays_out_of_heap()
+    if args.short_seq_prob is None:
+        args.short_seq_prob = 0.0 if args.packing == FULL_SENTENCES else 0.1
     check_arguments(args)
     if args.max_predictions_per_seq is None:
         args.max_predictions_per_seq = default_predictions(args.max_seq_length, args.masked_lm_prob)
@@ -97,7 +109,7 @@ def main(args: argparse.Namespace) -> None:
     outputs = [Path(name) for name in args.output_file.split(",")]
     tokenizer = load_data_tokenizer(args)
     vocab, dictionary = tokenizer.vocab, tokenizer.splitter.dictionary
-    left_out = [name for name in NEW_ARGUMENTS if vars(args)[name] is None]
+    left_out = [name for name, default in NEW_ARGUMENTS.items() if vars(args)[name] == default]
     provenance = Provenance(
         stage="create_pretraining_data",
         method=method_of(args, [*RUN_ARGUMENTS, *left_out])
@@ -116,7 +128,9 @@ def main(args: argparse.Namespace) -> None:
         store = tokenize(args, inputs, BlockTokenizer(tokenizer.splitter, tokenizer.encode_word, vocab), new_file)
         if dictionary:
             release_files_below(dictionary.directory)
-        instances, order = plan(args, store, new_file)
+        if args.packing == FULL_SENTENCES:
+            store = with_separators(store, vocab.ids[SEP], new_file)
+        instances, order = plan(args, store, vocab.ids[SEP] | store.word_start_bit, new_file)
         use = check_use(args, store.counts, instances)
         settings = RenderSettings(**{name: vars(args)[name] for name in RenderSettings._fields})
         renderer = Renderer(
@@ -154,6 +168,8 @@ def check_arguments(args: argparse.Namespace) -> None:
     for name in ("masked_lm_prob", "short_seq_prob"):
         if not 0 <= vars(args)[name] <= 1:
             raise ValueError(f"--{name} {vars(args)[name]}: expected a share between 0 and 1")
+    if args.packing == FULL_SENTENCES and (args.next_sentence or args.short_seq_prob):
+        raise ValueError("--packing full_sentences: expected --no-next_sentence, and no --short_seq_prob")
     if not 0 <= args.random_seed < 1 << 63:
         raise ValueError(f"--random_seed {args.random_seed}: expected 0 or more, below 2**63")
     names = args.output_file.split(",")
@@ -188,13 +204,18 @@ def tokenize(
 
 
 def plan(
-    args: argparse.Namespace, store: "TokenStore", new_file: Callable[[], BinaryIO]
+    args: argparse.Namespace, store: "TokenStore", separator: int, new_file: Callable[[], BinaryIO]
 ) -> tuple["np.ndarray", "np.ndarray"]:
     """Return the token ranges of all instances, and a random order of them: steps 2 and 3."""
-    from japanese_bert.pretraining_data.instances import PlanSettings, plan_instances, shuffle_instances
+    from japanese_bert.pretraining_data.instances import NO_SEPARATOR, PlanSettings, plan_instances, shuffle_instances
 
     settings = PlanSettings(
-        args.max_seq_length, args.short_seq_prob, args.dupe_factor, args.random_seed, args.next_sentence
+        args.max_seq_length,
+        args.short_seq_prob,
+        args.dupe_factor,
+        args.random_seed,
+        args.next_sentence,
+        separator if args.packing == FULL_SENTENCES else NO_SEPARATOR,
     )
     with progress_bar("plan", store.counts.documents * args.dupe_factor, "doc") as bar:
         instances = plan_instances(store, settings, new_file(), bar.update)
@@ -209,6 +230,8 @@ def check_use(args: argparse.Namespace, counts: "CorpusCounts", instances: "np.n
     from japanese_bert.pretraining_data.instances import count_use
 
     total, (used, num_random) = counts.tokens * args.dupe_factor, count_use(instances)
+    if args.packing == FULL_SENTENCES:
+        used = total  # and separators, which are no tokens of the text
     problem = ""
     if used < MIN_SHARE_USED * total:
         problem = (

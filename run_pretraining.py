@@ -15,7 +15,7 @@ from japanese_bert.training.short_flags import config_files
 
 
 def get_parser() -> argparse.ArgumentParser:
-    return command.get_parser(__doc__, "bert/pretraining", "electra/pretraining")
+    return command.get_parser(__doc__, "bert/pretraining", "bert/pretraining_dynamic", "electra/pretraining")
 
 
 def main(args: argparse.Namespace) -> None:

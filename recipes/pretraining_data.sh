@@ -16,6 +16,7 @@ seq -f %02g $CC100_SHARDS $CC100_SHARDS | $RUN_SHARDS \
 create="python create_pretraining_data.py --input_file $WORK/corpus/wikipedia/corpus_{}.txt $tokenization \
     --do_whole_word_mask --gzip_compress --use_v2_feature_names --max_seq_length 512 --max_predictions_per_seq 76 \
     --masked_lm_prob 0.15 --dupe_factor 30"
-seq -f %02g 1 $((WIKIPEDIA_SHARDS - 1)) | $RUN_SHARDS $create --output_file $DATA/wikipedia/pretraining_data_{}.tfrecord.gz
+seq -f %02g 1 $((WIKIPEDIA_SHARDS - 1)) | $RUN_SHARDS $create ${SEQ_BUCKETS:+--seq_bucket_lengths $SEQ_BUCKETS} \
+    --output_file $DATA/wikipedia/pretraining_data_{}.tfrecord.gz
 seq -f %02g $WIKIPEDIA_SHARDS $WIKIPEDIA_SHARDS | $RUN_SHARDS \
     $create --output_file $DATA/wikipedia/validation/pretraining_data_{}.tfrecord.gz

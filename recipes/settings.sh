@@ -13,6 +13,7 @@ PROCESSES=${PROCESSES:-8}
 TOKENIZER_TEXT=${TOKENIZER_TEXT:-$WORK/corpus/wikipedia}  # folder with corpus_*.txt
 VOCAB_SIZE=${VOCAB_SIZE:-32768}
 CC100_DUPE_FACTOR=${CC100_DUPE_FACTOR:-5}
+SEQ_BUCKETS=${SEQ_BUCKETS:-}                      # lengths of Wikipedia's records: docs/pretraining_data.md
 RUN_SHARDS=${RUN_SHARDS:-"xargs -I {} -P $PROCESSES"}
 DATA=${DATA:-$WORK/pretraining_data/$TOKENIZER}
 MODEL_DIR=${MODEL_DIR:-$WORK/model/$MODEL}        # one folder for each training
@@ -25,6 +26,7 @@ RUNTIME=${RUNTIME:---config_file=configs/runtime/gpu.yaml}
 OVERRIDES=${OVERRIDES:-runtime.num_gpus=8}        # parameters of both stages: name=value,name=value
 OVERRIDES_512=${OVERRIDES_512:-}                  # more parameters of the second stage
 CONFIG_128=${CONFIG_128:-cc-100}                  # first stage: configs/data/cc-100.yaml
-CONFIG_512=${CONFIG_512:-wikipedia}               # second stage: configs/data/wikipedia.yaml
+CONFIG_512=${CONFIG_512:-wikipedia${SEQ_BUCKETS:+_buckets}}  # second stage: configs/data/wikipedia.yaml
+EXPERIMENT_512=${EXPERIMENT_512:-$EXPERIMENT${SEQ_BUCKETS:+_dynamic}}
 STEPS_128=${STEPS_128:-1000000}
 STEPS_512=${STEPS_512:-1000000}

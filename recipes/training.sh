@@ -8,7 +8,7 @@
     --validation_files "$DATA/cc-100/validation/*.tfrecord.gz" --train_steps $STEPS_128 --params_override="$OVERRIDES"
 
 # --- second stage
-[ -e $MODEL_DIR/wikipedia/ckpt-$STEPS_512.index ] || $TRAIN_PYTHON run_pretraining.py --experiment=$EXPERIMENT \
+[ -e $MODEL_DIR/wikipedia/ckpt-$STEPS_512.index ] || $TRAIN_PYTHON run_pretraining.py --experiment=$EXPERIMENT_512 \
     --model_dir=$MODEL_DIR/wikipedia --config_file=configs/data/$CONFIG_512.yaml --config_file=configs/model/$MODEL.yaml \
     $RUNTIME --init_checkpoint=$MODEL_DIR/cc-100/ckpt-$STEPS_128 \
     --train_files "$DATA/wikipedia/pretraining_data_*.tfrecord.gz" \

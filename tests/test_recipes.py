@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.helpers.places import ROOT
 from tests.helpers.recipes import (
@@ -307,6 +308,23 @@ class TestTraining:
         schedule = parameters.trainer.optimizer_config.learning_rate.polynomial
         assert (parameters.trainer.train_steps, schedule.decay_steps) == (steps, steps)
         assert parameters.runtime.distribution_strategy == RUNTIMES[runtime]
+
+
+@with_tensorflow[0]
+@with_tensorflow[1]
+def test_buckets_are_one_variable(workplace):
+    """The lengths of the data are those of the configuration. The validation data is static."""
+    lengths = yaml.safe_load((ROOT / "configs/data/wikipedia_buckets.yaml").read_text(encoding="utf-8"))["task"][
+        "train_data"
+    ]["seq_bucket_lengths"]
+    commands = "./recipes/bert_base_wordpiece.sh pretraining_data training"
+    found = script_calls(calls(commands, workplace, SEQ_BUCKETS=" ".join(map(str, lengths))))
+    data = [parse_call(call) for call in found if call[0] == "create_pretraining_data"]
+    assert sum(flags.seq_bucket_lengths == lengths for flags in data) == 7
+    assert all("/wikipedia/pretraining" in flags.output_file for flags in data if flags.seq_bucket_lengths)
+    first, second = (training_parameters(call) for call in found if call[0] == "run_pretraining")
+    assert not hasattr(first.task.train_data, "seq_bucket_lengths")
+    assert list(second.task.train_data.seq_bucket_lengths) == lengths
 
 
 def test_slurm_job_tells_every_task_of_the_others(workplace):

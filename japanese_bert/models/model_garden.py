@@ -140,7 +140,10 @@ def read_instances(tfrecord: Path, config: BertConfig, count: int) -> dict[str, 
         data_config = pretrain_dataloader.BertPretrainDataConfig(**_data_params(tfrecord), global_batch_size=count)
         batch = next(iter(pretrain_dataloader.BertPretrainDataLoader(data_config).load()))
     except (ValueError, KeyError, StopIteration, OpError):
-        raise ValueError(f"{tfrecord}: no pretraining data. Make it with create_pretraining_data.py") from None
+        raise ValueError(
+            f"{tfrecord}: no pretraining data of one length. Make it with create_pretraining_data.py, without "
+            "--seq_bucket_lengths"
+        ) from None
     instances = {name: tensor.numpy() for name, tensor in batch.items()}
     seq_length, last_id = instances["input_mask"].shape[1], instances["input_word_ids"].max()
     if seq_length > config.max_position_embeddings or last_id >= config.vocab_size:

@@ -40,6 +40,16 @@ def find_groups(starts_word, a_length, b_length, do_whole_word_mask, group_start
 
 
 @kernel
+def drop_separators(ids, sep_id, num_groups, group_starts, group_ends):
+    """Remove the groups that are a [SEP] between documents, and return the number of groups."""
+    count = 0
+    for group in range(num_groups):
+        group_starts[count], group_ends[count] = group_starts[group], group_ends[group]
+        count += ids[group_starts[group]] != sep_id
+    return count
+
+
+@kernel
 def choose_groups(num_groups, group_starts, group_ends, quota, state, is_masked):
     """Mark the positions of randomly chosen groups, at most `quota` positions. Return how many are marked."""
     marked = 0

@@ -13,7 +13,13 @@ from japanese_bert.compiled.kernels import kernel
 from japanese_bert.compiled.mapped_arrays import release_pages, take, window_slices
 from japanese_bert.compiled.random_streams import Stream, start_stream
 from japanese_bert.pretraining_data.instances import NUM_SPECIAL_PAIR, NUM_SPECIAL_SINGLE
-from japanese_bert.pretraining_data.masking import choose_groups, find_groups, mask_tokens, num_predictions
+from japanese_bert.pretraining_data.masking import (
+    choose_groups,
+    drop_separators,
+    find_groups,
+    mask_tokens,
+    num_predictions,
+)
 from japanese_bert.pretraining_data.token_store import TokenStore
 from japanese_bert.tfrecord import crc32c, writing
 from japanese_bert.tokenization.subwords import MAX_VOCAB_SIZE
@@ -85,7 +91,8 @@ class Renderer:
 
     def __post_init__(self) -> None:
         settings, ids = self.settings, self.vocab.ids
-        predictions = [bucket_predictions(length, settings) for length in self.bucket_lengths]
+        shape = settings.masked_lm_prob, settings.max_predictions_per_seq
+        predictions = [bucket_predictions(length, *shape) for length in self.bucket_lengths]
         self.bucket_lengths = self.bucket_lengths or (settings.max_seq_length,)
         self._constants = Constants(
             ids[CLS],
@@ -149,10 +156,10 @@ def render_instances(
     return totals
 
 
-def bucket_predictions(length: int, settings: RenderSettings) -> int:
+def bucket_predictions(length: int, masked_lm_prob: float, max_predictions_per_seq: int) -> int:
     """Return how many predictions the records of a bucket have: no instance in it has a larger quota."""
-    quota = max(1, math.ceil(round(length * settings.masked_lm_prob, 6)))  # 0.07 * 100 is 7.000000000000001
-    return min(settings.max_predictions_per_seq, quota)
+    quota = max(1, math.ceil(round(length * masked_lm_prob, 6)))  # 0.07 * 100 is 7.000000000000001
+    return min(max_predictions_per_seq, quota)
 
 
 def gather_segments(tokens: np.ndarray, planned: np.ndarray, segments: np.ndarray) -> None:
@@ -203,6 +210,8 @@ def render_records(instances, settings, constants, out, counters):
         start_stream(state, settings.random_seed, Stream.MASK, numbers[row])
         quota = num_predictions(length, settings.masked_lm_prob, settings.max_predictions_per_seq)
         num_groups = find_groups(starts_word, a_length, b_length, settings.do_whole_word_mask, groups[0], groups[1])
+        if not settings.next_sentence:
+            num_groups = drop_separators(ids, constants.sep_id, num_groups, groups[0], groups[1])
         choose_groups(num_groups, groups[0], groups[1], quota, state, is_masked)
         count = mask_tokens(
             ids, length, is_masked, constants.mask_id, constants.replacement_ids, state, predictions[0], predictions[1]

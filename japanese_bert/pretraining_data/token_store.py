@@ -22,13 +22,14 @@ import numpy as np
 from japanese_bert.common.text_files import read_line_blocks
 from japanese_bert.common.workers import map_in_order
 from japanese_bert.compiled.kernels import kernel
-from japanese_bert.compiled.mapped_arrays import append_array, map_array
+from japanese_bert.compiled.mapped_arrays import append_array, map_array, release_pages
 from japanese_bert.corpus.lines import decode_text, drop_byte_order_mark, drop_nuls
 from japanese_bert.pretraining_data.word_table import WordTable
 from japanese_bert.tokenization.vocab import UNK, Vocab
 from japanese_bert.tokenization.words import WordSplitter
 
 TOKENIZE_BLOCK_BYTES = 1 << 17
+DOCUMENTS_AT_ONCE, TOKENS_AT_ONCE = 4096, 1 << 20
 
 
 @dataclass(slots=True)
@@ -223,3 +224,30 @@ def build_token_store(
     for block in map_in_order(tokenizer, blocks(), num_workers):
         writer.append(block)
     return writer.close()
+
+
+def with_separators(store: TokenStore, separator: int, new_file: Callable[[], BinaryIO]) -> TokenStore:
+    """Return the store with the word `separator` before each document, in new files. A document is one sentence there.
+
+    Text that runs on over documents then is a range of tokens, as every segment.
+    """
+    tokens, sentences, documents = new_file(), new_file(), new_file()
+    append_array(sentences, np.zeros(1, np.int64))
+    append_array(documents, np.zeros(1, np.int64))
+    word = store.tokens.dtype.type(separator | store.word_start_bit)
+    for document in range(0, len(store.document_offsets) - 1, DOCUMENTS_AT_ONCE):
+        starts = store.sentence_offsets[store.document_offsets[document : document + DOCUMENTS_AT_ONCE + 1]]
+        for first in range(starts[0], starts[-1], TOKENS_AT_ONCE):
+            part = store.tokens[first : min(first + TOKENS_AT_ONCE, starts[-1])]
+            inside = slice(*np.searchsorted(starts[:-1], [first, first + len(part)]))
+            append_array(tokens, np.insert(part, starts[:-1][inside] - first, word))
+        numbers = np.arange(document + 1, document + len(starts))
+        append_array(sentences, starts[1:] + numbers)
+        append_array(documents, numbers)
+        release_pages(store.tokens)
+    return TokenStore(
+        tokens=map_array(tokens, store.tokens.dtype),
+        sentence_offsets=map_array(sentences, np.dtype(np.int64)),
+        document_offsets=map_array(documents, np.dtype(np.int64)),
+        counts=store.counts,
+    )

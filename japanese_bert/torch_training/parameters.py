@@ -41,6 +41,7 @@ class Data(Parameters):
     use_position_id: bool = False
     use_v2_feature_names: bool = False
     file_type: str = "tfrecord"
+    seq_bucket_lengths = ()  # no parameter: records may have any lengths, because batches are made by length anyway
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,8 @@ def import_model_garden() -> None:
         warnings.simplefilter("ignore", UserWarning)
         from official.common import registry_imports  # noqa: F401
 
+        from japanese_bert.training import bucketed_data  # noqa: F401
+
 
 def read_training(args: argparse.Namespace) -> Training:
     """Return what the flags describe. --keep_best becomes one more --config_file. Raise ValueError for a mistake."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from japanese_bert.common.provenance import recorded_inputs
 from japanese_bert.models.remote_paths import matching_files
+from japanese_bert.pretraining_data.rendering import bucket_predictions
 from japanese_bert.tfrecord.reading import FirstExample, open_file, read_first_example
 from japanese_bert.tokenization.identity import Tokenization, of_data
 
@@ -43,6 +44,15 @@ class DataFile:
     def length(self, feature: str) -> int:
         """Return the number of values that a feature of the first example has."""
         return len(self.example.features[feature])
+
+    @property
+    def record_shapes(self) -> dict[int, int]:
+        """Return the predictions of a record by its length, padding included. Without provenance: of the first one."""
+        method = self.provenance["method"] if self.provenance else {}
+        if not method.get("seq_bucket_lengths"):
+            return {self.length("input_mask"): self.length(PRETRAINING.feature)}
+        quota = method["masked_lm_prob"], method["max_predictions_per_seq"]
+        return {length: bucket_predictions(length, *quota) for length in method["seq_bucket_lengths"]}
 
     @property
     def largest_id(self) -> int:

@@ -22,6 +22,10 @@ Section = Any  # of a configuration, with `as_dict`: Model Garden's, or that of 
 OTHER_EXPERIMENT = (
     ". ELECTRA's configs/model/*.yaml go with --experiment=electra/pretraining, others with bert/pretraining"
 )
+ONLY_DYNAMIC = (
+    "goes with training data and run_pretraining.py --experiment=bert/pretraining_dynamic. Others take "
+    "configs/data/wikipedia.yaml"
+)
 
 
 def parse_parameters(args: argparse.Namespace) -> "ExperimentConfig":
@@ -135,6 +139,8 @@ def check_parameters(source: str, values: Mapping, defaults: Section) -> None:
         parent, _, name = path.rpartition(".")
         known = _known_in(section)
         if name not in known:
+            if name == "seq_bucket_lengths":
+                raise ValueError(f"{source}: {path} {ONLY_DYNAMIC}")
             hint = OTHER_EXPERIMENT if "PretrainerConfig" in type(section).__name__ else ""
             raise ValueError(f"{source}: no parameter {path}{_near(parent, name, known, defaults) or hint}")
         expected = known[name]

@@ -82,9 +82,9 @@ def implied_files(args: argparse.Namespace, given: list[str]) -> list[str]:
     """Return --config_file values for the sections that the user's files leave out: data, model, hardware."""
     files = [read_parameters("--config_file", text) for text in given]
     tasks = [file.get("task") or {} for file in files]
-    found, pretrains = [], args.experiment.endswith("/pretraining")
+    found, pretrains = [], "/pretraining" in args.experiment
     if pretrains and args.train_files and not any("seq_length" in (task.get("train_data") or {}) for task in tasks):
-        found += [str(CONFIGS / "data" / "wikipedia.yaml"), *data_form(",".join(args.train_files))]
+        found += [str(CONFIGS / "data" / "wikipedia.yaml"), *data_form(",".join(args.train_files), args.experiment)]
     if pretrains and args.init_checkpoint and not any("model" in task for task in tasks):
         found += model_files(args.init_checkpoint)
     if args.num_gpus is not None and not any("runtime" in file for file in files):
@@ -92,20 +92,24 @@ def implied_files(args: argparse.Namespace, given: list[str]) -> list[str]:
     return found
 
 
-def data_form(pattern: str) -> list[str]:
+def data_form(pattern: str, experiment: str) -> list[str]:
     """Return the parameters that the first training file shows. The checks report a file that cannot be read."""
     try:
         file = read_data_file(min(match_files(pattern)), PRETRAINING)
     except (ValueError, OSError):
         return []
+    shapes = file.record_shapes
     form = {
-        "seq_length": file.length("input_mask"),
-        "max_predictions_per_seq": file.length("masked_lm_positions"),
+        "seq_length": max(shapes),
+        "max_predictions_per_seq": shapes[max(shapes)],
         "use_v2_feature_names": "input_word_ids" in file.example.features,
         "use_next_sentence_label": "next_sentence_labels" in file.example.features,
         "file_type": "tfrecord_compressed" if file.example.is_compressed else "tfrecord",
     }
-    return [as_config({f"{section}.{name}": value for name, value in form.items()}) for section in DATA]
+    found: dict[str, object] = {f"{section}.{name}": value for section in DATA for name, value in form.items()}
+    if experiment.endswith("_dynamic"):
+        found[f"{DATA[0]}.seq_bucket_lengths"] = list(shapes)
+    return [as_config(found)]
 
 
 def validation_beside(train_file: str) -> dict[str, list[str]]:

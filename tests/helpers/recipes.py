@@ -118,8 +118,7 @@ def parse_call(call: list[str]):
 
 def training_parameters(call: list[str]):
     """Return the experiment that Model Garden makes of a call of run_pretraining.py."""
-    from official.nlp.configs import pretraining_experiments  # noqa: F401
-
+    from japanese_bert.training import bucketed_data  # noqa: F401
     from japanese_bert.training.parameters import parse_parameters
     from japanese_bert.training.short_flags import config_files
 

@@ -18,6 +18,7 @@ from tests.helpers.places import ROOT
 SUBJECTS = ["猫", "東京の天気", "新しい駅", "ラーメン", "図書館", "サッカー", "量子力学", "確定申告", "梅雨", "詩"]
 VERBS = ["が好きだ。", "について調べた。", "は大切です！", "を見て驚いた。", "とは何か？", "の話。", "も変わった。"]
 SEQ_LENGTH, PREDICTIONS = 32, 4
+BUCKETS = [16, 24, 32]
 
 
 def write_corpus(path: Path, first: int = 0) -> Path:
@@ -174,15 +175,23 @@ def run(command: list[str]) -> str:
     return process.stdout
 
 
-def parse(place: Path, more: str = "", tpu: str | None = None, runtime: str | None = "cpu", model: str = "model.yaml"):
+def parse(
+    place: Path,
+    more: str = "",
+    tpu: str | None = None,
+    runtime: str | None = "cpu",
+    model: str = "model.yaml",
+    experiment: str = "bert/pretraining",
+):
     """Return the trainer's configuration of `data.yaml` and a model's YAML below `place`."""
     from official.core import train_utils
-    from official.nlp.configs import pretraining_experiments  # noqa: F401
+
+    from japanese_bert.training import bucketed_data  # noqa: F401
 
     files = [place / "data.yaml", place / model]
     files += [ROOT / "configs" / "runtime" / f"{runtime}.yaml"] if runtime else []
     options = train_utils.ParseConfigOptions(
-        experiment="bert/pretraining",
+        experiment=experiment,
         config_file=[str(path) for path in files],
         params_override=overrides(place, more),
         tpu=tpu,

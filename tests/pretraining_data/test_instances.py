@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import chi2_contingency, ks_2samp
 
 from japanese_bert.pretraining_data.instances import PlanSettings, plan_instances, shuffle_instances, truncate_pair
-from japanese_bert.pretraining_data.token_store import CorpusCounts, TokenStore
+from japanese_bert.pretraining_data.token_store import CorpusCounts, TokenStore, with_separators
 from tests.helpers.reference_bert import plan_document
 
 new_file = tempfile.TemporaryFile
@@ -127,6 +127,23 @@ def test_single_segments_are_cut_elsewhere_in_every_pass():
     instances = plan(store, next_sentence=False, short_seq_prob=1.0, dupe_factor=2)
     half = int(np.flatnonzero(instances["a_start"] == 0)[1])
     assert instances["a_length"][:half].tolist() != instances["a_length"][half:].tolist()
+
+
+def test_texts_run_on_over_documents_and_leave_nothing_out(monkeypatch):
+    monkeypatch.setattr("japanese_bert.pretraining_data.instances.DOCUMENTS_PER_BLOCK", 30)
+    store = with_separators(make_store(random_documents()), 7, new_file)
+    instances = plan(store, next_sentence=False, short_seq_prob=0.0, dupe_factor=2, separator=7 | 0x8000)
+    ranges = [store.tokens[start : start + length] for start, length, *_ in instances[["a_start", "a_length"]]]
+    is_text = store.tokens != 7 | 0x8000
+    whole = [tokens[tokens != 7 | 0x8000] for tokens in ranges]
+    assert np.array_equal(np.concatenate(whole), np.tile(store.tokens[is_text], 2))
+    assert all(7 | 0x8000 not in (tokens[0], tokens[-1]) for tokens in ranges)
+    assert all(store.tokens[start] & 0x8000 or store.tokens[start - 1] == 7 | 0x8000 for start in instances["a_start"])
+    lengths = instances["a_length"]
+    first = int(np.flatnonzero(instances["a_start"] == 1)[1])
+    assert lengths[:first].tolist() != lengths[first:].tolist()
+    assert sum(lengths < 28) <= 2 * 2 * 2  # the first and the last of a block. A word or a separator may be missing
+    assert (lengths <= 30).all()
 
 
 def test_short_target_lengths_are_from_2_to_the_limit():

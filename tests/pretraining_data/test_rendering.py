@@ -141,7 +141,6 @@ def test_records_of_buckets_differ_in_padding_only():
 
 @pytest.mark.parametrize(("length", "probability", "expected"), [(128, 0.15, 20), (20, 0.15, 3), (100, 0.07, 7)])
 def test_predictions_of_a_bucket_hold_the_largest_quota(length, probability, expected):
-    settings = RenderSettings(512, 76, probability, True, True, True, True, 1)
-    assert bucket_predictions(length, settings) == expected
+    assert bucket_predictions(length, probability, 76) == expected
     assert max(num_predictions(size, probability, 76) for size in range(length + 1)) <= expected
-    assert bucket_predictions(512, settings._replace(masked_lm_prob=0.15)) == 76
+    assert bucket_predictions(512, 0.15, 76) == 76

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from japanese_bert.pretraining_data.token_store import BlockTokenizer, TokenStore, build_token_store
+from japanese_bert.pretraining_data.token_store import BlockTokenizer, TokenStore, build_token_store, with_separators
 from japanese_bert.pretraining_data.word_table import WordTable
 from japanese_bert.tokenization.subwords import make_subword_encoder
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, Vocab
@@ -139,3 +139,12 @@ def test_the_last_id_of_a_vocabulary_at_the_border_of_16_bits(tmp_path, size, dt
     block = BlockTokenizer(splitter, lambda word: [vocab.ids["猫"]], vocab)("猫\n".encode())
     assert block.tokens.dtype == dtype
     assert block.tokens.tolist() == [size - 1 | 1 << (8 * block.tokens.itemsize - 1)]
+
+
+def test_a_separator_before_each_document(tmp_path, monkeypatch):
+    monkeypatch.setattr("japanese_bert.pretraining_data.token_store.DOCUMENTS_AT_ONCE", 2)
+    monkeypatch.setattr("japanese_bert.pretraining_data.token_store.TOKENS_AT_ONCE", 3)
+    store, vocab = build(tmp_path, "猫は山。\n犬。\n\n猫。\n\n犬は山を見た。\n".encode())
+    found = with_separators(store, vocab.ids["[SEP]"], tempfile.TemporaryFile)
+    assert decode(found, vocab) == [["|[SEP]" + "".join(document)] for document in decode(store, vocab)]
+    assert found.counts is store.counts

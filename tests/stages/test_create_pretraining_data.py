@@ -330,6 +330,28 @@ def test_masked_lm_without_next_sentence(create, wordpiece_vocab):
         assert set(example["input_type_ids"]) == {0}
 
 
+@pytest.mark.parametrize("flags", [(), ("--do_whole_word_mask", "--seq_bucket_lengths", "24", "32")])
+def test_full_sentences(create, tmp_path, small_corpus, wordpiece_vocab, flags):
+    """Nothing is cut, documents follow each other, and no [SEP] is predicted."""
+    ids = load_vocab(wordpiece_vocab).ids
+    single = create("--no-next_sentence", "--short_seq_prob", "0", "--use_v2_feature_names", output="single")
+    packed = create("--no-next_sentence", "--packing", "full_sentences", "--use_v2_feature_names", *flags)
+    texts = [Counter(), Counter()]
+    for examples, text in zip((single, packed), texts, strict=True):
+        for example in examples:
+            assert not {ids["[SEP]"], ids["[CLS]"]} & set(example["masked_lm_ids"])
+            assert set(example["input_type_ids"]) == {0}
+            text.update(unmasked(example)[1:-1])
+            assert ids["[SEP]"] not in (unmasked(example)[1], unmasked(example)[-2])
+    assert 0 < texts[1].pop(ids["[SEP]"]) <= 3 * 12
+    assert texts[1] == texts[0]
+    assert len(packed) < len(single)
+    found = read_provenance(tmp_path / "data.tfrecord")
+    assert (found["method"]["packing"], found["method"]["short_seq_prob"]) == ("full_sentences", 0)
+    assert found["counts"]["tokens_used"] == 3 * found["counts"]["tokens"] == sum(texts[1].values())
+    assert "packing" not in read_provenance(tmp_path / "single")["method"]
+
+
 def test_several_inputs_and_outputs(create, tmp_path, small_corpus):
     single = create("--use_v2_feature_names")
     outputs = [tmp_path / f"part_{index}.tfrecord" for index in range(3)]
@@ -478,6 +500,7 @@ def test_512_tokens_mask_15_percent_without_max_predictions_per_seq(tmp_path, sm
             {"seq_bucket_lengths": 16},
             "--seq_bucket_lengths 16: expected ascending lengths from 8 on to",
         ),
+        ({"packing": "full_sentences"}, "--packing full_sentences: expected --no-next_sentence"),
         (
             {"output_file": "out/x.tfrecord.gz"},
             "--output_file out/x.tfrecord.gz: ends in .gz. Expected --gzip_compress, or a name such as out/x.tfrecord",

@@ -15,11 +15,13 @@ import pytest
 
 import run_pretraining
 from japanese_bert.training.curves import read_run
+from tests.helpers import converting
 from tests.helpers import small_pretraining as small
 from tests.helpers.recipes import blocks
 from tests.test_configs import with_tensorflow
 
 STEPS, WARMUP, RATE = 20, 4, 1e-3
+DYNAMIC = "bert/pretraining_dynamic"
 
 
 @pytest.fixture(scope="module")
@@ -164,17 +166,21 @@ class TestTraining:
         assert "nothing is left to train" in small.train(place, first_stage)
         assert (first_stage / "ckpt-20.index").stat().st_mtime_ns == before
 
-    def test_killed_run_continues_with_step_and_rate(self, place, tmp_path):
+    @pytest.mark.parametrize("experiment", ["bert/pretraining", DYNAMIC])
+    def test_killed_run_continues_with_step_and_rate(self, place, tmp_path, experiment):
         from japanese_bert.models.checkpoint_reading import read_step
 
         steps, model_dir = 400, tmp_path / "model"
         more = f"trainer.train_steps={steps},trainer.optimizer_config.learning_rate.polynomial.decay_steps={steps}"
+        if experiment == DYNAMIC:
+            more += f",{buckets_of(place)}"
+        command = small.train_command(place, model_dir, more, experiment=experiment)
         with open(tmp_path / "log", "wb") as log:
-            process = subprocess.Popen(small.train_command(place, model_dir, more), stdout=log, stderr=log)
+            process = subprocess.Popen(command, stdout=log, stderr=log)
             wait_for(model_dir / "ckpt-25.index", process)  # being written: the one before is whole
             process.send_signal(signal.SIGKILL)
             assert process.wait() == -signal.SIGKILL
-        output = small.train(place, model_dir, more)
+        output = small.run(command)
         step = int(output.partition("start: continues from ")[2].partition(", step ")[2].split()[0])
         assert 20 <= step < steps
         assert f"restored model from {model_dir}/ckpt-{step}" in small.trainer_log(model_dir)
@@ -183,6 +189,18 @@ class TestTraining:
         assert [step for step, _ in rates] == list(range(5, steps + 5, 5))
         expected = [learning_rate(step, steps) for step, _ in rates]
         assert [rate for _, rate in rates] == pytest.approx(expected, rel=1e-5, abs=1e-9)
+        if experiment == DYNAMIC:
+            config = tmp_path / "config.json"
+            config.write_text(small.make_config(131).to_json(), encoding="utf-8")
+            verified = ["--verify", "--verify_tfrecord", f"{place}/held_out/valid.tfrecord.gz"]
+            converting.run(model_dir, tmp_path / "hf", *verified, config=config)
+            assert (tmp_path / "hf" / "model.safetensors").is_file()
+
+    def test_two_workers_train_on_buckets(self, place, tmp_path):
+        train_with_two_workers(place, tmp_path, buckets_of(place), experiment=DYNAMIC)
+        curves = read_run([tmp_path / "two"])
+        assert [step for step, _ in curves["train", "training_loss"]] == [5, 10, 15, 20]
+        assert len(validation(tmp_path / "two")) == 5
 
     def test_two_workers_reach_the_losses_of_one_process(self, place, tmp_path):
         """So do two that were stopped and continued, which Model Garden alone cannot do.
@@ -227,6 +245,14 @@ class TestTraining:
             assert values[0] != values[-1]
 
 
+def buckets_of(place: Path) -> str:
+    """Make data with buckets, in two files. Return the parameters that train on them."""
+    for number, corpus in enumerate(("corpus_0.txt", "corpus_2.txt")):
+        flags = ["--short_seq_prob", "0.6", "--seq_bucket_lengths", *map(str, small.BUCKETS)]
+        small.make_data(place / corpus, place / "vocab.txt", place / "buckets" / f"{number}.gz", *flags)
+    return f"task.train_data.input_path={place}/buckets/*.gz,task.train_data.seq_bucket_lengths={small.BUCKETS}"
+
+
 def wait_for(path: Path, process: subprocess.Popen) -> None:
     while not path.exists():
         assert process.poll() is None, "the training ended before it could be killed"
@@ -257,12 +283,12 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def train_with_two_workers(even: Path, tmp_path: Path, more: str) -> None:
+def train_with_two_workers(even: Path, tmp_path: Path, more: str, **names: str) -> None:
     workers = [f"localhost:{port}" for port in free_ports(2)]
     processes = []
     for index in range(2):
         config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
-        worker = small.train_command(even, tmp_path / "two", more, runtime="multi_worker")
+        worker = small.train_command(even, tmp_path / "two", more, runtime="multi_worker", **names)
         with open(tmp_path / f"worker_{index}.log", "ab") as log:
             environment = os.environ | {"TF_CONFIG": json.dumps(config)}
             processes.append(subprocess.Popen(worker, stdout=log, stderr=log, env=environment))

@@ -8,6 +8,9 @@ import pytest
 from tests.helpers import small_finetuning
 from tests.helpers import small_pretraining as small
 
+BUCKETS = ["--seq_bucket_lengths", *map(str, small.BUCKETS)]
+SHORT = ["--short_seq_prob", "0.6"]
+
 
 @pytest.fixture(scope="session")
 def place(tmp_path_factory) -> Path:
@@ -26,7 +29,9 @@ def place(tmp_path_factory) -> Path:
         "long": ["--max_seq_length", "40"],
         "few": ["--max_predictions_per_seq", "3"],
         "single": ["--no-next_sentence"],
-        "buckets": ["--seq_bucket_lengths", "16", "24", "32"],
+        "short": SHORT,
+        "buckets": [*SHORT, *BUCKETS],
+        "other_quota": [*BUCKETS, "--masked_lm_prob", "0.1"],
         "seed": ["--random_seed", "1"],
     }.items():
         small.make_data(corpus, vocab, place / "other" / name, *flags)

@@ -64,6 +64,8 @@ def test_a_directory_and_a_file_that_is_no_text(tmp_path):
         (f"{RATE}.inital_learning_rate=1", f": no parameter {RATE}.inital_learning_rate. Did you mean "
          f"{RATE}.initial_learning_rate?"),
         ("runtime.zzz=1", ": no parameter runtime.zzz"),
+        ("task.train_data.seq_bucket_lengths=[8, 16]", ": task.train_data.seq_bucket_lengths goes with training data "
+         "and run_pretraining.py --experiment=bert/pretraining_dynamic. Others take configs/data/wikipedia.yaml"),
         ("trainer.train_steps=abc", ": trainer.train_steps is 'abc'. Expected a number"),
         ("task.train_data.is_training=ture", ": task.train_data.is_training is 'ture'. Expected true or false"),
         ("trainer=5", ": trainer is 5. Expected a section, name: value"),

@@ -128,6 +128,14 @@ class TestImplied:
         assert not read("--train_files", f"{place}/other/v1").task.train_data.use_v2_feature_names
         assert not read("--train_files", f"{place}/other/single").task.validation_data.use_next_sentence_label
 
+    def test_buckets_of_the_data(self, place):
+        flags = ["--experiment=bert/pretraining_dynamic", "--train_files"]
+        for name, lengths in (("buckets", (16, 24, 32)), ("short", (32,))):
+            task = read(*flags, f"{place}/other/{name}").task
+            assert tuple(task.train_data.seq_bucket_lengths) == lengths
+            for data in (task.train_data, task.validation_data):
+                assert (data.seq_length, data.max_predictions_per_seq) == (32, 4)
+
     def test_a_trial_needs_no_form(self, place):
         trial = f"--config_file={ROOT}/configs/data/trial.yaml"
         params = read(trial, TINY, "--train_files", f"{place}/data/*.gz")

@@ -38,6 +38,14 @@ def _check_tpu(params, model_dir: str) -> None:
     address = params.runtime.tpu
     if not address:
         raise ValueError("runtime.distribution_strategy is tpu, but --tpu is not set. On a TPU VM give --tpu=local")
+    data = params.task.train_data
+    serves = getattr(data, "enable_round_robin_tf_data_service", False) and data.tf_data_service_address
+    if address != "local" and getattr(data, "seq_bucket_lengths", ()) and not serves:
+        raise ValueError(
+            f"the hosts of the TPU {address} must take batches of one bucket in each step. Start a tf.data service, "
+            "give --tf_data_service=grpc://HOST:PORT, and set task.train_data.enable_tf_data_service=true and "
+            "task.train_data.enable_round_robin_tf_data_service=true"
+        )
     paths = [model_dir, params.task.train_data.input_path, params.task.validation_data.input_path]
     local = [path for path in paths if isinstance(path, str) and path and not path.startswith("gs://")]
     if address != "local" and local:

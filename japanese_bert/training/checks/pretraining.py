@@ -69,6 +69,8 @@ def check_pretraining_data(findings: Findings, training: Training) -> None:
     check_tokenizations(findings, itertools.chain(*found.values()), start, training.check_provenance)
     data = training.params.task.train_data
     shape = f"{data.seq_length} tokens, {data.max_predictions_per_seq} predictions"
+    if buckets := getattr(data, "seq_bucket_lengths", ()):
+        shape += f", buckets {', '.join(map(str, buckets))}"
     findings.facts.append("; ".join([f"{name}: {_describe_files(files)}" for name, files in found.items()] + [shape]))
 
 
@@ -80,9 +82,11 @@ def _describe_files(files: list[DataFile]) -> str:
 def _read_section(training: Training, name: str) -> list[DataFile]:
     """Return the files of a section, all of them read and checked."""
     data, section, sizes = getattr(training.params.task, name), f"task.{name}", vocab_sizes(training.params)
+    _check_buckets(data, section)
     files, problems = read_data_files(match_input(data, section, PRETRAINING), PRETRAINING)
     found = [pretraining_file_problem(file, data, section, sizes, training.check_provenance) for file in files]
     raise_problems(problems + [problem for problem in found if problem], section)
+    _check_equal_shapes(files, data, section)
     count = count_instances(files)
     if name == "validation_data" and data.drop_remainder and count is not None and count < data.global_batch_size:
         raise ValueError(
@@ -90,6 +94,28 @@ def _read_section(training: Training, name: str) -> list[DataFile]:
             f"would be validated. Set {section}.global_batch_size"
         )
     return files
+
+
+def _check_buckets(data, section: str) -> None:
+    """Raise ValueError if the buckets of a section do not end at its sequence length."""
+    buckets = list(getattr(data, "seq_bucket_lengths", ()))
+    if buckets and (buckets != sorted(set(buckets)) or buckets[-1] != data.seq_length):
+        raise ValueError(
+            f"{section}.seq_bucket_lengths is {', '.join(map(str, buckets))}. Expected ascending lengths up to "
+            f"{section}.seq_length, {data.seq_length}"
+        )
+
+
+def _check_equal_shapes(files: list[DataFile], data, section: str) -> None:
+    """Raise ValueError if the records of a bucket would differ in their predictions, at which the loader stops."""
+    buckets = getattr(data, "seq_bucket_lengths", ())
+    shapes = {json.dumps(file.record_shapes): file.path for file in files if file.provenance}
+    if buckets and len(shapes) > 1:
+        first, second = list(shapes.values())[:2]
+        raise ValueError(
+            f"{section}: {first} and {second} were made with other --seq_bucket_lengths or --masked_lm_prob. Expected "
+            "the same number of predictions in all records of a bucket. Make all files with the same flags"
+        )
 
 
 def _check_held_out(findings: Findings, train: list[DataFile], validation: list[DataFile]) -> None:

@@ -6,6 +6,11 @@ from japanese_bert.tfrecord.writing import feature_names
 from japanese_bert.training.checks.file_problems import compression_problem, provenance_problem, vocab_problem
 from japanese_bert.training.data_files import PRETRAINING, DataFile
 
+DYNAMIC = (
+    "Give --experiment=bert/pretraining_dynamic --config_file=configs/data/wikipedia_buckets.yaml, or make it without "
+    "that flag"
+)
+
 
 def pretraining_file_problem(
     file: DataFile, data, section: str, vocab_sizes: Mapping[str, int], check_provenance: bool
@@ -18,6 +23,7 @@ def pretraining_file_problem(
         (provenance_problem(file, PRETRAINING) if check_provenance else None)
         or compression_problem(file, data, section)
         or _feature_problem(file, data, section)
+        or _bucket_problem(file, data, section)
         or _length_problem(file, data, section)
         or vocab_problem(
             file,
@@ -47,13 +53,26 @@ def _feature_problem(file: DataFile, data, section: str) -> str | None:
     return f"has no {', '.join(missing)}. Make it with {PRETRAINING.stage}.py" if missing else None
 
 
+def _bucket_problem(file: DataFile, data, section: str) -> str | None:
+    """Return what is wrong with the lengths of records: for a loader of one length, or for the buckets of `data`."""
+    shapes, buckets = file.record_shapes, getattr(data, "seq_bucket_lengths", None)
+    made_with = f"was made with --seq_bucket_lengths {' '.join(map(str, shapes))}"
+    if len(shapes) > 1 and buckets is None:
+        advice = DYNAMIC if section == "task.train_data" else "Make validation data without that flag"
+        return f"{made_with}: its records differ in length. {advice}"
+    if buckets and not shapes.keys() <= set(buckets):
+        found = made_with if len(shapes) > 1 else f"has records of {max(shapes)} tokens"
+        return f"{found}, but {section}.seq_bucket_lengths is {', '.join(map(str, buckets))}. Set it to the data's"
+    return None
+
+
 def _length_problem(file: DataFile, data, section: str) -> str | None:
-    buckets = file.provenance["method"].get("seq_bucket_lengths") if file.provenance else None
-    if buckets:
-        lengths = " ".join(map(str, buckets))
-        return f"was made with --seq_bucket_lengths {lengths}: its records differ in length. Make it without that flag"
-    for name, feature in (("seq_length", "input_mask"), ("max_predictions_per_seq", "masked_lm_positions")):
-        expected, found = getattr(data, name), file.length(feature)
+    if file.provenance is None and getattr(data, "seq_bucket_lengths", None):
+        return None  # the first record may be of any bucket
+    shapes = file.record_shapes
+    longest = max(shapes)
+    for name, found in (("seq_length", longest), ("max_predictions_per_seq", shapes[longest])):
+        expected = getattr(data, name)
         if found != expected:
             flag = "max_seq_length" if name == "seq_length" else name
             return (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.helpers.small_pretraining import assert_problem, check
+from tests.helpers.small_pretraining import BUCKETS, assert_problem, check, train_path
 from tests.test_configs import with_tensorflow
 
 pytestmark = with_tensorflow
@@ -39,6 +39,15 @@ def test_a_remote_tpu_cannot_read_local_files(place):
     found = check(place, tpu="my-tpu", runtime="tpu")
     assert_problem(found, "the workers of the TPU my-tpu cannot read this", "gs://")
     assert check(place, tpu="local", runtime="tpu").problems == []
+
+
+def test_hosts_of_a_tpu_agree_on_a_bucket_by_a_tf_data_service(place):
+    more = f"{train_path(place, 'buckets')},task.train_data.seq_bucket_lengths={BUCKETS}"
+    names = {"runtime": "tpu", "experiment": "bert/pretraining_dynamic"}
+    assert_problem(check(place, more, tpu="my-tpu", **names), "Start a tf.data service", "--tf_data_service=grpc://")
+    assert check(place, more, tpu="local", **names).problems == []
+    more += ",task.train_data.enable_round_robin_tf_data_service=true,task.train_data.tf_data_service_address=grpc://a"
+    assert_problem(check(place, more, tpu="my-tpu", **names), "cannot read this")
 
 
 @pytest.mark.parametrize(
