@@ -8,7 +8,7 @@ contiguous in the store. So a segment is a token range, and an instance takes 24
 For masked LM without next sentence prediction (RoBERTa, Liu et al. 2019, DOC-SENTENCES) it cuts a document into
 consecutive ranges of complete sentences. A sentence longer than a range is cut between words, and nothing is lost.
 FULL-SENTENCES of the same paper runs on over document borders, with a separator between documents. There each range is
-filled up to the last word that fits. Reason: complete sentences would leave 4% of 512 tokens empty.
+filled up to the last word that fits. Reason: complete sentences would leave 3.6% of 512 tokens empty.
 """
 
 from collections.abc import Callable, Iterator
