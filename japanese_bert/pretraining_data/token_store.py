@@ -29,7 +29,7 @@ from japanese_bert.tokenization.vocab import UNK, Vocab
 from japanese_bert.tokenization.words import WordSplitter
 
 TOKENIZE_BLOCK_BYTES = 1 << 17
-DOCUMENTS_AT_ONCE, TOKENS_AT_ONCE = 4096, 1 << 20
+DOCUMENTS_AT_ONCE, TOKENS_AT_ONCE = 4096, 1 << 18
 
 
 @dataclass(slots=True)
