@@ -212,7 +212,8 @@ def train(place: Path, model_dir: str, data: str, steps: int, seed: int, start: 
     """Train a tiny BERT, and return its held-out masked LM loss."""
     from japanese_bert.training.curves import read_run
 
-    override = f"trainer.validation_steps=200,trainer.max_to_keep=1,task.train_data.seed={seed}"
+    override = f"trainer.validation_steps=200,trainer.validation_interval={steps},trainer.checkpoint_interval={steps}"
+    override += f",trainer.max_to_keep=1,task.train_data.seed={seed}"
     if data == "buckets":
         override += f",task.train_data.seq_bucket_lengths={SHORT_BUCKETS}"
     configs = [f"--config_file={ROOT}/configs/{name}.yaml" for name in ("data/demo_128", "model/bert_tiny_wordpiece")]
