@@ -164,7 +164,8 @@ def base_steps(args: argparse.Namespace) -> list[Callable[[list[int]], dict[int,
         model = model or task.build_model()
         optimizer = optimizer or task.create_optimizer(params.trainer.optimizer_config)
         batches = data_loader_factory.get_data_loader(params.task.train_data).load()
-        step = tf.function(partial(task.train_step, model=model, optimizer=optimizer, metrics=[]))
+        metrics = task.build_metrics()
+        step = tf.function(partial(task.train_step, model=model, optimizer=optimizer, metrics=metrics))
         functions.append(Timed(step.get_concrete_function(batches.element_spec), iter(batches)))
     return functions
 
