@@ -1,12 +1,14 @@
 """The checks before a training in PyTorch: those of run_pretraining.py, and its own."""
 
+import itertools
 import shutil
 
 import pytest
 
 from japanese_bert.torch_training.checks import check_torch_pretraining
+from japanese_bert.torch_training.run import make_batches
 from japanese_bert.training.command import Training
-from tests.helpers.small_pretraining import assert_problem, make_config, write_model_yaml
+from tests.helpers.small_pretraining import BUCKETS, assert_problem, make_config, make_data, write_model_yaml
 from tests.helpers.torch_training import parse_torch, train_torch
 
 
@@ -88,3 +90,14 @@ def test_a_checkpoint_of_another_model_or_trainer(place, trained, tmp_path):
     assert_problem(check(place, model_dir=trained, model="deeper.yaml"), "ckpt-10: another model than that of --config")
     (tmp_path / "ckpt-7.index").touch()
     assert_problem(check(place, model_dir=tmp_path), "ckpt-7.index: a checkpoint of run_pretraining.py")
+
+
+def test_buckets_are_the_instances_of_static_data(place, tmp_path):
+    batches = []
+    for name, flags in {"static": [], "buckets": ["--seq_bucket_lengths", *map(str, BUCKETS)]}.items():
+        path = make_data(place / "corpus_0.txt", place / "vocab.txt", tmp_path / name, *flags)
+        more = f"task.train_data.input_path={path}"
+        assert check(place, more).problems == []
+        [step] = itertools.islice(make_batches(parse_torch(place, more), "train_data", 1, 256, 0), 1)
+        batches.append([{key: value.tolist() for key, value in batch.items()} for batch in step])
+    assert batches[0] == batches[1]
