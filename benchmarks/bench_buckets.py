@@ -15,7 +15,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from statistics import mean, median
 
@@ -164,10 +163,14 @@ def base_steps(args: argparse.Namespace) -> list[Callable[[list[int]], dict[int,
         model = model or task.build_model()
         optimizer = optimizer or task.create_optimizer(params.trainer.optimizer_config)
         batches = data_loader_factory.get_data_loader(params.task.train_data).load()
-        metrics = task.build_metrics()
-        step = tf.function(partial(task.train_step, model=model, optimizer=optimizer, metrics=metrics))
-        functions.append(Timed(step.get_concrete_function(batches.element_spec), iter(batches)))
+        step = make_step(task, model, optimizer)
+        functions.append(Timed(tf.function(step, input_signature=[batches.element_spec]), iter(batches)))
     return functions
+
+
+def make_step(task, model, optimizer) -> Callable:
+    metrics = task.build_metrics()
+    return lambda batch: task.train_step(batch, model, optimizer, metrics)
 
 
 class Timed:
