@@ -6,8 +6,9 @@ like transformers' tokenizers with `truncation=True`: the longer text first.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from japanese_bert.tfrecord import crc32c, writing
 from japanese_bert.tokenization.arguments import DataTokenizer
 from japanese_bert.tokenization.vocab import CLS, SEP, UNK
 
+Item = TypeVar("Item")
 FEATURES = ("input_ids", "input_mask", "segment_ids", "label_ids", "example_id")
 
 
@@ -76,14 +78,28 @@ def render_examples(examples: Iterable[LabelledText], encoder: Encoder, gzip_com
     """Yield the framed records of all examples, in pieces to be written one after another."""
     names, tables = writing.encode_names(FEATURES), crc32c.make_tables()
     record_bytes = writing.max_record_bytes(encoder.max_seq_length, 0, len(encoder.tokenizer.vocab))
-    out = np.empty(writing.RECORDS_PER_MEMBER * record_bytes, np.uint8)
-    end = 0
-    for number, example in enumerate(examples, 1):
+
+    def write(example: LabelledText, number: int, out: np.ndarray, start: int) -> int:
         ids, first_length = encoder(example)
         lengths = (first_length, encoder.max_seq_length)
         label = (float(example.label), isinstance(example.label, float))
-        end = write_labelled_record(out, end, names, np.array(ids, np.int64), lengths, label, number - 1, tables)
-        if number % writing.RECORDS_PER_MEMBER == 0:
+        return write_labelled_record(out, start, names, np.array(ids, np.int64), lengths, label, number, tables)
+
+    return gather_records(examples, write, record_bytes, gzip_compress)
+
+
+def gather_records(
+    items: Iterable[Item], write: Callable[[Item, int, np.ndarray, int], int], record_bytes: int, gzip_compress: bool
+) -> Iterator[bytes]:
+    """Yield the records of all items, in pieces to be written one after another.
+
+    `write` puts the record of an item with its number at a place of the buffer, and returns its end.
+    """
+    out = np.empty(writing.RECORDS_PER_MEMBER * record_bytes, np.uint8)
+    end = 0
+    for number, item in enumerate(items):
+        end = write(item, number, out, end)
+        if (number + 1) % writing.RECORDS_PER_MEMBER == 0:
             yield _piece(out[:end], gzip_compress)
             end = 0
     if end:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from japanese_bert.jglue import squad
-from japanese_bert.jglue.tasks import Example, Gold, Task
+from japanese_bert.finetuning_data import squad
+from japanese_bert.finetuning_data.questions import Example, Gold
+from japanese_bert.jglue.tasks import Task
 from japanese_bert.tokenization.offsets import tokenize_with_offsets
 
 LABELS = ("labels", "start_positions", "end_positions")
@@ -99,7 +100,9 @@ class QuestionAnswering(Features):
     def __init__(self, task: Task, examples: Sequence[Example], tokenizer, max_seq_length: int, learn: bool) -> None:
         self._examples = examples
         self._tokens_of = cache(partial(tokenize_with_offsets, tokenizer))  # a paragraph has several questions
-        self._windows = squad.make_windows(examples, tokenizer, self._tokens_of, max_seq_length)
+        template = squad.pair_template(tokenizer)
+        encode_query = partial(_ids_of, tokenizer)
+        self._windows = [*squad.make_windows(examples, template, encode_query, self._tokens_of, max_seq_length)]
         has_segments = "token_type_ids" in tokenizer.model_input_names
         self.rows = []
         for window in self._windows:
@@ -118,6 +121,10 @@ class QuestionAnswering(Features):
 
     def decode(self, scores: tuple[np.ndarray, np.ndarray]) -> dict[str, str]:
         return squad.decode_answers(self._examples, self._windows, self._tokens_of, *scores)
+
+
+def _ids_of(tokenizer, text: str) -> list[int]:
+    return tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
 def _encode(tokenizer, texts: Sequence[str], max_seq_length: int) -> Row:

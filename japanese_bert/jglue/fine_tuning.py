@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import cast
 
 from japanese_bert.common.progress_line import ProgressLine
+from japanese_bert.finetuning_data.questions import Example, Gold
 from japanese_bert.jglue.features import collate, make_features, takes_segments
-from japanese_bert.jglue.tasks import WARMUP_RATIO, Example, Gold, Task
+from japanese_bert.jglue.tasks import WARMUP_RATIO, Task
 
 
 @dataclass(frozen=True, slots=True)

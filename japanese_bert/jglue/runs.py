@@ -11,6 +11,7 @@ from pathlib import Path
 from japanese_bert.common.output_files import open_outputs
 from japanese_bert.common.provenance import InputFiles, Provenance
 from japanese_bert.common.report import Stopwatch
+from japanese_bert.finetuning_data.questions import Example
 from japanese_bert.jglue.fine_tuning import Devices, FineTuning, Settings, is_main_process
 from japanese_bert.jglue.scoring import predictions_bytes, read_predictions, score
 from japanese_bert.jglue.tasks import (
@@ -18,7 +19,6 @@ from japanese_bert.jglue.tasks import (
     SEARCHED_EPOCHS,
     SEARCHED_LEARNING_RATES,
     TASKS,
-    Example,
     Task,
     find_file,
     load_examples,

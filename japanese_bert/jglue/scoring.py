@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from japanese_bert.common.json_files import parse_json
-from japanese_bert.jglue.tasks import Example, Gold, Task
+from japanese_bert.finetuning_data.questions import Example, Gold
+from japanese_bert.jglue.tasks import Task
 
 Metric = Callable[[Sequence[Any], Sequence[Any]], float]  # right answers, predictions -> score
 

@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from japanese_bert.common.json_files import parse_json
+from japanese_bert.finetuning_data.questions import Example, Gold, read_squad
 
 DEFAULT_LEARNING_RATE = 5e-5
 SEARCHED_LEARNING_RATES = (5e-5, 3e-5, 2e-5)
 SEARCHED_EPOCHS = (3, 4)
 WARMUP_RATIO = 0.1
 DOWNLOAD = "JGLUE's datasets folder, https://github.com/yahoojapan/JGLUE"
-
-# A label of classification, an index of multiple choice, a number of regression, or all right answers of a question.
-Gold = str | int | float | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +36,6 @@ class Task:
     batch_size: int = 32
     labels: tuple[str, ...] = ()
     num_train_epochs: int = 4  # of the benchmark's example command
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One line of a file, or one question of JSQuAD.
-
-    A question's `texts` are question and context. `answer_start` is where its first right answer begins.
-    """
-
-    id: str
-    texts: tuple[str, ...]
-    gold: Gold
-    answer_start: int | None = None
 
 
 _PAIR = "sentence_pair_id", ("sentence1", "sentence2")
@@ -91,7 +76,7 @@ def load_examples(path: Path, task: Task) -> list[Example]:
     Raises:
         ValueError: the file does not belong to this task, or two examples have one id.
     """
-    examples = list(_read_squad(path) if task.name == "jsquad" else _read_lines(path, task))
+    examples = list(read_squad(path) if task.name == "jsquad" else _read_lines(path, task))
     if not examples:
         raise ValueError(f"{path}: no example. Expected {task.title} in the layout of {DOWNLOAD}")
     seen: set[str] = set()
@@ -126,16 +111,3 @@ def _gold(task: Task, label: Any) -> Gold:
     if label not in range(len(task.text_fields) - 1):
         raise ValueError(f"label is {label!r}, expected the number of a choice")
     return int(label)
-
-
-def _read_squad(path: Path) -> Iterator[Example]:
-    try:
-        articles = parse_json(path.read_bytes(), "file")["data"]
-        paragraphs = [paragraph for article in articles for paragraph in article["paragraphs"]]
-        for paragraph in paragraphs:
-            for question in paragraph["qas"]:
-                answers = tuple(str(answer["text"]) for answer in question["answers"])
-                texts = (question["question"], paragraph["context"])
-                yield Example(str(question["id"]), texts, answers, question["answers"][0]["answer_start"])
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"{path}: not in the layout of SQuAD 1.1 ({type(error).__name__}: {error})") from None

@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
+from japanese_bert.finetuning_data.questions import Example
 from japanese_bert.jglue.features import collate, make_features, takes_segments
-from japanese_bert.jglue.tasks import TASKS, Example
+from japanese_bert.jglue.tasks import TASKS
 
 
 class CharacterTokenizer:

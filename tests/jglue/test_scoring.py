@@ -7,6 +7,7 @@ import re
 import pytest
 import scipy.stats
 
+from japanese_bert.finetuning_data.questions import Example
 from japanese_bert.jglue.scoring import (
     METRIC_FUNCTIONS,
     answer_exact_match,
@@ -18,7 +19,7 @@ from japanese_bert.jglue.scoring import (
     score,
     spearman,
 )
-from japanese_bert.jglue.tasks import TASKS, Example, find_file, load_examples
+from japanese_bert.jglue.tasks import TASKS, find_file, load_examples
 from tests.helpers.places import SHARED_DATA
 
 JGLUE = SHARED_DATA / "jglue" / "datasets"

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from japanese_bert.jglue.tasks import TASKS, Example, find_file, load_examples
+from japanese_bert.finetuning_data.questions import Example
+from japanese_bert.jglue.tasks import TASKS, find_file, load_examples
 
 ROWS = {
     "marc_ja": {"review_id": "R1", "sentence": "よい。", "label": "positive"},

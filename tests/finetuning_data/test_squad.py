@@ -7,10 +7,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from japanese_bert.jglue import squad
+from japanese_bert.finetuning_data import squad
+from japanese_bert.finetuning_data.questions import Example
+from japanese_bert.finetuning_data.squad import TokenSpan, answer_span, best_span, max_context_windows, window_spans
 from japanese_bert.jglue.scoring import score
-from japanese_bert.jglue.squad import TokenSpan, answer_span, best_span, max_context_windows, window_spans
-from japanese_bert.jglue.tasks import TASKS, Example, find_file, load_examples
+from japanese_bert.jglue.tasks import TASKS, find_file, load_examples
 from japanese_bert.tokenization.offsets import Token, tokenize_with_offsets
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, unused_tokens, vocab_bytes
 from tests.helpers.places import SHARED_DATA
@@ -109,6 +110,12 @@ def make_tokenizer(directory, kind: str, examples: list[Example]):
     )
 
 
+def windows_of(examples: list[Example], tokenizer, max_seq_length: int) -> list[squad.Window]:
+    template, encode_query = squad.pair_template(tokenizer), lambda text: tokenizer(text, add_special_tokens=False)
+    tokens_of = partial(tokenize_with_offsets, tokenizer)
+    return [*squad.make_windows(examples, template, lambda t: encode_query(t)["input_ids"], tokens_of, max_seq_length)]
+
+
 @pytest.mark.parametrize("kind", ["character", "wordpiece"])
 @pytest.mark.parametrize(
     ("split", "every"), [("valid", 5), *(pytest.param(name, 1, marks=pytest.mark.slow) for name in ("valid", "test"))]
@@ -119,7 +126,7 @@ def test_every_answer_of_the_real_files_is_recovered(jglue, tmp_path, split, eve
     examples = load_examples(find_file(jglue, task, split), task)[::every]
     tokenizer = make_tokenizer(tmp_path, kind, examples)
     tokens_of = partial(tokenize_with_offsets, tokenizer)
-    windows = squad.make_windows(examples, tokenizer, tokens_of, MAX_SEQ_LENGTH)
+    windows = windows_of(examples, tokenizer, MAX_SEQ_LENGTH)
     assert max(len(window.input_ids) for window in windows) <= MAX_SEQ_LENGTH
     assert len(windows) > len(examples)
     counts = squad.count_answers(examples, windows, tokens_of)
@@ -173,7 +180,7 @@ class NarrowTokenizer:
 def test_inputs_and_positions(monkeypatch):
     monkeypatch.setattr(squad, "DOC_STRIDE", 2)
     examples = [Example("1", ("か？", "あいうえおかき"), ("えお",), 3)]
-    windows = squad.make_windows(examples, NarrowTokenizer(), partial(tokenize_with_offsets, NarrowTokenizer()), 10)
+    windows = windows_of(examples, NarrowTokenizer(), 10)
     question = [1, ord("か"), ord("？"), 2]
     assert [window.input_ids for window in windows] == [
         [*question, *map(ord, text), 3] for text in ("あいうえお", "うえおかき")
@@ -186,14 +193,14 @@ def test_inputs_and_positions(monkeypatch):
 
 def test_questions_are_cut_at_64_tokens():
     examples = [Example("1", ("か" * 99, "あ" * 9), ("あ",), 0)]
-    (window,) = squad.make_windows(examples, NarrowTokenizer(), partial(tokenize_with_offsets, NarrowTokenizer()), 384)
+    (window,) = windows_of(examples, NarrowTokenizer(), 384)
     assert window.input_ids == [1, *[ord("か")] * 64, 2, *[ord("あ")] * 9, 3]
 
 
 def test_a_paragraph_without_room():
     examples = [Example("1", ("か" * 99, "あ"), ("あ",), 0)]
     with pytest.raises(ValueError, match="question 1: no token of its paragraph fits into 60 tokens"):
-        squad.make_windows(examples, NarrowTokenizer(), partial(tokenize_with_offsets, NarrowTokenizer()), 60)
+        windows_of(examples, NarrowTokenizer(), 60)
 
 
 def test_answers_do_not_start_where_another_window_has_more_context(monkeypatch):
@@ -201,7 +208,7 @@ def test_answers_do_not_start_where_another_window_has_more_context(monkeypatch)
     monkeypatch.setattr(squad, "DOC_STRIDE", 2)
     examples = [Example("1", ("か？", "あいうえおかき"), ("え",), 3)]
     tokens_of = partial(tokenize_with_offsets, NarrowTokenizer())
-    windows = squad.make_windows(examples, NarrowTokenizer(), tokens_of, 10)
+    windows = windows_of(examples, NarrowTokenizer(), 10)
     starts, ends = np.zeros((2, 2, 10))
     starts[0, 8] = ends[0, 8] = 9  # お, of which the second window sees both sides
     starts[1, 5] = ends[1, 6] = 1  # えお

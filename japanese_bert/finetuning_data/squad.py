@@ -1,4 +1,4 @@
-"""JSQuAD: questions and paragraphs -> windows of tokens. Scores of tokens -> answers as text of the paragraph.
+"""Question answering: questions and paragraphs -> windows of tokens. Scores of tokens -> answers as text.
 
 The windows are the benchmark's (SQuAD's script): the question's first 64 tokens, then as much of the paragraph as fits.
 A window starts every 128 tokens. Where windows overlap, a token counts in the one that gives it most context. An answer
@@ -6,14 +6,14 @@ is the span of at most 30 tokens with the highest sum of scores. SQuAD's script 
 best beginnings and ends.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
 
-from japanese_bert.jglue.tasks import Example
+from japanese_bert.finetuning_data.questions import Example
 from japanese_bert.tokenization.offsets import Token
 
 MAX_QUERY_LENGTH = 64
@@ -77,17 +77,21 @@ class Window:
     token_type_ids: list[int]
 
 
-def make_windows(examples: Sequence[Example], tokenizer, tokens_of: TokensOf, max_seq_length: int) -> list[Window]:
-    """Return all windows of all examples, in order.
+def make_windows(
+    examples: Iterable[Example],
+    template: PairTemplate,
+    encode_query: Callable[[str], list[int]],
+    tokens_of: TokensOf,
+    max_seq_length: int,
+) -> Iterator[Window]:
+    """Yield all windows of all examples, in order.
 
     Raises:
         ValueError: a paragraph has no token.
     """
-    template = pair_template(tokenizer)
-    windows = []
     for index, example in enumerate(examples):
         question, context = example.texts
-        query = tokenizer(question, add_special_tokens=False)["input_ids"][:MAX_QUERY_LENGTH]
+        query = encode_query(question)[:MAX_QUERY_LENGTH]
         ids = [token.id for token in tokens_of(context)]
         without_context, _ = template.join(query, [])
         room = max_seq_length - len(without_context)
@@ -96,8 +100,7 @@ def make_windows(examples: Sequence[Example], tokenizer, tokens_of: TokensOf, ma
         offset = len(without_context) - len(template.ids) + template.second.end
         for tokens in window_spans(len(ids), room):
             inputs = template.join(query, ids[tokens.start : tokens.end])
-            windows.append(Window(index, tokens, offset, *inputs))
-    return windows
+            yield Window(index, tokens, offset, *inputs)
 
 
 def window_spans(num_tokens: int, room: int) -> list[TokenSpan]:

@@ -1,0 +1,76 @@
+"""Records of question answering: those of JGLUE's evaluation, and they lead back to the text."""
+
+from collections import Counter
+
+import pytest
+
+from japanese_bert.finetuning_data.question_encoding import render_questions, without_mark
+from japanese_bert.finetuning_data.questions import Example, read_squad
+from japanese_bert.jglue.features import QuestionAnswering
+from japanese_bert.jglue.tasks import TASKS, find_file
+from tests.finetuning_data.test_squad import JGLUE, make_tokenizer
+from tests.helpers.mixed_text import write_albert, write_bert
+from tests.helpers.tfrecord_reader import parse_example, split_records
+from tests.tokenization.test_released_ids import MODELS, tokenizer_of_flags
+
+CONTEXT = "題 [SEP] 東京の㈱ｶﾞﾗｽは２０２０年にＣａｆé ザを開いた。がぎぐ𠮷野へ移った。"
+MECAB = ["--word_tokenizer_type", "mecab", "--subword_tokenizer_type"]
+
+
+@pytest.fixture(scope="module")
+def questions():
+    if not JGLUE.is_dir():
+        pytest.skip("the shared JGLUE files are not here")
+    return [*read_squad(find_file(JGLUE, TASKS["jsquad"], "valid"))][::30]
+
+
+def records(examples, tokenizer, max_seq_length: int) -> list[dict]:
+    data = b"".join(render_questions(examples, tokenizer, max_seq_length, False, Counter()))
+    return [parse_example(record) for record in split_records(data)]
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "character"])
+def test_records_are_the_inputs_of_jglue(tmp_path, questions, kind):
+    reference = make_tokenizer(tmp_path, kind, questions)
+    (tmp_path / "own").mkdir()
+    (tmp_path / f"{kind}.txt").rename(tmp_path / "own" / "vocab.txt")
+    flags = [*MECAB, kind, *["--vocab_has_no_subword_prefix"] * (kind == "character")]
+    found = records(questions, tokenizer_of_flags(tmp_path / "own", flags), 256)
+    features = QuestionAnswering(TASKS["jsquad"], questions, reference, 256, learn=True)
+    assert len(found) == len(features.rows) > len(questions)
+    for number, (record, row) in enumerate(zip(found, features.rows, strict=True)):
+        length = len(row["input_ids"])
+        assert record["input_ids"] == row["input_ids"] + [0] * (256 - length)
+        assert record["input_mask"] == [1] * length + [0] * (256 - length)
+        offset = features._windows[number].offset
+        assert record["segment_ids"] == [0] * offset + [1] * (length - offset) + [0] * (256 - length)
+        assert [record["start_positions"], record["end_positions"]] == [
+            [row["start_positions"]],
+            [row["end_positions"]],
+        ]
+        assert record["unique_ids"] == [number]
+
+
+@pytest.mark.parametrize("kind", ["uncased (English)", "ALBERT", "lower-cased with accents", "ALBERT with accents"])
+def test_answers_come_back_from_other_tokenizers(tmp_path, questions, kind):
+    """Without the case and the marks of the paragraph, its characters are found all the same."""
+    write, settings, flags = MODELS[kind]
+    assert write in (write_bert, write_albert)
+    texts = [text for example in questions for text in example.texts]
+    tokenizer = tokenizer_of_flags(write(tmp_path / "model", texts, **settings), flags)
+    examples = [*questions, *(Example(answer, ("何？", CONTEXT), (answer,), CONTEXT.index(answer)) for answer in
+                              ("２０２０年", "Ｃａｆé ザ", "がぎぐ", "東京の㈱ｶﾞﾗｽ"))]  # fmt: skip
+    exact = Counter()
+    for record in records(examples, tokenizer, 384):
+        example = examples[record["example_id"][0]]
+        (start,), (end,) = record["start_positions"], record["end_positions"]
+        text = example.texts[1][record["token_starts"][start] : record["token_ends"][end]]
+        if start:
+            assert example.gold[0] in text
+            exact[example.gold[0] == text] += 1
+    assert exact.total() >= len(examples)
+    assert exact[True] > 0.6 * exact.total()  # the others are cut inside a token
+
+
+def test_marks():
+    assert "".join(map(without_mark, "がパé한Å々")) == "かハe한A々"
