@@ -94,6 +94,11 @@ RUNTIMES = {"cpu": "one_device", "gpu": "mirrored", "tpu": "tpu", "multi_worker"
 # Fine-tuning: classes, metric, steps, which are 4 epochs of the train file's pairs in batches of 32, a tenth of them
 # warm-up (JGLUE's paper).
 FINETUNING = {"jnli": (3, "accuracy", 2_500, 20_073), "jsts": (1, "pearson_spearman_corr", 1_550, 12_451)}
+# Experiment, maximum length, epochs, steps, number of examples.
+OTHER_FINETUNING = {
+    "jsquad": ("bert/squad", 384, 3, 5_900, 62_697),
+    "named_entities": ("bert/tagging", 128, 4, 2_500, 20_000),
+}
 FAST_TOKENIZER = "tokenization_bert_japanese_fast"
 
 with_tensorflow = [
@@ -136,7 +141,9 @@ def test_every_model_is_in_every_folder():
     assert found == sorted([*MODELS, *OTHER_NETWORKS, *WITHOUT_CLASS])
     assert sorted(path.stem for path in (ROOT / "configs/data").iterdir()) == sorted([*STAGES, *DEMO_STAGES, "trial"])
     assert sorted(path.stem for path in (ROOT / "configs/runtime").iterdir()) == sorted(RUNTIMES)
-    assert sorted(path.stem for path in (ROOT / "configs/finetuning").iterdir()) == sorted(FINETUNING)
+    assert sorted(path.stem for path in (ROOT / "configs/finetuning").iterdir()) == sorted(
+        [*FINETUNING, *OTHER_FINETUNING]
+    )
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -325,26 +332,43 @@ class TestModelGarden:
     @pytest.mark.parametrize("runtime", RUNTIMES)
     @pytest.mark.parametrize("task", FINETUNING)
     def test_finetuning_as_the_benchmark_sets_it(self, task, runtime):
-        from official.core import train_utils
-        from official.nlp.configs import finetuning_experiments  # noqa: F401
-
-        files = [str(ROOT / "configs" / f"{file}.yaml") for file in (f"finetuning/{task}", f"runtime/{runtime}")]
-        overrides = "task.hub_module_url=a,task.model.use_encoder_pooler=true"
-        options = train_utils.ParseConfigOptions("bert/sentence_prediction", files, "", "", overrides)
-        params = train_utils.parse_configuration(options, print_return=False)
         num_classes, metric, steps, num_pairs = FINETUNING[task]
+        overrides = "task.hub_module_url=a,task.model.use_encoder_pooler=true"
+        params = parse_finetuning("bert/sentence_prediction", task, runtime, overrides)
         assert (params.task.model.num_classes, params.task.metric_type) == (num_classes, metric)
         assert params.task.init_cls_pooler
         for data in (params.task.train_data, params.task.validation_data):
-            assert (data.seq_length, data.global_batch_size, data.file_type) == (128, 32, "tfrecord_compressed")
             assert data.label_type == ("float" if num_classes == 1 else "int")
-        assert params.task.train_data.shuffle_buffer_size > num_pairs
-        assert not params.task.validation_data.drop_remainder
-        trainer, optimizer = params.trainer, params.trainer.optimizer_config
-        assert trainer.train_steps == optimizer.learning_rate.polynomial.decay_steps == steps
-        assert steps * 32 / num_pairs == pytest.approx(4, rel=0.01)
-        assert optimizer.warmup.polynomial.warmup_steps == steps // 10
-        assert optimizer.learning_rate.polynomial.initial_learning_rate == 5e-5
-        assert (optimizer.optimizer.adamw.weight_decay_rate, optimizer.optimizer.adamw.gradient_clip_norm) == (0, 1)
-        assert all(value % trainer.steps_per_loop == 0 for value in (steps, trainer.validation_interval))
-        assert trainer.validation_steps == -1
+        assert_schedule(params, 128, 4, steps, num_pairs)
+
+    @pytest.mark.parametrize("task", OTHER_FINETUNING)
+    def test_answers_and_tags(self, task):
+        experiment, *schedule = OTHER_FINETUNING[task]
+        params = parse_finetuning(experiment, task, "gpu", "task.hub_module_url=a")
+        assert (params.task.train_data.is_training, params.task.validation_data.is_training) == (True, False)
+        assert_schedule(params, *schedule)
+
+
+def parse_finetuning(experiment: str, task: str, runtime: str, overrides: str):
+    from official.core import train_utils
+    from official.nlp.configs import finetuning_experiments  # noqa: F401
+
+    files = [str(ROOT / "configs" / f"{file}.yaml") for file in (f"finetuning/{task}", f"runtime/{runtime}")]
+    options = train_utils.ParseConfigOptions(experiment, files, "", "", overrides)
+    return train_utils.parse_configuration(options, print_return=False)
+
+
+def assert_schedule(params, seq_length: int, epochs: int, steps: int, num_examples: int) -> None:
+    """Check data and schedule of a fine-tuning against the settings of the benchmark."""
+    for data in (params.task.train_data, params.task.validation_data):
+        assert (data.seq_length, data.global_batch_size, data.file_type) == (seq_length, 32, "tfrecord_compressed")
+    assert params.task.train_data.shuffle_buffer_size >= min(num_examples, 50_000)
+    assert not params.task.validation_data.drop_remainder
+    trainer, optimizer = params.trainer, params.trainer.optimizer_config
+    assert trainer.train_steps == optimizer.learning_rate.polynomial.decay_steps == steps
+    assert steps * 32 / num_examples == pytest.approx(epochs, rel=0.01)
+    assert optimizer.warmup.polynomial.warmup_steps == steps // 10
+    assert optimizer.learning_rate.polynomial.initial_learning_rate == 5e-5
+    assert (optimizer.optimizer.adamw.weight_decay_rate, optimizer.optimizer.adamw.gradient_clip_norm) == (0, 1)
+    assert all(value % trainer.steps_per_loop == 0 for value in (steps, trainer.validation_interval))
+    assert trainer.validation_steps == -1

@@ -1,7 +1,9 @@
-"""Predict with a fine-tuned model: classification data -> one line {"id": ..., "prediction": ...} for each example.
+"""Predict with a fine-tuned model: data for fine-tuning -> one line {"id": ..., "prediction": ...} for each example.
 
-The model is the latest checkpoint of run_finetuning.py. The id is the number of the example in its file, from 0. It is
-JGLUE's own id too, so that evaluate_jglue.py --predictions_file can score the predictions.
+The model is the latest checkpoint of run_finetuning.py. A prediction is a label, a score, the text of an answer, or a
+list with the tag of each word. The id is that of the question, or the number of the example in its file, from 0. These
+are JGLUE's own ids, so that evaluate_jglue.py --predictions_file can score the predictions. For tags the scores of
+seqeval are printed.
 """
 
 import argparse
@@ -22,7 +24,11 @@ def get_parser() -> argparse.ArgumentParser:
         "--input_file",
         type=Path,
         required=True,
-        help="TFRecord file of create_classification_data.py; its labels are not used, so any will do",
+        help="TFRecord file of create_classification_data.py, create_question_answering_data.py or "
+        "create_tagging_data.py; predictions do not depend on its labels, so any will do",
+    )
+    files.add_argument(
+        "--text_file", type=Path, help="for question answering: the JSON file that --input_file was made of"
     )
     files.add_argument("--output_file", type=Path, required=True, help="predictions, JSON Lines")
     files.add_argument("--batch_size", type=int, default=32, help="examples at once; predictions do not depend on it")
@@ -41,11 +47,18 @@ def main(args: argparse.Namespace) -> None:
     params_file = args.model_dir / "params.yaml"
     command_line.check_files_exist([params_file], "run_finetuning.py")
     command_line.check_files_exist([args.input_file], "create_classification_data.py")
+    texts = [args.text_file] if args.text_file else []
+    command_line.check_files_exist(texts, "the data set's own download")
     checkpoint = find_checkpoint(args.model_dir)
     provenance = Provenance(
         stage="predict_labels",
         method={},
-        inputs=InputFiles(checkpoint=checkpoint_files(checkpoint), params=[params_file], data=[args.input_file]),
+        inputs=InputFiles(
+            checkpoint=checkpoint_files(checkpoint),
+            params=[params_file],
+            data=[args.input_file],
+            **({"text": texts} if texts else {}),
+        ),
         arguments=vars(args),
         packages=("tensorflow", "tf-models-official"),
     )
@@ -55,11 +68,13 @@ def main(args: argparse.Namespace) -> None:
         warnings.simplefilter("ignore")  # Model Garden's libraries warn about each other
         from japanese_bert.training.predictions import predict
 
-        found = predict(checkpoint, params_file, args.input_file, args.batch_size)
-        for number, prediction in enumerate(found):
-            row = {"id": str(number), "prediction": prediction}
+        found = predict(checkpoint, params_file, args.input_file, args.batch_size, args.text_file)
+        for name, prediction in found.by_id.items():
+            row = {"id": name, "prediction": prediction}
             file.write(json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n")
-        provenance.report.update({"counts": {"predictions": len(found)}, **stopwatch.measurements()})
+        report = {"counts": {"predictions": len(found.by_id)}}
+        provenance.report.update(report | ({"scores": dict(found.scores)} if found.scores else {}))
+        provenance.report.update(stopwatch.measurements())
     print_summary(f"{args.output_file}: done, predicted by {checkpoint}", provenance.report)
 
 

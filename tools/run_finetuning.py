@@ -1,4 +1,7 @@
-"""Fine-tune an encoder with TF Model Garden on classification or regression: its flags and its training, after checks.
+"""Fine-tune an encoder with TF Model Garden: its flags and its training, after checks.
+
+--experiment is bert/sentence_prediction (classes, or a regression), bert/squad (question answering) or bert/tagging
+(named entities).
 
 The encoder comes from --init_checkpoint, a checkpoint of pretraining, with --tf_config_file, or from
 task.hub_module_url, a SavedModel. The checks take seconds. Each problem is one line, and nothing starts if there is
@@ -15,9 +18,11 @@ from japanese_bert.common.report import Stopwatch
 from japanese_bert.training import command
 from japanese_bert.training.short_flags import config_files
 
+EXPERIMENTS = ("bert/sentence_prediction", "bert/squad", "bert/tagging")
+
 
 def get_parser() -> argparse.ArgumentParser:
-    parser = command.get_parser(__doc__, "bert/sentence_prediction")
+    parser = command.get_parser(__doc__, *EXPERIMENTS)
     parser.add_argument(
         "--tf_config_file",
         type=Path,
@@ -30,12 +35,12 @@ def main(args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     command.import_model_garden()
     from japanese_bert.training.checks.findings import report_findings
-    from japanese_bert.training.checks.finetuning import EXPERIMENT, check_finetuning
+    from japanese_bert.training.checks.finetuning import check_finetuning
     from japanese_bert.training.trainer import fine_tune
 
     stopwatch = Stopwatch()
-    if args.experiment != EXPERIMENT:
-        raise ValueError(f"--experiment is {args.experiment}, expected {EXPERIMENT}")
+    if args.experiment not in EXPERIMENTS:
+        raise ValueError(f"--experiment is {args.experiment}, expected {' or '.join(EXPERIMENTS)}")
     if args.tf_config_file:
         args.config_file = [encoder_json(args.tf_config_file), *(args.config_file or [])]
     args.config_file = config_files(args)

@@ -7,8 +7,8 @@ characters of the paragraph.
 """
 
 import unicodedata
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import SimpleNamespace
 
@@ -132,3 +132,20 @@ def write_window(out, start, names, rows, first_length, max_seq_length, numbers,
     for index in range(len(numbers)):
         end = writing.write_int64(out, end, names[5 + index], numbers[index])
     return writing.frame_record(out, start, writing.write_example_head(out, example, features, end), tables)
+
+
+def read_windows(features: Mapping[str, np.ndarray]) -> tuple[list[squad.Window], dict[int, list[Token]]]:
+    """Return the windows of records, without their ids, and the tokens of each question's paragraph.
+
+    `features` have the shapes [records, tokens] and [records].
+    """
+    windows: list[squad.Window] = []
+    tokens: defaultdict[int, dict[int, Token]] = defaultdict(dict)
+    lengths, offsets = features["input_mask"].sum(axis=1), features["segment_ids"].argmax(axis=1)
+    for row, (example, first) in enumerate(zip(features["example_id"], features["window_start"], strict=True)):
+        offset, count = int(offsets[row]), int(lengths[row] - offsets[row]) - 1  # without [SEP]
+        windows.append(squad.Window(int(example), squad.TokenSpan(int(first), int(first) + count), offset, [], []))
+        places = zip(features["token_starts"][row, offset:], features["token_ends"][row, offset:], strict=True)
+        for index, (start, end) in zip(range(first, first + count), places, strict=False):
+            tokens[int(example)][int(index)] = Token(0, int(start), int(end))
+    return windows, {example: [found[index] for index in sorted(found)] for example, found in tokens.items()}

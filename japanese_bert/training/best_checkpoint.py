@@ -2,7 +2,12 @@
 
 import json
 
-METRICS = {"bert/pretraining": "masked_lm_accuracy", "electra/pretraining": "discriminator_accuracy"}
+METRICS = {
+    "bert/pretraining": "masked_lm_accuracy",
+    "electra/pretraining": "discriminator_accuracy",
+    "bert/squad": "answer_accuracy",
+    "bert/tagging": "f1",
+}
 
 
 def keep_best_json(experiment: str, mode: str, task) -> str:

@@ -31,6 +31,14 @@ class DataKind:
 
 PRETRAINING = DataKind("pretraining data", "create_pretraining_data", "masked_lm_positions")
 CLASSIFICATION = DataKind("classification data", "create_classification_data", "label_ids")
+QUESTION_ANSWERING = DataKind("question answering data", "create_question_answering_data", "start_positions")
+TAGGING = DataKind("tagging data", "create_tagging_data", "sentence_id")
+# By the names of the trainer's configurations of a task.
+FINE_TUNING_KINDS = {
+    "SentencePredictionConfig": CLASSIFICATION,
+    "QuestionAnsweringConfig": QUESTION_ANSWERING,
+    "TaggingConfig": TAGGING,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,11 @@ class DataFile:
     def has_class(self) -> bool:
         """Return True if the label of a classification is the number of a class, False if it is a score."""
         return isinstance(self.example.features[CLASSIFICATION.feature][0], int)
+
+    @property
+    def labels(self) -> list[str] | None:
+        """Return the labels by their numbers, None if the file or its provenance has none."""
+        return self.provenance["method"].get("labels") if self.provenance else None
 
     @property
     def num_instances(self) -> int | None:
@@ -106,6 +119,16 @@ def count_instances(files: list[DataFile]) -> int | None:
     return None if None in counts else sum(count or 0 for count in counts)
 
 
+def class_names_problem(file: DataFile, class_names: list[str]) -> str | None:
+    """Return how the labels of tagging data differ from `task.class_names`, which are in the order of their numbers."""
+    if file.labels in (None, list(class_names)):
+        return None
+    return (
+        f"was made with --labels {' '.join(file.labels or [])}, but task.class_names is {' '.join(class_names)}. Set "
+        "them equal, in the same order"
+    )
+
+
 def read_data_files(paths: list[str], kind: DataKind) -> tuple[list[DataFile], list[str]]:
     """Return the files that can be read, and a line for each other one."""
 
@@ -135,8 +158,10 @@ def read_data_file(path: str, kind: DataKind) -> DataFile:
         example = read_first_example(path)
     except ValueError:
         raise ValueError(problem) from None
-    if kind.feature not in example.features or not any(name in example.features for name in TOKEN_IDS):
-        others = [other.name for other in (PRETRAINING, CLASSIFICATION) if other.feature in example.features]
+    is_other = kind is CLASSIFICATION and TAGGING.feature in example.features
+    if is_other or kind.feature not in example.features or not any(name in example.features for name in TOKEN_IDS):
+        kinds = (PRETRAINING, QUESTION_ANSWERING, TAGGING, CLASSIFICATION)
+        others = [other.name for other in kinds if other.feature in example.features][:1]
         raise ValueError(problem + "".join(f" (found {name})" for name in others))
     return DataFile(path, example, read_data_provenance(path, kind.stage))
 

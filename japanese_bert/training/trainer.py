@@ -11,6 +11,7 @@ Each fix was measured with tf-models-official 2.20.0:
 - A regression (`num_classes: 1`) has the right loss. Model Garden subtracts labels [batch] from outputs [batch, 1],
   which gives a table [batch, batch]. Every output learns the mean of all labels. Perfect outputs have a loss above 0.
 - The metric of a regression, `mean_squared_error`, is updated. In Model Garden it is always 0.
+- Question answering validates on TFRecords (`question_answering.py`).
 
 Imports are inside the functions, because they take seconds.
 """
@@ -22,6 +23,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from japanese_bert.common.progress_line import ProgressLine
+from japanese_bert.training.question_answering import fix_question_answering
 from japanese_bert.training.reporting import TrainingReport, report_in_loops
 from japanese_bert.training.trainer_log import log_path, output_to
 from japanese_bert.training.workers import num_workers, worker_index
@@ -39,8 +41,9 @@ def pretrain(arguments: Sequence[str]) -> None:
 
 
 def fine_tune(arguments: Sequence[str]) -> None:
-    """Run `python -m official.nlp.train` with these flags in this process, for `bert/sentence_prediction`."""
+    """Run `python -m official.nlp.train` with these flags in this process, for an experiment of fine-tuning."""
     fix_regression()
+    fix_question_answering()
     run_model_garden(arguments)
 
 

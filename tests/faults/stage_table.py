@@ -149,6 +149,14 @@ def write_labelled_texts(directory: Path) -> None:
     write_vocab(directory)
 
 
+def write_questions_and_tags(directory: Path) -> None:
+    from tests.helpers import small_answers, small_pretraining
+
+    small_answers.write_questions(directory / "questions.json", 0, count=500)
+    small_answers.write_sentences(directory / "words.conll", 0, count=2000)
+    small_pretraining.write_vocab(directory / "vocab.txt")
+
+
 def write_encoder(directory: Path) -> None:
     """A random checkpoint with labelled texts, for fine-tuning and exporting."""
     from tests.helpers import small_finetuning
@@ -234,6 +242,18 @@ OTHER_STAGES = (
         ("--tf_checkpoint_path", "in/tf2/ckpt-0", "--tf_config_file", "in/tf2/config.json", "--output_path",
          "out/hf", "--no-verify"),
         input="in/tf2/ckpt-0.data-00000-of-00001", changes=("flip",), directory="hf",
+    ),
+    Stage(
+        "create_question_answering_data", "answers", write_questions_and_tags,
+        ("--input_file", "in/questions.json", "--vocab_file", "in/vocab.txt", "--output_file",
+         "out/questions.tfrecord.gz", "--gzip_compress"),
+        other=("--max_seq_length", "64"), input="in/questions.json", changes=("append",),
+    ),
+    Stage(
+        "create_tagging_data", "tags", write_questions_and_tags,
+        ("--input_file", "in/words.conll", "--vocab_file", "in/vocab.txt", "--output_file", "out/words.tfrecord.gz",
+         "--labels", "O", "B-PLACE", "I-PLACE", "B-FOOD", "I-FOOD", "--gzip_compress"),
+        other=("--max_seq_length", "64"), input="in/words.conll", streams=True,
     ),
     Stage(
         "evaluate_jglue", "jglue", write_jglue,

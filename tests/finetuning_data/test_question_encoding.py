@@ -2,14 +2,24 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
-from japanese_bert.finetuning_data.question_encoding import render_questions, without_mark
+from japanese_bert.finetuning_data.question_encoding import (
+    ParagraphTokenizer,
+    read_windows,
+    render_questions,
+    template_of,
+    without_mark,
+)
 from japanese_bert.finetuning_data.questions import Example, read_squad
+from japanese_bert.finetuning_data.squad import decode_answers, make_windows
 from japanese_bert.jglue.features import QuestionAnswering
 from japanese_bert.jglue.tasks import TASKS, find_file
 from tests.finetuning_data.test_squad import JGLUE, make_tokenizer
 from tests.helpers.mixed_text import write_albert, write_bert
+from tests.helpers.small_answers import write_questions
+from tests.helpers.small_pretraining import write_vocab
 from tests.helpers.tfrecord_reader import parse_example, split_records
 from tests.tokenization.test_released_ids import MODELS, tokenizer_of_flags
 
@@ -70,6 +80,26 @@ def test_answers_come_back_from_other_tokenizers(tmp_path, questions, kind):
             exact[example.gold[0] == text] += 1
     assert exact.total() >= len(examples)
     assert exact[True] > 0.6 * exact.total()  # the others are cut inside a token
+
+
+def test_right_positions_lead_back_to_the_answers(tmp_path):
+    """By the features of the records alone."""
+    examples = [*read_squad(write_questions(tmp_path / "a.json", seed=0, count=30))]
+    write_vocab(tmp_path / "vocab.txt")
+    tokenizer = tokenizer_of_flags(tmp_path, ["--word_tokenizer_type", "mecab"])
+    found, paragraphs = records(examples, tokenizer, 40), ParagraphTokenizer(tokenizer)
+    assert len(found) > len(examples)
+    windows, tokens = read_windows({name: np.squeeze([row[name] for row in found]) for name in found[0]})
+    starts, ends = np.zeros((2, len(found), 40), np.float32)
+    for row, record in enumerate(found):
+        starts[row, record["start_positions"]], ends[row, record["end_positions"]] = 1, 1
+    of_paragraph = {examples[index].texts[1]: row for index, row in tokens.items()}
+    answers = decode_answers(examples, windows, of_paragraph.__getitem__, starts, ends)
+    template, tokens_of = template_of(tokenizer.vocab), paragraphs.tokens_of
+    direct = [*make_windows(examples, template, paragraphs.encode_query, tokens_of, 40)]
+    assert answers == decode_answers(examples, direct, tokens_of, starts, ends)
+    right = [answers[example.id] == example.gold[0] for example in examples]
+    assert sum(right) > 0.8 * len(right)  # in some windows the answer has no place
 
 
 def test_marks():

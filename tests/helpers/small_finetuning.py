@@ -130,7 +130,10 @@ def command(place: Path, model_dir: Path, more: str, *flags: str, ending: str = 
 
 def train(place: Path, model_dir: Path, more: str, *flags: str, ending: str = "tfrecord.gz") -> str:
     """Run to the end. Return what was printed."""
-    arguments = command(place, model_dir, more, *flags, ending=ending)
+    return run(command(place, model_dir, more, *flags, ending=ending))
+
+
+def run(arguments: list[str]) -> str:
     process = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
     assert process.returncode == 0, process.stdout[-4000:]
     return process.stdout

@@ -36,7 +36,11 @@ def place(tmp_path_factory) -> Path:
     ("model", "data", "message"),
     [
         ("nowhere", "valid.tfrecord.gz", "params.yaml: no such file. Make it with run_finetuning.py"),
-        ("pretraining", "valid.tfrecord.gz", "not of a fine-tuning. Give the --model_dir of run_finetuning.py"),
+        (
+            "pretraining",
+            "valid.tfrecord.gz",
+            "not of a fine-tuning on classification data. Give the --model_dir of",
+        ),
         ("trained", "nothing", "nothing: no such file. Make it with create_classification_data.py"),
         ("trained", "vocab.txt", "vocab.txt: no classification data"),
         ("trained", "long", "was made with --max_seq_length 40, but the model was trained with 32"),

@@ -61,8 +61,8 @@ class TestStart:
         assert not (tmp_path / "model").exists()
 
     def test_other_experiments_and_parameters_are_one_line(self, place, tmp_path):
-        with pytest.raises(ValueError, match="--experiment is bert/squad, expected bert/sentence_prediction"):
-            self.run(place, tmp_path / "model", "", "--experiment=bert/squad")
+        with pytest.raises(ValueError, match="--experiment is bert/pretraining, expected bert/sentence_prediction or"):
+            self.run(place, tmp_path / "model", "", "--experiment=bert/pretraining")
         with pytest.raises(
             ValueError,
             match=r"--params_override: no parameter trainer\.train_stepz\. Did you",

@@ -18,6 +18,8 @@ from tests.test_configs import with_tensorflow
         ("electra/pretraining", None, "discriminator_accuracy"),
         ("bert/sentence_prediction", "accuracy", "cls_accuracy"),
         ("bert/sentence_prediction", "f1", "f1"),
+        ("bert/squad", None, "answer_accuracy"),
+        ("bert/tagging", None, "f1"),
     ],
 )
 def test_each_experiment_has_its_metric(experiment, metric_type, metric):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from japanese_bert.tfrecord.reading import FirstExample
-from japanese_bert.training.data_files import DataFile
+from japanese_bert.training.data_files import CLASSIFICATION, DataFile
 from japanese_bert.training.predictions import check_data_fits, check_scores
 from tests.test_configs import with_tensorflow
 
@@ -25,11 +25,11 @@ def data_file(labels: list[str] | None) -> DataFile:
 
 
 def test_labels_by_their_numbers():
-    assert check_data_fits(task(), data_file(LABELS)) == LABELS
+    assert check_data_fits(task(), data_file(LABELS), CLASSIFICATION) == LABELS
 
 
 def test_a_regression_has_no_labels():
-    assert check_data_fits(task(num_classes=1), data_file(None)) is None
+    assert check_data_fits(task(num_classes=1), data_file(None), CLASSIFICATION) is None
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_regression_has_no_labels():
 )
 def test_data_of_another_model_is_refused(task_config, labels, message):
     with pytest.raises(ValueError) as error:
-        check_data_fits(task_config, data_file(labels))
+        check_data_fits(task_config, data_file(labels), CLASSIFICATION)
     assert message in str(error.value)
 
 

@@ -1,8 +1,8 @@
 """What would go wrong in a fine-tuning, found in seconds, before the trainer starts.
 
-The experiment is `bert/sentence_prediction`, from `task.init_checkpoint` or `task.hub_module_url`. The trainer is
-silent about several of the problems. It would train from scratch, with layers left out, with a pooler that was never
-trained, or on a SavedModel of other sizes than the configuration has.
+The experiments are `bert/sentence_prediction`, `bert/squad` and `bert/tagging`, from `task.init_checkpoint` or
+`task.hub_module_url`. The trainer is silent about several of the problems. It would train from scratch, with layers
+left out, with a pooler that was never trained, or on a SavedModel of other sizes than the configuration has.
 """
 
 import os
@@ -26,7 +26,15 @@ from japanese_bert.training.checks.schedule import check_schedule
 from japanese_bert.training.checks.start import changes, find_initial, latest_of_model_dir
 from japanese_bert.training.checks.tokenizations import check_tokenizations, tokenizations_of_start
 from japanese_bert.training.command import Training
-from japanese_bert.training.data_files import CLASSIFICATION, DataFile, count_instances, read_data_files
+from japanese_bert.training.data_files import (
+    CLASSIFICATION,
+    FINE_TUNING_KINDS,
+    QUESTION_ANSWERING,
+    DataFile,
+    DataKind,
+    count_instances,
+    read_data_files,
+)
 
 EXPERIMENT = "bert/sentence_prediction"
 ENCODER_CLASSES = {"bert": "BertForPreTraining", "albert": "AlbertForPreTraining", "electra": "ElectraForPreTraining"}
@@ -118,8 +126,26 @@ def is_unknown(saved: SavedEncoder | None) -> bool:
     return saved is not None and saved.encoder is None
 
 
+def data_kind_of(task) -> DataKind:
+    """Return the kind of data that a task reads."""
+    return FINE_TUNING_KINDS[type(task).__name__]
+
+
 @check
 def check_task(findings: Findings, task) -> None:
+    """Check what the task predicts, and how it is measured."""
+    if data_kind_of(task) is QUESTION_ANSWERING:
+        findings.facts.append("task: question answering")
+    elif data_kind_of(task) is CLASSIFICATION:
+        _check_classes(findings, task)
+    else:
+        names = task.class_names or []
+        if len(set(names)) < max(2, len(names)):
+            raise ValueError(f"task.class_names is {names}, expected the --labels of create_tagging_data.py")
+        findings.facts.append(f"task: tagging, {len(names)} labels ({', '.join(names)})")
+
+
+def _check_classes(findings: Findings, task) -> None:
     """Check that classes, labels and metric fit together."""
     num_classes, label_type = task.model.num_classes, task.train_data.label_type
     if num_classes < 1:
@@ -158,7 +184,8 @@ def check_finetuning_data(findings: Findings, training: Training, saved: SavedEn
 def _read_and_check(training: Training, name: str, saved: SavedEncoder | None) -> list[DataFile]:
     """Return the files of a section, all of them read and checked."""
     task, section = training.params.task, f"task.{name}"
-    files, problems = read_data_files(match_input(getattr(task, name), section, CLASSIFICATION), CLASSIFICATION)
+    kind = data_kind_of(task)
+    files, problems = read_data_files(match_input(getattr(task, name), section, kind), kind)
     sizes = {} if is_unknown(saved) else vocab_sizes(training.params)
     found = [finetuning_file_problem(file, task, section, sizes, training.check_provenance) for file in files]
     raise_problems(problems + [problem for problem in found if problem], section)
@@ -167,7 +194,7 @@ def _read_and_check(training: Training, name: str, saved: SavedEncoder | None) -
 
 def _check_same_labels(files: list[DataFile]) -> None:
     """Raise ValueError for other labels than the first file has."""
-    known = [(file.path, file.provenance["method"]["labels"]) for file in files if file.provenance]
+    known = [(file.path, file.labels) for file in files if file.provenance]
     for path, labels in known:
         if labels != known[0][1]:
             raise ValueError(f"{path}: its --labels differ from those of {known[0][0]}, or are in another order")
@@ -224,20 +251,21 @@ def _remark_on_saved_encoder(findings: Findings, task, saved: SavedEncoder) -> N
         findings.remarks.append(
             f"{saved.url}: was not made by export_saved_model.py, so that its sizes and vocabulary are not checked"
         )
-    if not task.model.use_encoder_pooler:
+    if data_kind_of(task) is CLASSIFICATION and not task.model.use_encoder_pooler:
         findings.remarks.append(
             "the pooler starts at random: set task.model.use_encoder_pooler=true for the SavedModel's own"
         )
 
 
 def _check_checkpoint(findings: Findings, task, prefix: str) -> None:
-    if task.model.use_encoder_pooler:
+    uses_pooler = data_kind_of(task) is CLASSIFICATION
+    if uses_pooler and task.model.use_encoder_pooler:
         raise ValueError(
             "task.model.use_encoder_pooler is true, but the encoder's own pooler in a checkpoint of pretraining was "
             "never trained. Set task.model.use_encoder_pooler=false and task.init_cls_pooler=true"
         )
     config = _config_of(task.model.encoder)
-    if not task.init_cls_pooler and not (config and config.model_type == "electra"):
+    if uses_pooler and not task.init_cls_pooler and not (config and config.model_type == "electra"):
         findings.remarks.append(
             "the pooler starts at random: set task.init_cls_pooler=true for the pooler of the next sentence head"
         )
@@ -245,7 +273,7 @@ def _check_checkpoint(findings: Findings, task, prefix: str) -> None:
         kind = task.model.encoder.type
         findings.remarks.append(f"{prefix}: not compared with the model, whose encoder is of type {kind}")
     else:
-        _check_encoder_fits(prefix, config, task.init_cls_pooler)
+        _check_encoder_fits(prefix, config, needs_pooler=uses_pooler and task.init_cls_pooler)
         check_checksums(prefix, config)
 
 

@@ -1,13 +1,21 @@
-"""Does a file of classification data fit the configuration of a fine-tuning?
+"""Does a file of data for fine-tuning fit the configuration of a fine-tuning?
 
 The trainer itself would stop in the middle, or learn nonsense from labels in another order or from other token ids.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from japanese_bert.finetuning_data.encoding import FEATURES
 from japanese_bert.training.checks.file_problems import compression_problem, provenance_problem, vocab_problem
-from japanese_bert.training.data_files import CLASSIFICATION, DataFile
+from japanese_bert.training.data_files import (
+    CLASSIFICATION,
+    FINE_TUNING_KINDS,
+    QUESTION_ANSWERING,
+    TAGGING,
+    DataFile,
+    DataKind,
+    class_names_problem,
+)
 
 IDS, LABEL = FEATURES[0], FEATURES[3]
 
@@ -19,30 +27,40 @@ def finetuning_file_problem(
 
     `vocab_sizes` are those of the encoder, by the names of the parameters. They are empty if unknown.
     """
-    data = getattr(task, section.removeprefix("task."))
+    data, kind = getattr(task, section.removeprefix("task.")), FINE_TUNING_KINDS[type(task).__name__]
+    labels: Mapping[DataKind, Callable[[], str | None]] = {
+        CLASSIFICATION: lambda: _class_problem(file, data, section, task.model.num_classes),
+        TAGGING: lambda: class_names_problem(file, task.class_names),
+        QUESTION_ANSWERING: lambda: None,
+    }
     problem = (
-        (provenance_problem(file, CLASSIFICATION) if check_provenance else None)
+        (provenance_problem(file, kind) if check_provenance else None)
         or compression_problem(file, data, section)
-        or _example_problem(file, data, section)
-        or _label_problem(file, task.model.num_classes)
-        or vocab_problem(file, vocab_sizes, f"Give the --vocab_file of the model to {CLASSIFICATION.stage}.py")
+        or _example_problem(file, data, section, kind.stage)
+        or labels[kind]()
+        or vocab_problem(file, vocab_sizes, f"Give the --vocab_file of the model to {kind.stage}.py")
     )
     return f"{file.path}: {problem}" if problem else None
 
 
-def _example_problem(file: DataFile, data, section: str) -> str | None:
-    missing = [name for name in (*FEATURES[:3], data.label_field) if name not in file.example.features]
+def _example_problem(file: DataFile, data, section: str, stage: str) -> str | None:
+    label = [data.label_field] if hasattr(data, "label_field") else []
+    missing = [name for name in (*FEATURES[:3], *label) if name not in file.example.features]
     if missing:
-        return f"has no {', '.join(missing)}. Make it with {CLASSIFICATION.stage}.py"
+        return f"has no {', '.join(missing)}. Make it with {stage}.py"
     if file.length(IDS) != data.seq_length:
         return (
             f"was made with --max_seq_length {file.length(IDS)}, but {section}.seq_length is {data.seq_length}. "
             "Set them equal"
         )
-    if file.has_class != (data.label_type == "int"):
-        kind, value = ("numbers of classes", "int") if file.has_class else ("scores of a regression", "float")
-        return f"its labels are {kind}, but {section}.label_type is {data.label_type}. Set {section}.label_type={value}"
     return None
+
+
+def _class_problem(file: DataFile, data, section: str, num_classes: int) -> str | None:
+    if file.has_class == (data.label_type == "int"):
+        return _label_problem(file, num_classes)
+    kind, value = ("numbers of classes", "int") if file.has_class else ("scores of a regression", "float")
+    return f"its labels are {kind}, but {section}.label_type is {data.label_type}. Set {section}.label_type={value}"
 
 
 def _label_problem(file: DataFile, num_classes: int) -> str | None:
@@ -57,7 +75,7 @@ def _label_problem(file: DataFile, num_classes: int) -> str | None:
         return (
             f"has the label {largest}, but task.model.num_classes is {num_classes}" if largest >= num_classes else None
         )
-    labels = file.provenance["method"]["labels"]
+    labels = file.labels or []
     if len(labels) == num_classes:
         return None
     return (

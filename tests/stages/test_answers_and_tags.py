@@ -1,0 +1,74 @@
+"""Question answering and named entities with run_finetuning.py, from data to predictions."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from seqeval.metrics import f1_score
+
+from japanese_bert.finetuning_data.questions import read_squad
+from japanese_bert.finetuning_data.tagged_sentences import read_tagged_sentences
+from japanese_bert.jglue.scoring import METRIC_FUNCTIONS
+from japanese_bert.training.curves import read_run
+from tests.helpers import small_answers as small
+from tests.helpers import small_finetuning
+from tools import predict_labels
+
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.filterwarnings("ignore")]
+SEEDS = (1, 2, 3)
+LONG = "trainer.validation_interval=200,trainer.checkpoint_interval=400"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """300 tagged sentences, and 300 questions, for training."""
+    return small.write_all(tmp_path_factory.mktemp("answers"), count=300)
+
+
+def train(place: Path, experiment: str, model_dir: Path, steps: int, seed: int, rate: float) -> None:
+    more = f"task.init_checkpoint={place}/trained/ckpt-5,task.train_data.seed={seed},{LONG}"
+    flags = (f"--train_steps={steps}", f"--learning_rate={rate}", f"--tf_config_file={place}/trained/config.json")
+    small_finetuning.run(small.command(place, experiment, model_dir, more, *flags))
+
+
+def predict(place: Path, experiment: str, model_dir: Path) -> dict:
+    output = model_dir / "predictions.jsonl"
+    flags = ["--model_dir", str(model_dir), "--input_file", f"{place}/valid.{experiment}.gz"]
+    flags += ["--output_file", str(output), *(["--text_file", f"{place}/valid.json"] if experiment == "squad" else [])]
+    predict_labels.main(predict_labels.get_parser().parse_args(flags))
+    rows = [json.loads(line) for line in output.read_text(encoding="utf-8").split("\n")[:-1]]
+    return {row["id"]: row["prediction"] for row in rows}
+
+
+def f1_of_answers(place: Path, model_dir: Path) -> float:
+    examples, answers = [*read_squad(place / "valid.json")], predict(place, "squad", model_dir)
+    assert list(answers) == [example.id for example in examples]
+    assert all(answers[example.id] in example.texts[1] for example in examples)
+    return METRIC_FUNCTIONS["f1"]([example.gold for example in examples], [*answers.values()])
+
+
+def f1_of_tags(place: Path, model_dir: Path) -> float:
+    sentences = [*read_tagged_sentences(place / "valid.conll", small.LABELS, 0, -1)]
+    tags = predict(place, "tagging", model_dir)
+    assert [len(found) for found in tags.values()] == [len(sentence.words) for sentence in sentences]
+    gold = [[small.LABELS[tag] for tag in sentence.tags] for sentence in sentences]
+    f1 = f1_score(gold, [*tags.values()], zero_division=0)
+    made_by = json.loads((model_dir / "predictions.jsonl.json").read_text(encoding="utf-8"))
+    assert made_by["scores"]["f1"] == pytest.approx(f1)
+    return f1
+
+
+@pytest.mark.parametrize(
+    ("experiment", "f1_of", "curve"), [("squad", f1_of_answers, "answer_accuracy"), ("tagging", f1_of_tags, "f1")]
+)
+def test_400_steps_learn(place, tmp_path, experiment, f1_of, curve):
+    """F1 is far above that of a model that did not learn, for three orders of the data."""
+    train(place, experiment, tmp_path / "untrained", 1, seed=1, rate=1e-9)
+    untrained, found = f1_of(place, tmp_path / "untrained"), []
+    for seed in SEEDS:
+        train(place, experiment, tmp_path / f"{seed}", 400, seed, rate=2e-3)
+        found.append(f1_of(place, tmp_path / f"{seed}"))
+        assert read_run([tmp_path / f"{seed}"])["validation", curve][-1][1] > 0.7
+    print(f"{experiment}: F1 {untrained:.3f} untrained, {found}")
+    assert np.min(found) > untrained + 0.5
