@@ -50,7 +50,7 @@ EXPECTED_CALLS = {
     "my_domain_cpu": 13,
     "my_domain_words": 14,
     "jglue": 4,
-    "finetuning": 6,
+    "finetuning": 11,
     "settings": 0,
 }
 FEW_SHARDS = {"CC100_SHARDS": "3", "WIKIPEDIA_SHARDS": "2"}
