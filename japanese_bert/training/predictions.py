@@ -61,10 +61,10 @@ def predict(
     status = tf.train.Checkpoint(model=model).read(str(checkpoint))
     status.expect_partial().assert_existing_objects_matched()
     if kind is QUESTION_ANSWERING:
-        return _predict_answers(checkpoint, model, data, batch_size, examples)
+        return predict_answers(checkpoint, model, data, batch_size, examples)
     if kind is TAGGING:
-        return _predict_tags(model, data, batch_size, labels or [])
-    found = _predict_classes(task, model, data, batch_size)
+        return predict_tags(model, data, batch_size, labels or [])
+    found = predict_classes(task, model, data, batch_size)
     values = check_scores(checkpoint, found) if labels is None else [labels[int(number)] for number in found]
     return Predictions({str(number): value for number, value in enumerate(values)})
 
@@ -77,7 +77,7 @@ def _task_class(kind: DataKind) -> type:
     return tagging.TaggingTask if kind is TAGGING else sentence_prediction.SentencePredictionTask
 
 
-def _predict_classes(task, model, data: DataFile, batch_size: int) -> list[float]:
+def predict_classes(task, model, data: DataFile, batch_size: int) -> list[float]:
     """Return the numbers of classes, or scores."""
     import tensorflow as tf
     from official.nlp.tasks import sentence_prediction as model_garden
@@ -95,7 +95,7 @@ def _predict_classes(task, model, data: DataFile, batch_size: int) -> list[float
     return [round(float(tf.squeeze(score)), 4) for score in found]
 
 
-def _predict_answers(checkpoint: Path, model, data: DataFile, batch_size: int, examples: Sequence) -> Predictions:
+def predict_answers(checkpoint: Path, model, data: DataFile, batch_size: int, examples: Sequence) -> Predictions:
     """Return the text of the paragraph that answers each question."""
     names = (*TOKEN_FEATURES, *NUMBERS[3:])
     rows = [(features, *outputs) for features, outputs in _batches_of(model, data, names, batch_size)]
@@ -107,7 +107,7 @@ def _predict_answers(checkpoint: Path, model, data: DataFile, batch_size: int, e
     return Predictions(decode_answers(examples, windows, of_paragraph.__getitem__, starts, ends))
 
 
-def _predict_tags(model, data: DataFile, batch_size: int, labels: Sequence[str]) -> Predictions:
+def predict_tags(model, data: DataFile, batch_size: int, labels: Sequence[str]) -> Predictions:
     """Return the tags of the words of each sentence, and seqeval's scores."""
     from seqeval import metrics
 

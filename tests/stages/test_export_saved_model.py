@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from japanese_bert.common import command_line
 from japanese_bert.conversion import saved_model, verification
 from japanese_bert.models.checkpoint_reading import read_weights
 from japanese_bert.models.checkpoint_writing import write_checkpoint
+from japanese_bert.models.model_garden import restore_model
 from japanese_bert.tokenization.vocab import load_vocab
 from tests.helpers import small_finetuning as finetuning
 from tests.helpers import small_pretraining as small
@@ -79,7 +81,7 @@ def test_files(exported):
 
 def test_outputs_are_those_of_the_trained_model(place, exported):
     """The pooled output comes from the pooler of the next sentence head. Nothing trains the encoder's own pooler."""
-    from japanese_bert.models.model_garden import MODEL_INPUTS, restore_model
+    from japanese_bert.models.model_garden import MODEL_INPUTS
 
     config = finetuning.trained_config(place)
     model, loaded = restore_model(place / "trained" / "ckpt-5", config), saved_model.load(exported)
@@ -134,6 +136,54 @@ def test_fine_tuning_starts_from_the_same_outputs_both_ways(place, exported):
     assert (config.vocab_size, config.hidden_size) in trained
 
 
+OTHERS = {
+    "ALBERT": {"architecture": "AlbertForPreTraining", "embedding_size": 12},
+    "ALBERT without next sentences": {"architecture": "AlbertForMaskedLM", "embedding_size": 12},
+    "ELECTRA": {"architecture": "ElectraForPreTraining", "embedding_size": 12},
+    "LAMB": {"architecture": "BertForMaskedLM"},
+    "talking heads": {},
+}
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=pytest.mark.slow) for kind in OTHERS])
+def test_other_kinds_of_models(place, tmp_path, capsys, kind):
+    """hub.load, KerasLayer and task.hub_module_url give the outputs of the checkpoint."""
+    import tensorflow_hub as hub
+    from official.nlp.tasks import utils
+
+    config = small.make_config(small.num_tokens(place / "vocab.txt"), **OTHERS[kind])
+    gin_files = [small.ROOT / "configs/model/talking_heads_gated_gelu.gin"] * (kind == "talking heads")
+    (tmp_path / "trained").mkdir()
+    with saved_model.changed_by_gin(gin_files):
+        finetuning.write_trained(tmp_path / "trained", config)
+        model = restore_model(tmp_path / "trained" / "ckpt-5", config)
+    inputs = ["--tf_checkpoint_path", str(tmp_path / "trained")]
+    inputs += ["--tf_config_file", str(tmp_path / "trained" / "config.json")]
+    gin_flags = [flag for path in gin_files for flag in ("--gin_file", str(path))]
+    run(place, tmp_path / "out", *inputs, *gin_flags)
+    record = json.loads((tmp_path / "out" / "provenance.json").read_text(encoding="utf-8"))
+    assert record["differences"].keys() == set(saved_model.OUTPUTS[: 2 if kind == "ELECTRA" else 3])
+
+    instances = verification.make_instances(config, load_vocab(place / "vocab.txt"))
+    expected = saved_model.outputs_of_checkpoint(model, instances)
+    ids = {name: instances[name] for name in saved_model.ENCODER_INPUTS}
+    path = str(tmp_path / "out")
+    for loaded in (hub.load(path), hub.KerasLayer(path, trainable=True), utils.get_encoder_from_hub(path)):
+        outputs = loaded(ids)
+        for name in ("sequence_output", "pooled_output"):
+            assert np.abs(expected[name] - outputs[name]).max() < 1e-5
+        assert np.array_equal(outputs["default"], outputs["pooled_output"])
+        assert len(outputs["encoder_outputs"]) == config.num_hidden_layers
+    assert np.abs(expected["pooled_output"]).max() > 0.1
+    if gin_files:  # without them, or with another number of layers, it is another model
+        capsys.readouterr()
+        assert_refused(capsys, "cannot be converted", place, tmp_path / "plain", *inputs)
+        config_file = tmp_path / "config.json"
+        config_file.write_text(replace(config, num_hidden_layers=2).to_json(), encoding="utf-8")
+        changed = [*inputs[:3], str(config_file), *gin_flags]
+        assert_refused(capsys, "its encoder has", place, tmp_path / "fewer", *changed)
+
+
 def test_rerun_skips_and_other_inputs_need_overwrite(place, exported, capsys):
     before = (exported / "saved_model.pb").stat().st_mtime_ns
     run(place, exported)
@@ -161,8 +211,8 @@ def test_a_checkpoint_that_the_trainer_did_not_save(place, tmp_path):
         ({"num_hidden_layers": 2}, "layer_with_weights-"),
         ({"intermediate_size": 48}, "has shape"),
         ({"vocab_size": 130}, "vocab.txt: has 131 tokens, but vocab_size is 130"),
-        ({"model_type": "electra", "architectures": ["ElectraForMaskedLM"], "embedding_size": 24}, "expected a BERT"),
-        ({"model_type": "albert", "architectures": ["AlbertForMaskedLM"], "embedding_size": 12}, "expected a BERT"),
+        ({"model_type": "electra", "architectures": ["ElectraForMaskedLM"], "embedding_size": 24}, "the discriminator"),
+        ({"model_type": "albert", "architectures": ["AlbertForMaskedLM"], "embedding_size": 12}, "of type bert, but"),
     ],
 )
 def test_another_model_is_refused(place, tmp_path, capsys, sizes, message):
@@ -204,6 +254,6 @@ def test_nothing_but_its_own_lines_is_printed(place, tmp_path):
     process = subprocess.run(arguments, env=environment, capture_output=True, encoding="utf-8")
     assert process.returncode == 0, process.stderr
     assert process.stderr == ""
-    lines = [line for line in process.stdout.split("\n") if not line.startswith("  ")]
+    lines = [line for line in process.stdout.split("\n") if not line.startswith(("  ", "arguments: "))]
     assert [line.partition(":")[0] for line in lines[:3]] == [f"largest difference of {n}" for n in saved_model.OUTPUTS]
     assert lines[3:] == [f"{tmp_path}/out: done", ""]

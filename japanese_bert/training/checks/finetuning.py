@@ -7,21 +7,18 @@ left out, with a pooler that was never trained, or on a SavedModel of other size
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
-from japanese_bert.common.provenance import read_provenance
-from japanese_bert.conversion.saved_model import CONFIG_FILE, FILE
 from japanese_bert.models.checkpoint_reading import Mismatch, check_checksums, compare_with_config
-from japanese_bert.models.config import BertConfig, load_bert_config
-from japanese_bert.models.model_garden import EMBEDDING_SIZES, ENCODER_FIELDS, encoder_params
+from japanese_bert.models.config import BertConfig
+from japanese_bert.models.model_garden import EMBEDDING_SIZES, ENCODER_FIELDS
 from japanese_bert.models.weight_names import IN_HEAD, POOLER
-from japanese_bert.tokenization.identity import Tokenization, of_data
 from japanese_bert.training.checks.described_model import check_positions, vocab_sizes
 from japanese_bert.training.checks.file_problems import match_input, raise_problems
 from japanese_bert.training.checks.findings import Findings, check
 from japanese_bert.training.checks.finetuning_files import finetuning_file_problem
 from japanese_bert.training.checks.hardware import check_hardware
+from japanese_bert.training.checks.hub_modules import SavedEncoder, read_saved_encoder
 from japanese_bert.training.checks.schedule import check_schedule
 from japanese_bert.training.checks.start import changes, find_initial, latest_of_model_dir
 from japanese_bert.training.checks.tokenizations import check_tokenizations, tokenizations_of_start
@@ -41,19 +38,6 @@ ENCODER_CLASSES = {"bert": "BertForPreTraining", "albert": "AlbertForPreTraining
 METRIC_TYPES = {"int": ("accuracy", "f1", "matthews_corrcoef"), "float": ("pearson_spearman_corr",)}
 
 
-@dataclass(frozen=True, slots=True)
-class SavedEncoder:
-    """The SavedModel that `task.hub_module_url` names.
-
-    `encoder` has the form of `task.model.encoder`. It and `tokenization` are None if the directory does not show
-    them.
-    """
-
-    url: str
-    encoder: Mapping | None = None
-    tokenization: Tokenization | None = None
-
-
 def check_finetuning(training: Training) -> Findings:
     """Return the findings of all checks."""
     findings = Findings()
@@ -65,32 +49,17 @@ def check_finetuning(training: Training) -> Findings:
         return findings
     check_hardware(findings, training.params, training.model_dir)
     task_fits = check_task(findings, training.params.task)
-    if task_fits and (is_unknown(saved) or check_positions(findings, training.params)):
+    positions_fit = (
+        check_module_positions(findings, training.params, saved.sizes)
+        if saved and saved.sizes
+        else check_positions(findings, training.params)
+    )
+    if task_fits and positions_fit:
         check_finetuning_data(findings, training, saved)
     if training.trains:
         check_schedule(findings, training.params)
     check_encoder_start(findings, training, saved)
     return findings
-
-
-def read_saved_encoder(url: str) -> SavedEncoder | None:
-    """Return what `task.hub_module_url` names, None if it is not set.
-
-    Raises:
-        ValueError: there is no SavedModel.
-    """
-    import tensorflow as tf
-
-    name = url.removeprefix("file://")
-    if not name or name.startswith(("http://", "https://")):
-        return SavedEncoder(url) if url else None
-    if not tf.io.gfile.exists(f"{name.rstrip('/')}/{FILE}"):
-        raise ValueError(f"task.hub_module_url {url}: has no {FILE}. Make a SavedModel with export_saved_model.py")
-    directory = Path(name)
-    made_by = read_provenance(directory) or {}
-    if made_by.get("stage") != "export_saved_model":
-        return SavedEncoder(url)
-    return SavedEncoder(url, encoder_params(load_bert_config(directory / CONFIG_FILE)), of_data(made_by, url))
 
 
 def with_encoder_of(saved: SavedEncoder | None, params):
@@ -121,9 +90,17 @@ def is_default(encoder) -> bool:
     return encoder.as_dict() == exp_factory.get_exp_config(EXPERIMENT).task.model.encoder.as_dict()
 
 
-def is_unknown(saved: SavedEncoder | None) -> bool:
-    """Return True if the encoder that will be trained is a SavedModel that does not show its sizes."""
-    return saved is not None and saved.encoder is None
+@check
+def check_module_positions(findings: Findings, params, sizes: Mapping[str, int]) -> None:
+    """Check that the sequences of the data fit the positions of a SavedModel of others."""
+    limit = sizes.get("max_position_embeddings")
+    if limit is None:
+        findings.remarks.append("the SavedModel shows no number of positions: whether sequences fit was not checked")
+        return
+    for name in ("train_data", "validation_data"):
+        length = getattr(params.task, name).seq_length
+        if length > limit:
+            raise ValueError(f"task.{name}.seq_length is {length}, but the SavedModel has {limit} positions")
 
 
 def data_kind_of(task) -> DataKind:
@@ -186,7 +163,9 @@ def _read_and_check(training: Training, name: str, saved: SavedEncoder | None) -
     task, section = training.params.task, f"task.{name}"
     kind = data_kind_of(task)
     files, problems = read_data_files(match_input(getattr(task, name), section, kind), kind)
-    sizes = {} if is_unknown(saved) else vocab_sizes(training.params)
+    sizes = vocab_sizes(training.params)
+    if saved and saved.sizes:
+        sizes = {f"{name} of the SavedModel": size for name, size in saved.sizes.items() if name == "vocab_size"}
     found = [finetuning_file_problem(file, task, section, sizes, training.check_provenance) for file in files]
     raise_problems(problems + [problem for problem in found if problem], section)
     return files
@@ -248,10 +227,16 @@ def check_encoder_start(findings: Findings, training: Training, saved: SavedEnco
 
 def _remark_on_saved_encoder(findings: Findings, task, saved: SavedEncoder) -> None:
     if saved.encoder is None:
+        sizes = ", ".join(f"{name} {size:,}" for name, size in (saved.sizes or {}).items())
         findings.remarks.append(
-            f"{saved.url}: was not made by export_saved_model.py, so that its sizes and vocabulary are not checked"
+            f"{saved.url}: {sizes}. It was not made by export_saved_model.py, so that it does not show its tokenizer, "
+            "and whether its pooler was trained"
         )
-    if data_kind_of(task) is CLASSIFICATION and not task.model.use_encoder_pooler:
+    if data_kind_of(task) is not CLASSIFICATION:
+        return
+    if task.model.use_encoder_pooler and saved.sizes and "pooled_output" not in saved.sizes:
+        raise ValueError(f"{saved.url}: has no pooled_output. Set task.model.use_encoder_pooler=false")
+    if not task.model.use_encoder_pooler:
         findings.remarks.append(
             "the pooler starts at random: set task.model.use_encoder_pooler=true for the SavedModel's own"
         )

@@ -133,13 +133,6 @@ def test_what_may_be_meant_is_told(place, more, remark):
     assert remark in found.remarks[0]
 
 
-def test_a_saved_model_of_others_is_not_checked_which_is_told(place, tmp_path):
-    (tmp_path / "saved_model.pb").touch()
-    found = check(place, f"task.hub_module_url={tmp_path},task.model.use_encoder_pooler=true", with_encoder=False)
-    assert found.problems == []
-    assert "was not made by export_saved_model.py" in found.remarks[0]
-
-
 def test_a_run_is_continued_or_evaluated(place, tmp_path):
     params = parse(place, START)
     found = check_finetuning(Training(params, "eval", str(tmp_path)))
