@@ -54,13 +54,14 @@ def make(stage, input_file: Path, vocab: Path, output: Path, *flags: str) -> Pat
     return output
 
 
-def write_initial(directory: Path, vocab_size: int) -> Path:
+def write_initial(directory: Path, vocab_size: int, **changes: int) -> Path:
     """Write a checkpoint of pretraining at its start: a model that learns within 400 steps."""
     import tensorflow as tf
 
     from japanese_bert.models.model_garden import build_model, model_params
 
-    config = small.make_config(vocab_size, hidden_size=64, intermediate_size=128, num_hidden_layers=2)
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2} | changes
+    config = small.make_config(vocab_size, **sizes)
     directory.mkdir()
     model = build_model(model_params(config))
     checkpoint = tf.train.Checkpoint(model=model, **model.checkpoint_items)
@@ -78,10 +79,15 @@ def write_all(place: Path, count: int = 60) -> Path:
         sentences = write_sentences(place / f"{name}.conll", seed, count if name == "train" else 60)
         make(create_tagging_data, sentences, vocab, place / f"{name}.tagging.gz", "--labels", *LABELS)
     write_initial(place / "trained", small.num_tokens(vocab))
+    return write_tasks(place, SEQ_LENGTH)
+
+
+def write_tasks(place: Path, seq_length: int) -> Path:
+    """Write the configurations `squad.yaml` and `tagging.yaml`."""
     for name, more in (("squad", {}), ("tagging", {"class_names": [*LABELS]})):
         path = small_finetuning.write_yaml(place / f"{name}.yaml")
         params = yaml.safe_load(path.read_text(encoding="utf-8"))
-        task = {name: params["task"][name] | {"seq_length": SEQ_LENGTH} for name in ("train_data", "validation_data")}
+        task = {name: params["task"][name] | {"seq_length": seq_length} for name in ("train_data", "validation_data")}
         path.write_text(yaml.safe_dump(params | {"task": task | more}), encoding="utf-8")
     return place
 

@@ -10,10 +10,12 @@ from seqeval.metrics import f1_score
 from japanese_bert.finetuning_data.questions import read_squad
 from japanese_bert.finetuning_data.tagged_sentences import read_tagged_sentences
 from japanese_bert.jglue.scoring import METRIC_FUNCTIONS
+from japanese_bert.jglue.tasks import TASKS, find_file
 from japanese_bert.training.curves import read_run
+from tests.finetuning_data.test_squad import JGLUE, make_tokenizer
 from tests.helpers import small_answers as small
-from tests.helpers import small_finetuning
-from tools import predict_labels
+from tests.helpers import small_finetuning, small_pretraining
+from tools import create_question_answering_data, predict_labels
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.filterwarnings("ignore")]
 SEEDS = (1, 2, 3)
@@ -72,3 +74,35 @@ def test_400_steps_learn(place, tmp_path, experiment, f1_of, curve):
         assert read_run([tmp_path / f"{seed}"])["validation", curve][-1][1] > 0.7
     print(f"{experiment}: F1 {untrained:.3f} untrained, {found}")
     assert np.min(found) > untrained + 0.5
+
+
+JSQUAD_STEPS, JSQUAD_SIZE = 400, (3000, 500)  # questions for training and for validation
+
+
+@pytest.mark.skipif(not JGLUE.is_dir(), reason="the shared JGLUE files are not here")
+def test_400_steps_of_jsquad(tmp_path):
+    """The same with real questions and a model of the size of bert_tiny_wordpiece, which starts without pretraining."""
+    for name, split, size in zip(("train", "valid"), ("test", "valid"), JSQUAD_SIZE, strict=True):
+        paragraphs = json.loads(find_file(JGLUE, TASKS["jsquad"], split).read_text(encoding="utf-8"))["data"]
+        taken = [{"paragraphs": article["paragraphs"]} for article in paragraphs]
+        while sum(len(paragraph["qas"]) for article in taken for paragraph in article["paragraphs"]) > size:
+            taken.pop()
+        (tmp_path / f"{name}.json").write_text(json.dumps({"data": taken}), encoding="utf-8")
+    make_tokenizer(tmp_path, "wordpiece", [*read_squad(tmp_path / "train.json")])
+    vocab = (tmp_path / "wordpiece.txt").rename(tmp_path / "vocab.txt")
+    for name in ("train", "valid"):
+        flags = ("--max_seq_length", "384")
+        small.make(
+            create_question_answering_data, tmp_path / f"{name}.json", vocab, tmp_path / f"{name}.squad.gz", *flags
+        )
+    sizes = {"hidden_size": 128, "num_attention_heads": 2, "intermediate_size": 512, "max_position_embeddings": 512}
+    small.write_initial(tmp_path / "trained", small_pretraining.num_tokens(vocab), **sizes)
+    small.write_tasks(tmp_path, seq_length=384)
+    train(tmp_path, "squad", tmp_path / "untrained", 1, seed=1, rate=1e-9)
+    untrained = f1_of_answers(tmp_path, tmp_path / "untrained")
+    found = []
+    for seed in SEEDS:
+        train(tmp_path, "squad", tmp_path / f"{seed}", JSQUAD_STEPS, seed, rate=1e-3)
+        found.append(f1_of_answers(tmp_path, tmp_path / f"{seed}"))
+    print(f"JSQuAD: F1 {untrained:.3f} untrained, {found}")
+    assert np.min(found) > untrained
