@@ -56,9 +56,13 @@ PARAMETERS = {
     "bert_large_character_v2": 311_238_658,
     # Without next sentence head: H H + H + 2 H + 2 less.
     "bert_base_lamb_wordpiece": 111_241_472,
+    "bert_large_lamb_wordpiece": 337_476_608,
     # With a projection E H + H and heads in E; one layer's weights in all: (V + 514) E + 2 E; E H + H; a layer; pooler
     # H H + H; H E + E + 2 E + V; 2 H + 2.
     "albert_base_wordpiece": 12_170_882,
+    "albert_large_wordpiece": 18_204_546,
+    "albert_xlarge_wordpiece": 59_378_562,
+    "albert_xxlarge_wordpiece": 223_515_522,
     # Discriminator: embeddings, projection if E is not H, layers, H H + H, H + 1.
     "electra_small_wordpiece": 13_836_545,
     "electra_base_wordpiece": 111_207_937,
@@ -67,10 +71,17 @@ PARAMETERS = {
     "electra_base_generator_wordpiece": 35_467_776,
 }
 MODELS = [*(f"bert_{size}_{tokens}" for size in SIZES for tokens in VOCAB_SIZES), *EARLIER_VOCAB_SIZES]
+ALBERTS_AND_LAMBS = (
+    "albert_base",
+    "albert_large",
+    "albert_xlarge",
+    "albert_xxlarge",
+    "bert_base_lamb",
+    "bert_large_lamb",
+)
 # The other systems: a YAML has one network, or an ELECTRA's two, each with a configuration of its own.
 OTHER_NETWORKS = {
-    "albert_base_wordpiece": {"encoder": "albert_base_wordpiece"},
-    "bert_base_lamb_wordpiece": {"encoder": "bert_base_lamb_wordpiece"},
+    **{f"{name}_wordpiece": {"encoder": f"{name}_wordpiece"} for name in ALBERTS_AND_LAMBS},
     **{
         f"electra_{size}_wordpiece": {
             "discriminator_encoder": f"electra_{size}_wordpiece",
@@ -83,13 +94,18 @@ OTHER_MODELS = [name for networks in OTHER_NETWORKS.values() for name in network
 # Embedding and hidden size, layers, heads, intermediate size (ALBERT and ELECTRA papers), the class of Transformers.
 OTHER_ARCHITECTURES = {
     "albert_base_wordpiece": (128, 768, 12, 12, 3072, "AlbertForPreTraining"),
+    "albert_large_wordpiece": (128, 1024, 24, 16, 4096, "AlbertForPreTraining"),
+    "albert_xlarge_wordpiece": (128, 2048, 24, 32, 8192, "AlbertForPreTraining"),
+    "albert_xxlarge_wordpiece": (128, 4096, 12, 64, 16_384, "AlbertForPreTraining"),
     "bert_base_lamb_wordpiece": (None, 768, 12, 12, 3072, "BertForMaskedLM"),
+    "bert_large_lamb_wordpiece": (None, 1024, 24, 16, 4096, "BertForMaskedLM"),
     "electra_small_wordpiece": (128, 256, 12, 4, 1024, "ElectraForPreTraining"),
     "electra_small_generator_wordpiece": (128, 64, 12, 1, 256, "ElectraForMaskedLM"),
     "electra_base_wordpiece": (768, 768, 12, 12, 3072, "ElectraForPreTraining"),
     "electra_base_generator_wordpiece": (768, 256, 12, 4, 1024, "ElectraForMaskedLM"),
 }
-WITHOUT_CLASS = ["bert_base_talking_heads_wordpiece"]  # in Transformers, so that it is YAML alone
+# In Transformers, so that they are YAML alone.
+WITHOUT_CLASS = ["bert_base_talking_heads_wordpiece", "bert_large_talking_heads_wordpiece"]
 RUNTIMES = {"cpu": "one_device", "gpu": "mirrored", "tpu": "tpu", "multi_worker": "multi_worker_mirrored"}
 # Fine-tuning: classes, metric, steps, which are 4 epochs of the train file's pairs in batches of 32, a tenth of them
 # warm-up (JGLUE's paper).

@@ -35,6 +35,8 @@ from tests.test_configs import RUNTIMES, STAGES, TRAINER, WARMUP_STEPS, with_ten
 
 ALBERT, TALKING, LAMB = "albert_base_wordpiece", "bert_base_talking_heads_wordpiece", "bert_base_lamb_wordpiece"
 SMALL, BASE = "electra_small_wordpiece", "electra_base_wordpiece"
+ALBERTS = [f"albert_{size}_wordpiece" for size in ("large", "xlarge", "xxlarge")]
+TALKING_LARGE, LAMB_LARGE = "bert_large_talking_heads_wordpiece", "bert_large_lamb_wordpiece"
 GIN_FILE = str(small.ROOT / "configs" / "model" / "talking_heads_gated_gelu.gin")
 
 # Vocabulary, embedding and hidden size, layers, heads, intermediate size, dropout.
@@ -52,6 +54,16 @@ NETWORKS = {
         "generator_encoder": (32_768, 768, 256, 12, 4, 1024, 0.1),
     },
 }
+MODELS = list(NETWORKS)
+# The larger ones are the same code: their sizes are checked, and that they train.
+NETWORKS |= {
+    ALBERTS[0]: {"encoder": (32_768, 128, 1024, 24, 16, 4096, 0.0)},
+    ALBERTS[1]: {"encoder": (32_768, 128, 2048, 24, 32, 8192, 0.0)},
+    ALBERTS[2]: {"encoder": (32_768, 128, 4096, 12, 64, 16_384, 0.0)},
+    TALKING_LARGE: {"encoder": (32_768, None, 1024, 24, 16, 2752, 0.1)},
+    LAMB_LARGE: {"encoder": (32_768, None, 1024, 24, 16, 4096, 0.1)},
+}
+LARGE = [*ALBERTS, TALKING_LARGE, LAMB_LARGE]
 # Optimizer, learning rate, next sentence labels.
 TRAINING = {
     ALBERT: ("lamb", 0.00125, True),
@@ -59,6 +71,9 @@ TRAINING = {
     LAMB: ("lamb", 0.00125, False),
     SMALL: ("adamw", 5e-4, False),
     BASE: ("adamw", 2e-4, False),
+    **dict.fromkeys(ALBERTS, ("lamb", 0.00125, True)),
+    TALKING_LARGE: ("adamw", 5e-5, True),
+    LAMB_LARGE: ("lamb", 0.00125, False),
 }
 # As in docs/architectures.md.
 PARAMETERS = {
@@ -67,8 +82,12 @@ PARAMETERS = {
     LAMB: 111_241_472,
     SMALL: 14_552_001,
     BASE: 121_509_889,
+    ALBERTS[0]: 18_204_546,
+    ALBERTS[1]: 59_378_562,
+    ALBERTS[2]: 223_515_522,
+    TALKING_LARGE: 340_147_202,
+    LAMB_LARGE: 337_476_608,
 }
-MODELS = list(NETWORKS)
 DESCRIBED: dict = {}  # models that were built
 
 
@@ -95,9 +114,13 @@ def parse_recipe(stage: str, model: str, runtime: str = "cpu", overrides: str = 
     return parse([small.ROOT / "configs" / f"{file}.yaml" for file in files], model, overrides)
 
 
+def num_layers(model: str) -> int:
+    return next(iter(NETWORKS[model].values()))[3]
+
+
 def with_layers(model: str, layers: int) -> str:
     return ",".join(
-        f"task.model.{network}.{'albert' if model == ALBERT else 'bert'}.num_layers={layers}"
+        f"task.model.{network}.{'albert' if 'albert' in model else 'bert'}.num_layers={layers}"
         for network in NETWORKS[model]
     )
 
@@ -113,12 +136,12 @@ def _no_gin_left():
 class TestConfigurations:
     pytestmark = with_tensorflow
 
-    @pytest.mark.parametrize("model", MODELS)
+    @pytest.mark.parametrize("model", NETWORKS)
     def test_published_sizes_and_rates(self, model):
         params = parse_recipe("cc-100", model)
         for network, expected in NETWORKS[model].items():
             encoder = getattr(params.task.model, network).get()
-            width = encoder.embedding_width if model == ALBERT else encoder.embedding_size
+            width = encoder.embedding_width if "albert" in model else encoder.embedding_size
             layers = (encoder.num_layers, encoder.num_attention_heads, encoder.intermediate_size)
             assert (encoder.vocab_size, width, encoder.hidden_size, *layers, encoder.dropout_rate) == expected
             assert encoder.attention_dropout_rate == encoder.dropout_rate
@@ -155,16 +178,21 @@ class TestConfigurations:
         assert params.runtime.distribution_strategy == RUNTIMES[runtime]
 
     @pytest.mark.filterwarnings("ignore")
-    @pytest.mark.parametrize("model", MODELS)
-    @pytest.mark.parametrize("layers", [2, pytest.param(12, marks=pytest.mark.slow)])
+    @pytest.mark.parametrize(
+        ("model", "layers"),
+        [
+            *((model, 2) for model in MODELS),
+            *(pytest.param(model, num_layers(model), marks=pytest.mark.slow) for model in NETWORKS),
+        ],
+    )
     def test_built_model_has_the_parameters_of_the_paper(self, model, layers):
         params = parse_recipe("cc-100", model, overrides=with_layers(model, layers))
         found = build_and_describe(params.task, gin(model)).num_trained
         assert found == count_parameters(model, layers)
 
-    @pytest.mark.parametrize("model", MODELS)
+    @pytest.mark.parametrize("model", NETWORKS)
     def test_table_of_parameters(self, model):
-        assert count_parameters(model, 12) == PARAMETERS[model]
+        assert count_parameters(model, num_layers(model)) == PARAMETERS[model]
         page = (small.ROOT / "docs" / "architectures.md").read_text(encoding="utf-8")
         assert re.search(rf"^\| `{model}` .*\| {PARAMETERS[model]:,} \|", page, re.MULTILINE)
 
@@ -200,18 +228,21 @@ def count_parameters(model: str, layers: int) -> int:
     )
 
     classes = {
-        ALBERT: [(AlbertForPreTraining, AlbertConfig)],
-        LAMB: [(BertForMaskedLM, BertConfig)],
-        TALKING: [(BertForPreTraining, BertConfig)],
+        "albert": (AlbertForPreTraining, AlbertConfig),
+        "lamb": (BertForMaskedLM, BertConfig),
+        "talking": (BertForPreTraining, BertConfig),
     }
-    pairs = classes.get(model, [(ElectraForPreTraining, ElectraConfig), (ElectraForMaskedLM, ElectraConfig)])
+    pairs = [pair for part, pair in classes.items() if part in model] or [
+        (ElectraForPreTraining, ElectraConfig),
+        (ElectraForMaskedLM, ElectraConfig),
+    ]
     total = 0
     for (model_class, config_class), sizes in zip(pairs, NETWORKS[model].values(), strict=True):
         total += count_of_class(model_class, config_class, sizes, layers)
     vocab_size, embedding_size, hidden_size, _, heads, intermediate_size, _ = sizes
     if len(pairs) == 2:
         total -= vocab_size * embedding_size  # the shared word embeddings
-    if model == TALKING:  # a gate: a third matrix with bias; two projections among the heads
+    if "talking" in model:  # a gate: a third matrix with bias; two projections among the heads
         total += layers * (hidden_size * intermediate_size + intermediate_size + 2 * heads * heads)
     return total
 
@@ -319,7 +350,7 @@ class TestChecks:
         ("model", "other", "message"),
         [
             (ALBERT, LAMB, "no variable encoder/layer_with_weights-4/_attention_layer/"),
-            (LAMB, ALBERT, "no variable next_sentence..pooler_dense/kernel"),
+            (LAMB, ALBERT, "no variable encoder/layer_with_weights-4/kernel"),
             (LAMB, TALKING, "no variable next_sentence..pooler_dense/kernel"),
             (TALKING, LAMB, "no variable encoder/layer_with_weights-4/_intermediate_dense/kernel"),
             (LAMB, SMALL, "no variable encoder/layer_with_weights-0/embeddings"),
@@ -485,7 +516,7 @@ def recipe(tmp_path_factory) -> Path:
 
 
 # Of base size, with fewer layers: 10 steps take a minute or two on two CPU cores. ALBERT's weights are all there.
-LAYERS = {ALBERT: 2, TALKING: 2, LAMB: 2, SMALL: 12, BASE: 2}
+LAYERS = {**dict.fromkeys(NETWORKS, 2), SMALL: 12}
 TEN_STEPS = (
     "task.train_data.global_batch_size=8,task.validation_data.global_batch_size=8,trainer.train_steps=10,"
     "trainer.steps_per_loop=5,trainer.summary_interval=5,trainer.checkpoint_interval=5,trainer.validation_interval=10,"
@@ -514,9 +545,10 @@ def assert_checkpoint_is_whole(prefix: Path, task_config, flags: Gin) -> None:
 @pytest.mark.tensorflow
 @pytest.mark.filterwarnings("ignore")
 class TestTraining:
-    @pytest.mark.parametrize("model", MODELS)
+    @pytest.mark.parametrize("model", NETWORKS)
     def test_ten_steps_of_the_recipe(self, recipe, tmp_path, model):
-        more = f"{TEN_STEPS},{with_layers(model, LAYERS[model])}"
+        ten_steps = TEN_STEPS.replace("batch_size=8", "batch_size=2") if model in LARGE else TEN_STEPS
+        more = f"{ten_steps},{with_layers(model, LAYERS[model])}"
         files = ["data/cc-100.yaml", f"model/{model}.yaml", "runtime/cpu.yaml"]
         command = [*small.train_command(recipe, tmp_path / "model", experiment=experiment(model))[:5]]
         command += [f"--config_file={small.ROOT}/configs/{file}" for file in files]

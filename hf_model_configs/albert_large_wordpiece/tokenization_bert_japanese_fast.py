@@ -1,0 +1,1 @@
+../../japanese_bert/tokenization/tokenization_bert_japanese_fast.py
