@@ -1,5 +1,6 @@
-"""Hugging Face BERT directory -> TF2 checkpoint with every head, for continued pretraining with the trainer.
+"""Hugging Face directory of a BERT, ALBERT or ELECTRA -> TF2 checkpoint with every head, for continued pretraining.
 
+An ELECTRA has two directories, of its discriminator and of its generator (--hf_generator_dir).
 The output directory holds the checkpoint (for task.init_checkpoint), model.yaml (for --config_file), vocab.txt (for
 create_pretraining_data.py), and config.json and the files of the tokenizer, to convert the trained model back.
 --add_vocab_file adds words to the vocabulary. Their weights are the means of the weights of their pieces.
@@ -11,7 +12,6 @@ import dataclasses
 import json
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,14 @@ from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_comp
 from japanese_bert.common.report import Stopwatch, print_summary
 from japanese_bert.conversion import hf_reading
 from japanese_bert.conversion.added_words import SHOWN_TOKENS, choose_tokens
-from japanese_bert.conversion.hf_reading import PREFIX, Weights
+from japanese_bert.conversion.hf_reading import PREFIX
 from japanese_bert.conversion.hf_writing import write_tokenizer
 from japanese_bert.conversion.model_card import read_license
-from japanese_bert.models.checkpoint_writing import TEMPORARY, write_checkpoint
-from japanese_bert.models.config import BertConfig, load_bert_config, notes_of
-from japanese_bert.models.model_garden import CONTINUED_RATE, continued_params
+from japanese_bert.models.checkpoint_writing import TEMPORARY, Network, count_parameters, write_trainer_files
+from japanese_bert.models.config import TOKENIZER_CLASS, BertConfig, load_configs_with_every_head, notes_of
+from japanese_bert.models.model_garden import CONTINUED_RATE
 from japanese_bert.models.training_history import CONTINUING_STAGE
+from japanese_bert.models.weight_names import weights_of
 from japanese_bert.tokenization.tokenizer_directory import (
     FAST_TOKENIZER_FILE,
     MODEL_INPUT_NAMES,
@@ -44,7 +45,7 @@ from japanese_bert.tokenization.tokenizer_directory import (
 from japanese_bert.tokenization.vocab import Vocab, load_vocab, vocab_bytes
 
 ADDED_TOKENS_FILE = "added_tokens.json"
-TOKENIZER_FILES = (VOCAB_FILE, TOKENIZER_CONFIG_FILE)
+TOKENIZER_FILES = (VOCAB_FILE, "spiece.model", TOKENIZER_CONFIG_FILE)
 ADDED_FILE = "added_vocab.txt"
 
 
@@ -54,6 +55,7 @@ def get_parser() -> argparse.ArgumentParser:
     inputs.add_argument(
         "--hf_model_dir", type=Path, required=True, help="config.json, weights (safetensors or .bin), vocab.txt"
     )
+    inputs.add_argument("--hf_generator_dir", type=Path, help="the same of the generator, for an ELECTRA")
     inputs.add_argument(
         "--base_model",
         help="the model's name for the card of the trained model, such as tohoku-nlp/bert-base-japanese-v3. Default: "
@@ -97,42 +99,46 @@ def main(args: argparse.Namespace) -> None:
     command_line.check_positive({"initial_learning_rate": args.initial_learning_rate})
     if args.base_model and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", args.base_model):
         raise ValueError(f"--base_model {args.base_model}: expected a name on the Hub, such as tohoku-nlp/bert-...")
-    config_file = args.hf_model_dir / "config.json"
-    config = load_config_with_every_head(config_file)
+    directories = [args.hf_model_dir, *([args.hf_generator_dir] if args.hf_generator_dir else [])]
+    config_files = [directory / "config.json" for directory in directories]
+    configs = load_configs_with_every_head(config_files, "--hf_model_dir", "--hf_generator_dir")
+    for note in dict.fromkeys(note for path in config_files for note in notes_of(path)):
+        print(f"NOTE {note}")
     tokenizer_files = [path for name in TOKENIZER_FILES if (path := args.hf_model_dir / name).is_file()]
     settings_file = args.hf_model_dir / TOKENIZER_CONFIG_FILE
     settings = read_json_object(settings_file) if settings_file.is_file() else {}
-    provenance = make_provenance(args, config_file, tokenizer_files, names_no_dictionary(settings))
+    provenance = make_provenance(args, directories, tokenizer_files, names_no_dictionary(settings))
     settings = complete_settings(settings_file, settings, args.mecab_dic_type)
     if skip_if_complete(provenance, [args.output_dir]):
         return
     has_vocab = (args.hf_model_dir / VOCAB_FILE).is_file()
-    vocab = load_vocab_of_every_row(args.hf_model_dir, config, settings) if has_vocab else None
+    vocab = load_vocab_of_every_row(args.hf_model_dir, configs[0], settings) if has_vocab else None
     added: list[str] = []
     if args.add_vocab_file:
         added = choose_tokens(args.add_vocab_file, vocab, args.add_pieces, settings)[: args.max_added_tokens]
     with open_output_directory(args.output_dir, provenance, args.overwrite, (TEMPORARY,)) as directory:
-        weights = load_complete_weights(args.hf_model_dir, config, args.random_seed)
+        networks = load_networks(directories, configs, args.random_seed)
         if vocab and added:
-            weights = hf_reading.add_rows(weights, vocab, added)
-            config = dataclasses.replace(config, vocab_size=config.vocab_size + len(added))
-        write_trainer_files(directory, weights, config, args.initial_learning_rate)
+            networks = [with_added_tokens(network, vocab, added) for network in networks]
+        tokenizer_class = settings.get("tokenizer_class", TOKENIZER_CLASS)
+        write_trainer_files(directory, args.initial_learning_rate, tokenizer_class, *networks)
         fast_tokenizer = args.hf_model_dir / FAST_TOKENIZER_FILE
         copied = [*tokenizer_files, *([fast_tokenizer] if fast_tokenizer.is_file() else [])]
         write_tokenizer(directory, {path.name: path for path in copied})
         complete_tokenizer(directory, settings, vocab, added)
         base_model = args.base_model or hf_reading.find_model_name(args.hf_model_dir)
         base = {"base_model": base_model, "base_license": read_license(args.hf_model_dir)}
-        counts = {"parameters": sum(array.size for array in weights.values()), "added_tokens": len(added)}
-        provenance.report.update({**base, **counts, "vocab_size": config.vocab_size, **stopwatch.measurements()})
+        vocab_size = networks[0].config.vocab_size
+        counts = {"parameters": count_parameters(networks), "added_tokens": len(added), "vocab_size": vocab_size}
+        provenance.report.update({**base, **counts, **stopwatch.measurements()})
     print_summary(f"{args.output_dir}: done", provenance.report)
     if vocab and added:
         first = f"{' '.join(added[:SHOWN_TOKENS])}{' ...' if added[SHOWN_TOKENS:] else ''}"
-        print(f"  added: lines {len(vocab) + 1:,} to {config.vocab_size:,} of vocab.txt, {first} (all: {ADDED_FILE})")
+        print(f"  added: lines {len(vocab) + 1:,} to {vocab_size:,} of vocab.txt, {first} (all: {ADDED_FILE})")
 
 
 def make_provenance(
-    args: argparse.Namespace, config_file: Path, tokenizer_files: list[Path], needs_dictionary: bool
+    args: argparse.Namespace, directories: Sequence[Path], tokenizer_files: list[Path], needs_dictionary: bool
 ) -> Provenance:
     method = {name: vars(args)[name] for name in ("max_added_tokens", "initial_learning_rate", "random_seed")}
     # Only if given: an output of version 0.1, which had no such flags, is still complete.
@@ -143,8 +149,8 @@ def make_provenance(
         stage=CONTINUING_STAGE,
         method=method,
         inputs=InputFiles(
-            config=[config_file],
-            weights=hf_reading.weight_files(args.hf_model_dir),
+            config=[directory / "config.json" for directory in directories],
+            weights=[path for directory in directories for path in hf_reading.weight_files(directory)],
             tokenizer=[*tokenizer_files, *filter(Path.is_file, [args.hf_model_dir / ADDED_TOKENS_FILE])],
             added_vocab=[args.add_vocab_file] if args.add_vocab_file else [],
         ),
@@ -175,16 +181,6 @@ def load_vocab_of_every_row(directory: Path, config: BertConfig, settings: Mappi
     return Vocab(tokens, {token: number for number, token in enumerate(tokens)})
 
 
-def load_config_with_every_head(config_file: Path) -> BertConfig:
-    """Return the configuration of the output: it has all heads, even if the model was saved with one."""
-    config = load_bert_config(config_file)
-    if config.model_type != "bert":
-        raise ValueError(f"{config_file}: model_type is {config.model_type}. Only a BERT can be trained on")
-    for note in notes_of(config_file):
-        print(f"NOTE {note}")
-    return dataclasses.replace(config, architecture="BertForPreTraining")
-
-
 def complete_settings(config_file: Path, values: Mapping[str, Any], mecab_dic_type: str | None) -> dict[str, Any]:
     """Return the fields of a `tokenizer_config.json` for the output, none if the model has no such file."""
     if not config_file.is_file():
@@ -201,23 +197,25 @@ def complete_settings(config_file: Path, values: Mapping[str, Any], mecab_dic_ty
     return values
 
 
-def load_complete_weights(directory: Path, config: BertConfig, random_seed: int) -> Weights:
-    """Return the weights of a model. If it was saved without next sentence head, print a note and add a new one."""
-    weights = hf_reading.read_hf_weights(directory, config)
-    missing = hf_reading.missing_next_sentence(weights, config)
-    if missing:
-        print(f"NOTE no weight {missing[0]}: the next sentence head is new, random", file=sys.stderr)
-    return weights | hf_reading.new_next_sentence(missing, config, np.random.default_rng(random_seed))
+def load_networks(directories: Sequence[Path], configs: Sequence[BertConfig], random_seed: int) -> list[Network]:
+    """Return the weights of each directory. Raise ValueError if two networks do not share their word embeddings."""
+    networks, rng = [], np.random.default_rng(random_seed)
+    for directory, config in zip(directories, configs, strict=True):
+        weights = hf_reading.read_hf_weights(directory, config)
+        networks.append(Network(hf_reading.complete_next_sentence(weights, config, rng), config))
+    tables = [network.weights[weights_of(network.config)[0].hf_name] for network in networks]
+    if not np.array_equal(tables[0], tables[-1]):
+        raise ValueError(
+            f"{directories[1]}: other word embeddings than {directories[0]}. The networks of the trainer's ELECTRA "
+            "share them. Give the discriminator and the generator of one training"
+        )
+    return networks
 
 
-def write_trainer_files(directory: Path, weights: Weights, config: BertConfig, initial_rate: float) -> None:
-    """Write the checkpoint, `config.json` and `model.yaml`."""
-    import yaml
-
-    write_checkpoint(weights, config, directory)
-    (directory / "config.json").write_text(config.to_json(), encoding="utf-8", newline="\n")
-    text = yaml.safe_dump(continued_params(config, initial_rate), sort_keys=False)
-    (directory / "model.yaml").write_text(text, encoding="utf-8", newline="\n")
+def with_added_tokens(network: Network, vocab: Vocab, added: Sequence[str]) -> Network:
+    """Return a network with a row for each new token."""
+    weights = hf_reading.add_rows(dict(network.weights), vocab, added)
+    return Network(weights, dataclasses.replace(network.config, vocab_size=network.config.vocab_size + len(added)))
 
 
 def complete_tokenizer(directory: Path, settings: Mapping[str, Any], vocab: Vocab | None, added: Sequence[str]) -> None:

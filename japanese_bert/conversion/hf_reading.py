@@ -1,4 +1,4 @@
-"""Read the weights of a Hugging Face BERT directory by the names of `BertForPreTraining`, and add new tokens.
+"""Read the weights of a Hugging Face directory by the names of its class, with every head, and add new tokens.
 
 Weights are in `model.safetensors` or `pytorch_model.bin`, in one file or in several with an index, in any float type.
 Two things are left out: buffers of integers (`position_ids`), and the decoder of the masked language model, which must
@@ -11,25 +11,31 @@ the mean of the rows of all real tokens.
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from japanese_bert.common.json_files import read_json_object
-from japanese_bert.models.checkpoint_reading import weights_of
-from japanese_bert.models.config import BertConfig
+from japanese_bert.models.config import BertConfig, architectures_of
+from japanese_bert.models.weight_names import is_next_sentence, weights_of
 from japanese_bert.tokenization.subwords import encode_wordpieces
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, UNK, Vocab
 
 FILES = ("model.safetensors", "pytorch_model.bin")
 OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # of models before 2020
-DECODER = "cls.predictions.decoder."
-# BertForMaskedLM saves a model without these.
-NEXT_SENTENCE_WEIGHTS = ("bert.pooler.dense.", "cls.seq_relationship.")
+# The words of a masked language model head and their bias: weights with two names. The trainer's model has one of each.
+TIED_NAMES = {
+    "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+    "cls.predictions.decoder.bias": "cls.predictions.bias",
+    "predictions.decoder.weight": "albert.embeddings.word_embeddings.weight",
+    "predictions.decoder.bias": "predictions.bias",
+    "generator_lm_head.weight": "electra.embeddings.word_embeddings.weight",
+}
+TOKEN_ROWS = {*TIED_NAMES.values(), "generator_lm_head.bias"}  # they have one row for each token
 HUB_CACHE = re.compile(r"/models--([\w.-]+?)--([\w.-]+)/snapshots/")  # where huggingface_hub keeps downloads
 PREFIX = "##"
-TOKEN_ROWS = ("bert.embeddings.word_embeddings.weight", "cls.predictions.bias")  # one row for each token
 
 Weights = dict[str, np.ndarray]
 
@@ -65,7 +71,7 @@ def find_model_name(directory: Path) -> str:
 
 
 def read_hf_weights(directory: Path, config: BertConfig) -> Weights:
-    """Return the weights. A model without next sentence head lacks those of NEXT_SENTENCE_WEIGHTS.
+    """Return the weights. A model without next sentence head lacks those of that head.
 
     Raises:
         ValueError: a weight is missing, is unexpected, or has another shape than `config.json` says.
@@ -73,16 +79,24 @@ def read_hf_weights(directory: Path, config: BertConfig) -> Weights:
     weights: Weights = {}
     for path in weight_files(directory):
         weights |= {_modern_name(name): array for name, array in _read_file(path).items()}
-    _check_decoder(directory, weights)
-    weights = {name: array for name, array in weights.items() if not name.startswith(DECODER)}
+    _check_tied(directory, weights)
+    weights = {name: array for name, array in weights.items() if name not in TIED_NAMES}
     _check_names_and_shapes(directory, weights, config)
     return weights
 
 
 def missing_next_sentence(weights: Weights, config: BertConfig) -> list[str]:
     """Return the names of the weights of pooler and next sentence output that the model was saved without."""
-    names = [row.hf_name for row in weights_of(config) if row.hf_name.startswith(NEXT_SENTENCE_WEIGHTS)]
+    names = [row.hf_name for row in weights_of(config) if is_next_sentence(row.tf_name)]
     return [name for name in names if name not in weights]
+
+
+def complete_next_sentence(weights: Weights, config: BertConfig, rng: np.random.Generator) -> Weights:
+    """Return the weights of every head. If the next sentence head is missing, print a note and add a new one."""
+    missing = missing_next_sentence(weights, config)
+    if missing:
+        print(f"NOTE no weight {missing[0]}: the next sentence head is new, random", file=sys.stderr)
+    return weights | new_next_sentence(missing, config, rng)
 
 
 def new_next_sentence(names: list[str], config: BertConfig, rng: np.random.Generator) -> Weights:
@@ -125,7 +139,7 @@ def add_rows(weights: Weights, vocab: Vocab, tokens: Sequence[str]) -> Weights:
     average = vocab.real_token_ids()
     pieces = [pieces_of(token, vocab) or average for token in tokens]
     added = {}
-    for name in TOKEN_ROWS:
+    for name in weights.keys() & TOKEN_ROWS:
         table = weights[name]
         rows = [table[ids].mean(axis=0, dtype=np.float64) for ids in pieces]
         added[name] = np.concatenate([table, np.array(rows, table.dtype).reshape(-1, *table.shape[1:])])
@@ -171,18 +185,17 @@ def _modern_name(name: str) -> str:
     return name
 
 
-def _check_decoder(directory: Path, weights: Weights) -> None:
+def _check_tied(directory: Path, weights: Weights) -> None:
     """Raise ValueError if the decoder has weights of its own. The trainer's model has no place for them."""
-    pairs = (("weight", "bert.embeddings.word_embeddings.weight"), ("bias", "cls.predictions.bias"))
-    for name, tied in pairs:
-        decoder = weights.get(DECODER + name)
-        if decoder is not None and not np.array_equal(decoder, weights.setdefault(tied, decoder)):
-            raise ValueError(f"{directory}: {DECODER}{name} is not tied to {tied}. The trainer's model ties them")
+    for name in weights.keys() & TIED_NAMES.keys():
+        if not np.array_equal(weights[name], weights.setdefault(TIED_NAMES[name], weights[name])):
+            raise ValueError(f"{directory}: {name} is not tied to {TIED_NAMES[name]}. The trainer's model ties them")
 
 
 def _check_names_and_shapes(directory: Path, weights: Weights, config: BertConfig) -> None:
     shapes = {row.hf_name: row.hf_shape(config) for row in weights_of(config)}
-    missing = [name for name in shapes if name not in weights and not name.startswith(NEXT_SENTENCE_WEIGHTS)]
+    optional = {row.hf_name for row in weights_of(config) if is_next_sentence(row.tf_name)}
+    missing = [name for name in shapes if name not in weights and name not in optional]
     problems = [f"no weight {name}" for name in missing]
     problems += [f"unexpected weight {name}" for name in weights if name not in shapes]
     problems += [
@@ -192,7 +205,9 @@ def _check_names_and_shapes(directory: Path, weights: Weights, config: BertConfi
     ]
     if problems:
         more = f" and {len(problems) - 1} more such" if len(problems) > 1 else ""
+        is_electra = config.model_type == "electra"
+        names = [config.architecture] if is_electra else architectures_of(config.model_type)
         raise ValueError(
-            f"{directory}: {problems[0]}{more}. Expected a BERT with its masked language model head, as "
-            "BertForPreTraining or BertForMaskedLM save it, and its config.json"
+            f"{directory}: {problems[0]}{more}. Expected a model with its heads, as "
+            f"{' or '.join(names)} save it, and its config.json"
         )

@@ -28,7 +28,13 @@ from japanese_bert.models.weight_names import (
 
 Shape = tuple[int, ...]
 
+NO_WEIGHTS = re.compile("|".join(BOOKKEEPING))
 VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
+OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+OF_TF1 = "is a checkpoint of TensorFlow 1. Convert it with convert_tf1_checkpoint_to_tf2.py"
+OF_TF2 = "is a checkpoint of TensorFlow 2 already. Give it to run_pretraining.py as --init_checkpoint"
+# The layers of older versions reach one dense layer on two ways. Their checkpoints have the shorter one.
+OLD_NAME = ("/_attention_output_dense/", "/_attention_layer/_output_dense/")
 LAYER = re.compile(r"encoder/layer_with_weights-(\d+)/_attention_layer/")
 # Part of a variable's name -> what Transformers has no class for.
 WITHOUT_CLASS = {"/pre_softmax_weight": "talking heads", "/_gate_dense/": "gated GELU"}
@@ -37,7 +43,9 @@ WITHOUT_CLASS = {"/pre_softmax_weight": "talking heads", "/_gate_dense/": "gated
 def find_checkpoint(path: Path) -> Path:
     """Return the checkpoint prefix that `path` names: `.../ckpt-1000000` itself, or the latest of a `--model_dir`."""
     if path.is_dir():
-        latest = _tensorflow().train.latest_checkpoint(str(path))
+        latest, found = _tensorflow().train.latest_checkpoint(str(path)), list(path.glob("*.index"))
+        if latest is None and len(found) == 1 and not (path / "checkpoint").exists():
+            return found[0].with_suffix("")
         if latest is None:
             raise FileNotFoundError(f"{path}: no checkpoint in this directory. Expected the trainer's --model_dir")
         return Path(latest)
@@ -134,9 +142,21 @@ def read_step(prefix: str) -> int | None:
         return int(reader.get_tensor(key)) if reader.has_tensor(key) else None
 
 
+def is_encoder_alone(prefix: str) -> bool:
+    """Return True for an archive of Model Garden, which has no head. Its encoder's own pooler is trained."""
+    with reading_checkpoint(prefix) as reader:
+        names = names_of(reader.get_variable_to_shape_map())
+    return {name.partition("/")[0] for name in names if not NO_WEIGHTS.fullmatch(name)} == {"encoder"}
+
+
+def names_of(keys: Iterable[str]) -> dict[str, str]:
+    """Return the keys of a checkpoint by the names of its variables."""
+    return {key.removesuffix(VALUE_SUFFIX).replace(*OLD_NAME): key for key in sorted(keys)}
+
+
 def _names(keys: Iterable[str], config: BertConfig) -> dict[str, str]:
     """Return the keys of a checkpoint by the names of `weight_names.py`."""
-    names = {key.removesuffix(VALUE_SUFFIX): key for key in sorted(keys)}
+    names = names_of(keys)
     found = find_word_embeddings(names.keys(), config)
     if found in names:
         names[word_embeddings_of(config)] = names.pop(found)
@@ -210,11 +230,18 @@ def _read(reader, key: str, row: Weight, config: BertConfig) -> np.ndarray:
 
 
 @contextmanager
-def reading_checkpoint(prefix: str) -> Iterator:
-    """Yield TensorFlow's reader of a checkpoint. Its errors in the block become one ValueError."""
+def reading_checkpoint(prefix: str, is_tf1: bool = False) -> Iterator:
+    """Yield TensorFlow's reader of a checkpoint. Its errors in the block become one ValueError.
+
+    Raises:
+        ValueError: the checkpoint is of the other version of TensorFlow. Only those of TF2 have a graph of objects.
+    """
     tensorflow = _tensorflow()
     try:
-        yield tensorflow.train.load_checkpoint(prefix)
+        reader = tensorflow.train.load_checkpoint(prefix)
+        if reader.has_tensor(OBJECT_GRAPH) == is_tf1:
+            raise ValueError(f"{prefix}: {OF_TF2 if is_tf1 else OF_TF1}")
+        yield reader
     except (tensorflow.errors.OpError, RuntimeError, IndexError) as error:  # IndexError: past the end of the data
         first_line = str(error).split("\n")[0]
         raise ValueError(f"{prefix}: cannot be read, cut short or damaged? {first_line}") from None

@@ -1,34 +1,67 @@
-"""Weights by Hugging Face's names -> a TF2 checkpoint of Model Garden's BERT with every head.
+"""Weights by Hugging Face's names -> a TF2 checkpoint of Model Garden's BERT, ALBERT or ELECTRA with every head.
 
 This inverts `checkpoint_reading.read_weights`: reading the checkpoint back gives the same bits. Pretraining never
 trains the encoder's own pooler. It gets the weights of the next sentence head's pooler, because fine-tuning may use it.
 """
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from japanese_bert.models.config import BertConfig
-from japanese_bert.models.model_garden import build_model, model_params
+from japanese_bert.models.model_garden import build_model, continued_params, model_params
 from japanese_bert.models.weight_names import POOLER, weights_of
 
+GENERATOR_CONFIG_FILE = "generator_config.json"
 CHECKPOINT_NAME = "ckpt-0"
 TEMPORARY = f"{CHECKPOINT_NAME}_temp"  # the directory in which TensorFlow writes. It stays there after an error
 
 
-def write_checkpoint(weights: Mapping[str, np.ndarray], config: BertConfig, directory: Path) -> Path:
-    """Write `ckpt-0` and the state file `checkpoint`, so that `task.init_checkpoint` may name file or directory."""
-    model = build_model(model_params(config))
+class Network(NamedTuple):
+    """The weights of one network, by Hugging Face's names."""
+
+    weights: Mapping[str, np.ndarray]
+    config: BertConfig
+
+
+def count_parameters(networks: Sequence[Network]) -> int:
+    """Return the number of weights. The networks of an ELECTRA share their word embeddings."""
+    total = sum(array.size for network in networks for array in network.weights.values())
+    config = networks[0].config
+    return total - (len(networks) - 1) * config.vocab_size * config.embedding_width
+
+
+def write_trainer_files(
+    directory: Path, initial_rate: float, tokenizer_class: str, network: Network, generator: Network | None = None
+) -> None:
+    """Write the checkpoint, and what continues it: `config.json` (of an ELECTRA two) and `model.yaml`."""
+    import yaml
+
+    write_checkpoint(*network, directory, generator)
+    files = {"config.json": network.config.to_json(tokenizer_class)}
+    if generator:
+        files[GENERATOR_CONFIG_FILE] = generator.config.to_json(tokenizer_class)
+    params = continued_params(network.config, initial_rate, generator and generator.config)
+    files["model.yaml"] = yaml.safe_dump(params, sort_keys=False)
+    for name, text in files.items():
+        (directory / name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_checkpoint(
+    weights: Mapping[str, np.ndarray], config: BertConfig, directory: Path, generator: Network | None = None
+) -> Path:
+    """Write `ckpt-0` and the state file `checkpoint`, so that `task.init_checkpoint` may name file or directory.
+
+    An ELECTRA needs its generator too.
+    """
+    model = build_model(model_params(config, generator and generator.config))
     import tensorflow as tf
 
-    for row in weights_of(config):
-        variable = find_variable(model, row.tf_name)
-        variable.assign(row.to_tf(weights[row.hf_name], config))
-        if row.tf_name.startswith(POOLER):
-            own_pooler = _layers_with_weights(model.encoder_network)[-1]
-            getattr(own_pooler, row.tf_name.removeprefix(POOLER)).assign(variable)
+    for network in (Network(weights, config), *([generator] if generator else [])):
+        _assign(model, network)
     step = tf.Variable(0, dtype=tf.int64)
     checkpoint = tf.train.Checkpoint(model=model, global_step=step, **model.checkpoint_items)
     path = directory / CHECKPOINT_NAME
@@ -42,14 +75,18 @@ def write_checkpoint(weights: Mapping[str, np.ndarray], config: BertConfig, dire
     return path
 
 
+def _assign(model, network: Network) -> None:
+    for row in weights_of(network.config):
+        variable = find_variable(model, row.tf_name)
+        variable.assign(row.to_tf(network.weights[row.hf_name], network.config))
+        if row.tf_name.startswith(POOLER):
+            own_pooler = _layers_with_weights(model.encoder_network)[-1]
+            getattr(own_pooler, row.tf_name.removeprefix(POOLER)).assign(variable)
+
+
 def find_variable(model, tf_name: str):
     """Return the variable that a checkpoint stores under this name. '/' separates parts, '.S' stands for '/'."""
-    roots = {
-        "encoder": model.encoder_network,
-        "masked_lm": model.masked_lm,
-        "model": model,
-        "next_sentence..pooler_dense": model.classification_heads[0].dense,
-    }
+    roots = {"model": model, **{name.replace(".", ".."): item for name, item in model.checkpoint_items.items()}}
     first, *parts = tf_name.split("/")
     found = roots[first]
     for part in parts:

@@ -6,8 +6,8 @@ The module needs no package, because environments without TensorFlow read it too
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import get_type_hints
 
@@ -16,6 +16,7 @@ from japanese_bert.common.json_files import read_json_object
 # Model Garden computes "gelu" in the tanh form, which Hugging Face calls "gelu_new" ("gelu" is the exact form there;
 # with it logits differ by 2e-4 to 3e-3). "gelu" is accepted, because older configuration files contain it.
 TANH_GELU_NAMES = ("gelu_new", "gelu")
+TOKENIZER_CLASS = "BertJapaneseTokenizer"
 LAYER_NORM_EPS = 1e-12  # fixed in Model Garden's encoder and masked language model head
 
 MAX_LAYERS, MAX_SIZE = 1000, 1 << 24  # larger ones are mistakes, which would run without an end or fill the memory
@@ -103,7 +104,7 @@ class BertConfig:
         """Return True if a projection leads from embedding to hidden size."""
         return self.embedding_width != self.hidden_size
 
-    def to_json(self) -> str:
+    def to_json(self, tokenizer_class: str = TOKENIZER_CLASS) -> str:
         """Return the `config.json` of a Hugging Face directory."""
         values = {
             **{name: value for name, value in asdict(self).items() if value is not None},
@@ -112,7 +113,7 @@ class BertConfig:
             "layer_norm_eps": LAYER_NORM_EPS,
             "model_type": self.model_type,
             "pad_token_id": 0,
-            "tokenizer_class": "BertJapaneseTokenizer",
+            "tokenizer_class": tokenizer_class,
         }
         del values["architecture"]
         return json.dumps(values, indent=2, sort_keys=True) + "\n"
@@ -138,6 +139,25 @@ def load_bert_config(path: Path) -> BertConfig:
     return config
 
 
+def load_configs_with_every_head(paths: Sequence[Path], flag: str, generator_flag: str) -> list[BertConfig]:
+    """Return the configurations of a model with all heads, even if `architectures` names a class with one.
+
+    Raises:
+        ValueError: these are not one BERT or ALBERT, or the discriminator and the generator of an ELECTRA.
+    """
+    configs = [load_bert_config(path) for path in paths]
+    classes = architectures_of(configs[0].model_type)
+    names = [config.architecture for config in configs]
+    if configs[0].model_type != "electra" and len(configs) == 1:
+        return [replace(configs[0], architecture=classes[0])]
+    if names != classes:
+        raise ValueError(
+            f"{paths[0]}: architectures is {' and '.join(names)}. Expected a BERT or ALBERT in {flag} alone, or "
+            f"{classes[0]} in {flag} and {classes[-1]} in {generator_flag}"
+        )
+    return configs
+
+
 def notes_of(path: Path) -> list[str]:
     """Return what to know of the `config.json` of a model that is continued. It may be missing."""
     if not path.is_file() or json.loads(path.read_text(encoding="utf-8")).get("hidden_act") != "gelu":
@@ -150,8 +170,12 @@ def notes_of(path: Path) -> list[str]:
 
 
 def _architecture(path: Path, values: dict) -> str:
-    """Return the class that `architectures` names. The default of a BERT or ALBERT is the class with all heads."""
-    model_type, named = values.get("model_type", "bert"), values.get("architectures")
+    """Return the class that `architectures` names. The default of a BERT or ALBERT is the class with all heads.
+
+    Google's own files do not name the type. Only that of an ALBERT has `embedding_size`.
+    """
+    model_type = values.get("model_type", "albert" if values.get("embedding_size") else "bert")
+    named = values.get("architectures")
     known = architectures_of(model_type) if isinstance(model_type, str) else []
     if not known:
         raise ValueError(f"{path}: model_type is {model_type!r}, expected bert, albert or electra")

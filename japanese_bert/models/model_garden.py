@@ -32,6 +32,7 @@ ENCODER_FIELDS = {
     "initializer_range": "initializer_range",
 }
 CONTINUED_RATE = 5e-5  # for continued pretraining: half of the first rate of the released base models
+ENCODER_CLASSES = {"bert": "BertForPreTraining", "albert": "AlbertForPreTraining", "electra": "ElectraForPreTraining"}
 NETWORKS = {"ElectraForPreTraining": "discriminator_encoder", "ElectraForMaskedLM": "generator_encoder"}
 EMBEDDING_SIZES = {"albert": {"embedding_width": "embedding_size"}, "electra": {"embedding_size": "embedding_size"}}
 
@@ -44,10 +45,23 @@ def encoder_params(config: BertConfig) -> dict:
     return {"type": kind, kind: {**values, "hidden_activation": "gelu"}}
 
 
-def model_params(config: BertConfig) -> dict:
-    """Return `task.model` of the trainer's YAML, as far as `config` decides it: for an ELECTRA, one of two networks."""
+def config_of_encoder(encoder) -> BertConfig | None:
+    """Invert `encoder_params`. Return None for other encoders. An ELECTRA is a BERT with `embedding_size`."""
+    if encoder.type not in ("bert", "albert"):
+        return None
+    values = encoder.get().as_dict()
+    kind = "electra" if values.get("embedding_size") else encoder.type
+    names = ENCODER_FIELDS | EMBEDDING_SIZES.get(kind, {})
+    return BertConfig(**{field: values[name] for name, field in names.items()}, architecture=ENCODER_CLASSES[kind])
+
+
+def model_params(config: BertConfig, generator: BertConfig | None = None) -> dict:
+    """Return `task.model` of the trainer's YAML, as far as the configurations decide it.
+
+    An ELECTRA has two. With one of them, both networks have its sizes.
+    """
     if config.model_type == "electra":
-        return dict.fromkeys(NETWORKS.values(), encoder_params(config))
+        return dict(zip(NETWORKS.values(), map(encoder_params, (config, generator or config)), strict=True))
     next_sentence = {
         "name": NEXT_SENTENCE_HEAD,
         "inner_dim": config.hidden_size,
@@ -63,10 +77,18 @@ def model_params(config: BertConfig) -> dict:
     }
 
 
-def continued_params(config: BertConfig, initial_rate: float = CONTINUED_RATE) -> dict:
-    """Return the trainer's parameters for continued pretraining: the model, and a small learning rate."""
+def continued_params(
+    config: BertConfig, initial_rate: float = CONTINUED_RATE, generator: BertConfig | None = None
+) -> dict:
+    """Return the trainer's parameters for continued pretraining: the model, and a small learning rate.
+
+    An ELECTRA learns no next sentences, see configs/model/electra_base_wordpiece.yaml.
+    """
     rate = {"learning_rate": {"polynomial": {"initial_learning_rate": initial_rate}}}
-    return {"task": {"model": model_params(config)}, "trainer": {"optimizer_config": rate}}
+    task = {"model": model_params(config, generator)}
+    if config.model_type == "electra":
+        task |= {section: {"use_next_sentence_label": False} for section in ("train_data", "validation_data")}
+    return {"task": task, "trainer": {"optimizer_config": rate}}
 
 
 def check_params(stages: Sequence[TrainingStage], config: BertConfig) -> None:

@@ -23,11 +23,12 @@ from japanese_bert.tokenization.identity import Tokenization, of_data, of_direct
 PARAMS_FILE = "params.yaml"
 BEST_STEP_FILE = "info.json"  # beside a best checkpoint
 CONTINUING_STAGE = "convert_hf_checkpoint_to_tf2"
+TF1_STAGE = "convert_tf1_checkpoint_to_tf2"
 
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:
-    """The Hugging Face model that a training continued. `added_tokens` tokens were added to its vocabulary."""
+    """The model of others that a training continued. `added_tokens` tokens were added to its vocabulary."""
 
     name: str
     license: str | None
@@ -59,6 +60,11 @@ class TrainingStage:
         for name in path.split("."):
             value = value.get(name) if isinstance(value, Mapping) else None
         return value
+
+    @property
+    def is_archive(self) -> bool:
+        """Return True for an archive of Model Garden: its file describes the model and no training."""
+        return "trainer" not in self.params and set(self.params.get("task") or {}) <= {"model"}
 
     def chosen(self, path: str, name: str) -> object:
         """Return a value of the chosen type, as in `optimizer: {type: adamw, adamw: {weight_decay_rate: 0.01}}`."""
@@ -104,6 +110,8 @@ def read_stages(prefix: Path) -> list[TrainingStage]:
         directories.add(directory)
         is_remote = isinstance(prefix, RemotePath)
         stage = TrainingStage(_read_yaml(directory / PARAMS_FILE), _step(checkpoint, directory), [], is_remote)
+        if stages and stage.is_archive:
+            break
         stage.data.extend(_read_data(stage.param("task.train_data.input_path"), is_remote))
         stages.insert(0, stage)
         checkpoint = stage.initial_checkpoint()
@@ -114,7 +122,7 @@ def read_base_model(directories: Iterable[Path]) -> BaseModel | None:
     """Return the model that the first directory of convert_hf_checkpoint_to_tf2.py was made from, if there is one."""
     for directory in directories:
         made_by = read_provenance(directory) or {}
-        if made_by.get("stage") == CONTINUING_STAGE:
+        if made_by.get("stage") in (CONTINUING_STAGE, TF1_STAGE):
             name = made_by.get("base_model") or Path(made_by["arguments"]["hf_model_dir"]).name  # version 0.1
             return BaseModel(name, made_by.get("base_license"), made_by.get("added_tokens", 0))
     return None
@@ -122,7 +130,7 @@ def read_base_model(directories: Iterable[Path]) -> BaseModel | None:
 
 def start_of(stages: Sequence[TrainingStage], prefix: Path) -> Path | None:
     """Return the checkpoint that the first stage started from, None if it began with random weights."""
-    return stages[0].initial_checkpoint() if stages else prefix
+    return stages[0].initial_checkpoint() if stages and not stages[0].is_archive else prefix
 
 
 def read_tokenizations(prefix: Path) -> list[Tokenization]:

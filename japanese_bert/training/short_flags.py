@@ -34,6 +34,7 @@ SHORT_FLAGS = (*PATHS, "train_steps", "learning_rate")
 # How often at least a training reports, saves and validates, however short it is.
 TIMES = {"summary_interval": 20, "checkpoint_interval": 5, "validation_interval": 5}
 LOOPS = 20
+ARCHIVE_CONFIGS = ("bert_config.json", "albert_config.json")
 
 
 def add_short_flags(parser: argparse.ArgumentParser) -> None:
@@ -124,17 +125,20 @@ def validation_beside(train_file: str) -> dict[str, list[str]]:
 def model_files(init_checkpoint: str) -> list[str]:
     """Return the model of a checkpoint, which is a directory or a file in one.
 
-    It is in `model.yaml` of a conversion, `params.yaml` of a training, or `config.json` of a Hugging Face directory.
+    It is in `model.yaml` of a conversion, `bert_config.json` or `albert_config.json` of an archive, `params.yaml` of a
+    training, or `config.json` of a Hugging Face directory. The `params.yaml` of an archive has no heads.
     """
-    config_file = Path(init_checkpoint, "config.json")
     for directory in (init_checkpoint, os.path.dirname(init_checkpoint)):
+        names = [*ARCHIVE_CONFIGS, *(["config.json"] if directory == init_checkpoint else [])]
+        configs = [config for name in names if (config := Path(directory, name)).is_file()]
         for name in ("model.yaml", "params.yaml"):
             path = os.path.join(directory, name)
-            if _is_file(path):
-                model = (read_parameters("--init_checkpoint", path).get("task") or {}).get("model")
+            if _is_file(path) and (name == "model.yaml" or not configs):
+                params = read_parameters("--init_checkpoint", path)
+                model = (params.get("task") or params).get("model")  # ELECTRA's archives have no `task`
                 return [path] if name == "model.yaml" else [json.dumps({"task": {"model": model}})] * bool(model)
-        if config_file.is_file():
-            return [json.dumps(continued_params(load_bert_config(config_file)))]
+        if configs:
+            return [json.dumps(continued_params(load_bert_config(configs[0])))]
     return []
 
 

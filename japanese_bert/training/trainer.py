@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from japanese_bert.common.progress_line import ProgressLine
+from japanese_bert.training.initial_weights import find_initial, restore_weights
 from japanese_bert.training.question_answering import fix_question_answering
 from japanese_bert.training.reporting import TrainingReport, report_in_loops
 from japanese_bert.training.trainer_log import log_path, output_to
@@ -42,6 +43,9 @@ def pretrain(arguments: Sequence[str]) -> None:
 
 def fine_tune(arguments: Sequence[str]) -> None:
     """Run `python -m official.nlp.train` with these flags in this process, for an experiment of fine-tuning."""
+    import gin
+
+    gin.bind_parameter(TRAINER_CLASS, make_fine_tuning_trainer_class())
     fix_regression()
     fix_question_answering()
     run_model_garden(arguments)
@@ -81,6 +85,20 @@ def make_trainer_class() -> type:
         def initialize(self) -> None:
             """Restore `task.init_checkpoint`. Called if --model_dir has no checkpoint."""
             initialize(self.model, self.config.task.init_checkpoint)
+
+    return Trainer
+
+
+def make_fine_tuning_trainer_class() -> type:
+    """Return a trainer whose task gets the checkpoint itself, because `task.init_checkpoint` may name a directory."""
+    from official.core import base_trainer
+
+    class Trainer(base_trainer.Trainer):
+        def initialize(self) -> None:
+            config = self.task.task_config
+            if config.init_checkpoint:
+                self.task._task_config = config.replace(init_checkpoint=find_initial(config.init_checkpoint))
+            super().initialize()
 
     return Trainer
 
@@ -219,23 +237,12 @@ def copy_best_values(source: str, target: str) -> None:
 
 def initialize(model, init_checkpoint: str | None) -> None:
     """Restore the weights that `task.init_checkpoint` names. Do nothing if it is not set."""
-    import tensorflow as tf
     from absl import logging
 
     if init_checkpoint:
-        is_directory = tf.io.gfile.isdir(init_checkpoint)
-        prefix = tf.train.latest_checkpoint(init_checkpoint) if is_directory else init_checkpoint
+        prefix = find_initial(init_checkpoint)
         restore_weights(model, prefix)
-        logging.info("restored the model, with all heads, from %s", prefix)
-
-
-def restore_weights(model, prefix: str) -> None:
-    """Read all variables of a model from a checkpoint, including those that the first call of the model makes."""
-    import tensorflow as tf
-
-    items = getattr(model, "checkpoint_items", {})
-    status = tf.train.Checkpoint(model=model, **items).read(prefix)
-    status.expect_partial().assert_existing_objects_matched()
+        logging.info("restored the model, with all heads that are there, from %s", prefix)
 
 
 def with_shared_seed(config, model_dir: str):

@@ -132,6 +132,15 @@ def write_checkpoint(directory: Path) -> None:
     convert.main(convert.get_parser().parse_args(arguments))
 
 
+def write_tf1_checkpoint(directory: Path) -> None:
+    """What Google has of such a model: a checkpoint of TensorFlow 1, and its configuration."""
+    from japanese_bert.models.config import load_bert_config
+    from tests.helpers.tf1_checkpoints import write_google_archive
+
+    write_model(directory)
+    write_google_archive(load_bert_config(directory / "model" / "config.json"), directory / "tf1")
+
+
 def write_jglue(directory: Path) -> None:
     from tests.helpers.small_jglue import write_split
 
@@ -254,6 +263,13 @@ OTHER_STAGES = (
         ("--input_file", "in/words.conll", "--vocab_file", "in/vocab.txt", "--output_file", "out/words.tfrecord.gz",
          "--labels", "O", "B-PLACE", "I-PLACE", "B-FOOD", "I-FOOD", "--gzip_compress"),
         other=("--max_seq_length", "64"), input="in/words.conll", streams=True,
+    ),
+    Stage(
+        "convert_tf1_checkpoint_to_tf2", "tf1-tf2", write_tf1_checkpoint,
+        ("--tf1_checkpoint", "in/tf1", "--config_file", "in/tf1/bert_config.json", "--vocab_file",
+         "in/model/vocab.txt", "--no-do_lower_case", "--output_dir", "out/tf2"),
+        other=("--do_lower_case",), input="in/tf1/bert_model.ckpt.data-00000-of-00001", changes=("flip",),
+        directory="tf2",
     ),
     Stage(
         "evaluate_jglue", "jglue", write_jglue,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from japanese_bert.models.training_history import Corpus, TrainingStage, read_stages
+from japanese_bert.models.training_history import Corpus, TrainingStage, read_stages, start_of
 
 VOCAB = {"name": "vocab.txt", "size": 99, "sha256": "v"}
 
@@ -68,6 +68,19 @@ def test_what_is_not_set_is_none():
     assert stage.chosen("optimizer", "weight_decay_rate") == 0.01
     assert stage.chosen("optimizer", "other") is stage.param("optimizer.type.x") is stage.method("dupe_factor") is None
     assert stage.corpora() == []
+
+
+def test_an_archive_is_no_training(tmp_path):
+    """Its params.yaml describes the model alone. It is the start, whose vocabulary counts."""
+    (tmp_path / "archive").mkdir()
+    model = {"model": {"encoder": {"type": "bert", "bert": {"num_layers": 12}}}}
+    archive = tmp_path / "archive" / "bert_model.ckpt"
+    for params in ({"task": model}, model):  # the second is an ELECTRA's
+        (tmp_path / "archive" / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        assert start_of(read_stages(archive), archive) == archive
+        stages = read_stages(write_params(tmp_path / "model", "data/*", str(archive)) / "ckpt-7")
+        assert [stage.steps for stage in stages] == [7]
+        assert start_of(stages, tmp_path) == archive
 
 
 @pytest.mark.parametrize("content", [b"a: [", b"\xff"])

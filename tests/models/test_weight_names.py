@@ -50,7 +50,7 @@ def test_layers_begin_after_the_projection():
 
 
 def test_a_kernel_of_heads_becomes_a_transposed_matrix_and_returns():
-    row = Weight("x/kernel", "x.weight", "H N D")
+    row = Weight("x/kernel", "x.weight", "x/kernel", "H N D")
     array = np.arange(12 * 12, dtype=np.float32).reshape(row.tf_shape(BERT))
     assert array.shape == (12, 2, 6)
     matrix = row.to_hf(array, BERT)
@@ -60,7 +60,7 @@ def test_a_kernel_of_heads_becomes_a_transposed_matrix_and_returns():
 
 
 def test_a_bias_of_heads_becomes_a_vector():
-    row = Weight("x/bias", "x.bias", "N D")
+    row = Weight("x/bias", "x.bias", "x/bias", "N D")
     array = np.arange(12, dtype=np.float32).reshape(2, 6)
     assert row.to_hf(array, BERT).tolist() == list(range(12))
     assert np.array_equal(row.to_tf(row.to_hf(array, BERT), BERT), array)

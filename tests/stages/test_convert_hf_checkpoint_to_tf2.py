@@ -4,7 +4,9 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +17,12 @@ from japanese_bert.common import command_line
 from japanese_bert.models.checkpoint_reading import read_weights
 from japanese_bert.models.config import load_bert_config
 from japanese_bert.models.model_garden import read_instances
+from japanese_bert.models.weight_names import weights_of
 from japanese_bert.tokenization.tokenizer_directory import FAST_TOKENIZER_FILE
 from japanese_bert.tokenization.vocab import load_vocab
 from tests.helpers import small_pretraining as small
+from tests.helpers.converting import CONFIGS
+from tests.helpers.tf1_checkpoints import make_model
 from tests.test_configs import with_tensorflow
 
 pytestmark = with_tensorflow
@@ -69,6 +74,72 @@ def test_its_process_loads_triton_before_tensorflow(place, tmp_path):
     process = subprocess.run([sys.executable, "-c", code, *arguments], cwd=small.ROOT, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     assert process.stdout.endswith("True\n")
+
+
+def write_hf(config, directory: Path, vocab: Path) -> Path:
+    """Write a random model of another architecture as Transformers saves it, with its tied decoder."""
+    make_model(config).save_pretrained(directory)
+    shutil.copy(vocab, directory)
+    (directory / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}', encoding="utf-8")
+    return directory
+
+
+@pytest.fixture
+def electra(place, tmp_path) -> list:
+    """Return the configurations of a discriminator and a generator, whose directories are `hf0` and `hf1`."""
+    from safetensors.torch import load_file, save_file
+
+    size = small.num_tokens(place / "vocab.txt")
+    configs = [replace(CONFIGS[name], vocab_size=size) for name in ("discriminator", "generator")]
+    for number, config in enumerate(configs):
+        write_hf(config, tmp_path / f"hf{number}", place / "vocab.txt")
+    words = "electra.embeddings.word_embeddings.weight"
+    tensors = load_file(tmp_path / "hf1" / "model.safetensors")
+    tensors[words] = load_file(tmp_path / "hf0" / "model.safetensors")[words]
+    save_file(tensors, tmp_path / "hf1" / "model.safetensors")
+    return configs
+
+
+def test_an_albert_there_and_back_again(place, tmp_path):
+    config = replace(CONFIGS["albert"], vocab_size=small.num_tokens(place / "vocab.txt"))
+    hf = write_hf(config, tmp_path / "hf", place / "vocab.txt")
+    run(hf, tmp_path / "tf2")
+    assert_same_weights(tmp_path / "tf2", hf)
+    values = json.loads((tmp_path / "tf2" / "config.json").read_text(encoding="utf-8"))
+    assert (values["model_type"], values["tokenizer_class"]) == ("albert", "BertTokenizer")
+    found = small.check(place, f"task.init_checkpoint={tmp_path}/tf2", model=str(tmp_path / "tf2" / "model.yaml"))
+    assert [problem for problem in found.problems if "/tf2" in problem] == []
+
+
+def test_an_electra_of_two_directories_there_and_back_again(place, tmp_path, electra):
+    run(tmp_path / "hf0", tmp_path / "tf2", "--hf_generator_dir", str(tmp_path / "hf1"))
+    for number, name in enumerate(("config.json", "generator_config.json")):
+        found = read_weights(tmp_path / "tf2" / "ckpt-0", load_bert_config(tmp_path / "tf2" / name))
+        expected = {name: tensor.numpy() for name, tensor in tensors_of(tmp_path / f"hf{number}").items()}
+        assert found.keys() == expected.keys()
+        assert all(np.array_equal(found[name], expected[name]) for name in found)
+    made_by = json.loads((tmp_path / "tf2" / "provenance.json").read_text(encoding="utf-8"))
+    total = sum(prod(row.hf_shape(config)) for config in electra for row in weights_of(config))
+    assert made_by["parameters"] == total - electra[0].vocab_size * electra[0].embedding_width
+    assert len(made_by["inputs"]["config"]) == 2
+
+
+def test_new_words_of_an_electra_are_in_both_networks(place, tmp_path, electra):
+    words = tmp_path / "words.txt"
+    words.write_text("猫駅\n", encoding="utf-8")
+    flags = ["--hf_generator_dir", str(tmp_path / "hf1"), "--add_vocab_file", str(words)]
+    run(tmp_path / "hf0", tmp_path / "tf2", *flags)
+    for name in ("config.json", "generator_config.json"):
+        config = load_bert_config(tmp_path / "tf2" / name)
+        assert config.vocab_size == electra[0].vocab_size + 1
+        assert read_weights(tmp_path / "tf2" / "ckpt-0", config)
+
+
+def test_networks_that_share_no_words_are_refused(place, tmp_path, electra, capsys):
+    write_hf(replace(electra[1], initializer_range=0.03), tmp_path / "hf2", place / "vocab.txt")
+    for generator, message in (("hf2", "other word embeddings than"), ("hf0", "ElectraForMaskedLM in --hf_gen")):
+        flags = ["--hf_generator_dir", str(tmp_path / generator)]
+        assert_refused(capsys, message, tmp_path / "hf0", tmp_path / "tf2", *flags)
 
 
 def assert_refused(capsys, message: str, hf: Path, output: Path, *flags: str) -> None:
@@ -364,7 +435,7 @@ def test_vocabulary_without_anything_new_is_refused(place, tmp_path, capsys):
         ({"hidden_act": "relu"}, "hidden_act is 'relu'"),
         (
             {"model_type": "electra", "architectures": ["ElectraForMaskedLM"], "embedding_size": 24},
-            "model_type is electra. Only a BERT can be trained on",
+            "architectures is ElectraForMaskedLM. Expected a BERT or ALBERT in --hf_model_dir alone",
         ),
         ({"vocab_size": 130}, "has 131 tokens, but vocab_size is 130"),
     ],

@@ -87,3 +87,4 @@ def write_without_next_sentence(place: Path) -> None:
     params = {**model_params(small_finetuning.trained_config(place)), "cls_heads": []}
     model = build_model(params)
     tf.train.Checkpoint(model=model, **model.checkpoint_items).write(str(place / "masked_lm" / "ckpt-1"))
+    tf.train.Checkpoint(encoder=model.encoder_network).write(str(place / "encoder" / "bert_model.ckpt"))

@@ -1,13 +1,12 @@
 """The model that a trainer's configuration describes: its encoders, and its variables by their names in a checkpoint.
 
-The variables of BERT are known (`models/weight_names.py`). Model Garden itself builds other models, with its gin files,
-in a process of its own. Reason: if several machines train, the trainer must be the first to use TensorFlow in its
-process.
+The variables of BERT and ALBERT are known (`models/weight_names.py`). Model Garden itself builds other models, with its
+gin files, in a process of its own. Reason: if several machines train, the trainer must be the first to use TensorFlow
+in its process.
 """
 
 import os
 import pickle
-import re
 import warnings
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -15,24 +14,30 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from japanese_bert.common.workers import call_in_child
-from japanese_bert.models.checkpoint_reading import VALUE_SUFFIX, Mismatch, Shape, find_mismatch, reading_checkpoint
+from japanese_bert.models.checkpoint_reading import (
+    NO_WEIGHTS,
+    Mismatch,
+    Shape,
+    find_mismatch,
+    names_of,
+    reading_checkpoint,
+)
 from japanese_bert.models.config import BertConfig
-from japanese_bert.models.model_garden import ENCODER_FIELDS, ENCODER_INPUTS, NEXT_SENTENCE_HEAD
-from japanese_bert.models.weight_names import BOOKKEEPING, PROJECTION, is_next_sentence, weights_of
+from japanese_bert.models.model_garden import ENCODER_INPUTS, NEXT_SENTENCE_HEAD, config_of_encoder
+from japanese_bert.models.weight_names import is_next_sentence, own_pooler_of, weights_of
 from japanese_bert.training.checks.findings import Findings, check
 from japanese_bert.training.command import NO_GIN, Gin
 
 ENCODERS = ("encoder", "discriminator_encoder", "generator_encoder")  # fields of task.model
 POOLERS = ("pooler_transform", "cls_transform")  # the encoders' own, which pretraining never trains
 GENERATOR_HEAD = "generator_classification_head"  # ELECTRA's next sentence head, which exists without labels too
-NO_WEIGHTS = re.compile("|".join(BOOKKEEPING))
 
 
 @dataclass(frozen=True, slots=True)
 class DescribedModel:
     """One model. `variables` are all of its checkpoint by their names there, `untrained` those that never change.
 
-    Only a BERT has a `config`.
+    Only a BERT or ALBERT has a `config`.
     """
 
     kind: str
@@ -66,11 +71,11 @@ def has_next_sentence_head(params) -> bool:
 
 
 def bert_config_of(params) -> BertConfig | None:
-    """Return the architecture if its variables are known: `type: bert` without factorized embeddings."""
+    """Return the architecture if its variables are known: a BERT without factorized embeddings, or an ALBERT."""
     encoder = getattr(params.task.model, "encoder", None)
-    if encoder is None or encoder.type != "bert" or encoder.bert.embedding_size not in (None, encoder.bert.hidden_size):
-        return None
-    return BertConfig(**{field: getattr(encoder.bert, name) for name, field in ENCODER_FIELDS.items()})
+    config = config_of_encoder(encoder) if encoder else None
+    is_known = config and config.model_type != "electra" and config.has_projection == (config.model_type == "albert")
+    return config if is_known else None
 
 
 def vocab_sizes(params) -> dict[str, int]:
@@ -169,10 +174,9 @@ def describe_trainer_model(params, gin: Gin = NO_GIN) -> DescribedModel:
     variables = {row.tf_name: row.tf_shape(config) for row in weights_of(config)}
     if not has_next_sentence_head(params):
         variables = {name: shape for name, shape in variables.items() if not is_next_sentence(name)}
-    pooler = f"encoder/layer_with_weights-{PROJECTION + config.num_hidden_layers}"
-    size = config.hidden_size
+    pooler, size = own_pooler_of(config), config.hidden_size
     poolers = {f"{pooler}/kernel": (size, size), f"{pooler}/bias": (size,)}
-    return DescribedModel("bert", {**variables, **poolers}, tuple(poolers), config)
+    return DescribedModel(config.model_type, {**variables, **poolers}, tuple(poolers), config)
 
 
 def _build_and_describe_alone(task_config: bytes, gin: Gin) -> DescribedModel:
@@ -253,9 +257,10 @@ def compare_with_model(prefix: str, model: DescribedModel) -> Mismatch:
         ValueError: the checkpoint cannot be read.
     """
     with reading_checkpoint(prefix) as reader:
-        shapes = {key.removesuffix(VALUE_SUFFIX): shape for key, shape in reader.get_variable_to_shape_map().items()}
-        found = {name: tuple(shape) for name, shape in sorted(shapes.items()) if not NO_WEIGHTS.fullmatch(name)}
-        for name in found:
-            reader.get_tensor(name + VALUE_SUFFIX)
+        shapes = reader.get_variable_to_shape_map()
+        keys = {name: key for name, key in names_of(shapes).items() if not NO_WEIGHTS.fullmatch(name)}
+        for key in keys.values():
+            reader.get_tensor(key)
+    found = {name: tuple(shapes[key]) for name, key in keys.items()}
     mismatch = find_mismatch(model.variables, found)
     return replace(mismatch, missing=[name for name in mismatch.missing if name not in model.untrained])

@@ -9,9 +9,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 
-from japanese_bert.models.checkpoint_reading import Mismatch, check_checksums, compare_with_config
+from japanese_bert.models.checkpoint_reading import (
+    Mismatch,
+    check_checksums,
+    compare_with_config,
+    is_encoder_alone,
+)
 from japanese_bert.models.config import BertConfig
-from japanese_bert.models.model_garden import EMBEDDING_SIZES, ENCODER_FIELDS
+from japanese_bert.models.model_garden import config_of_encoder
 from japanese_bert.models.weight_names import IN_HEAD, POOLER
 from japanese_bert.training.checks.described_model import check_positions, vocab_sizes
 from japanese_bert.training.checks.file_problems import match_input, raise_problems
@@ -34,7 +39,9 @@ from japanese_bert.training.data_files import (
 )
 
 EXPERIMENT = "bert/sentence_prediction"
-ENCODER_CLASSES = {"bert": "BertForPreTraining", "albert": "AlbertForPreTraining", "electra": "ElectraForPreTraining"}
+# Settings of a fine-tuning that starts with the encoder's own pooler, or with the pooler of the next sentence head.
+OWN_POOLER = "task.model.use_encoder_pooler=true and task.init_cls_pooler=false"
+HEAD_POOLER = "task.model.use_encoder_pooler=false and task.init_cls_pooler=true"
 METRIC_TYPES = {"int": ("accuracy", "f1", "matthews_corrcoef"), "float": ("pearson_spearman_corr",)}
 
 
@@ -243,17 +250,10 @@ def _remark_on_saved_encoder(findings: Findings, task, saved: SavedEncoder) -> N
 
 
 def _check_checkpoint(findings: Findings, task, prefix: str) -> None:
+    config = config_of_encoder(task.model.encoder)
     uses_pooler = data_kind_of(task) is CLASSIFICATION
-    if uses_pooler and task.model.use_encoder_pooler:
-        raise ValueError(
-            "task.model.use_encoder_pooler is true, but the encoder's own pooler in a checkpoint of pretraining was "
-            "never trained. Set task.model.use_encoder_pooler=false and task.init_cls_pooler=true"
-        )
-    config = _config_of(task.model.encoder)
-    if uses_pooler and not task.init_cls_pooler and not (config and config.model_type == "electra"):
-        findings.remarks.append(
-            "the pooler starts at random: set task.init_cls_pooler=true for the pooler of the next sentence head"
-        )
+    if uses_pooler:
+        _check_pooler(findings, task, prefix, is_electra=bool(config and config.model_type == "electra"))
     if config is None:
         kind = task.model.encoder.type
         findings.remarks.append(f"{prefix}: not compared with the model, whose encoder is of type {kind}")
@@ -262,14 +262,25 @@ def _check_checkpoint(findings: Findings, task, prefix: str) -> None:
         check_checksums(prefix, config)
 
 
-def _config_of(encoder) -> BertConfig | None:
-    """Invert `encoder_params`. Return None for other encoders. An ELECTRA is a BERT with `embedding_size`."""
-    if encoder.type not in ("bert", "albert"):
-        return None
-    values = encoder.get().as_dict()
-    kind = "electra" if values.get("embedding_size") else encoder.type
-    names = ENCODER_FIELDS | EMBEDDING_SIZES.get(kind, {})
-    return BertConfig(**{field: values[name] for name, field in names.items()}, architecture=ENCODER_CLASSES[kind])
+def _check_pooler(findings: Findings, task, prefix: str, is_electra: bool) -> None:
+    """Check that the pooler of the fine-tuning is the trained one, if there is one.
+
+    An archive of Model Garden has the encoder alone, with its trained pooler. Pretraining trains the pooler of the next
+    sentence head instead.
+    """
+    own, of_head = OWN_POOLER, HEAD_POOLER
+    if is_encoder_alone(prefix):
+        if task.init_cls_pooler:
+            raise ValueError(f"{prefix}: has no next sentence head, whose pooler {of_head} takes. Set {own}")
+        if not task.model.use_encoder_pooler:
+            findings.remarks.append(f"the pooler starts at random: set {own} for the encoder's own, which is trained")
+    elif task.model.use_encoder_pooler:
+        raise ValueError(
+            "task.model.use_encoder_pooler is true, but the encoder's own pooler in a checkpoint of pretraining was "
+            f"never trained. Set {of_head}"
+        )
+    elif not task.init_cls_pooler and not is_electra:
+        findings.remarks.append(f"the pooler starts at random: set {of_head} for the pooler of the next sentence head")
 
 
 def _check_encoder_fits(prefix: str, config: BertConfig, needs_pooler: bool) -> None:

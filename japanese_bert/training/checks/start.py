@@ -5,11 +5,18 @@ The trainer itself would overlook a checkpoint, or load a part of it, without an
 
 import json
 
-from japanese_bert.models.checkpoint_reading import Mismatch, check_checksums, compare_with_config, read_step
-from japanese_bert.models.weight_names import OUTPUT_LAYER, is_next_sentence
+from japanese_bert.models.checkpoint_reading import (
+    Mismatch,
+    check_checksums,
+    compare_with_config,
+    is_encoder_alone,
+    read_step,
+)
+from japanese_bert.models.weight_names import is_next_sentence
 from japanese_bert.training.checks.described_model import DescribedModel, compare_with_model, has_next_sentence_head
 from japanese_bert.training.checks.findings import Findings, check
 from japanese_bert.training.command import Training
+from japanese_bert.training.initial_weights import NEXT_SENTENCE_POOLER, find_initial, missing_heads, newest_name
 from japanese_bert.training.parameters import leaves, read_parameters
 
 
@@ -55,55 +62,31 @@ def latest_of_model_dir(model_dir: str) -> str | None:
         raise ValueError(
             f"{model_dir}: has {len(found)} checkpoint(s) but no file 'checkpoint' that names the latest, so that "
             "training would start from scratch and replace them. Write into that file: "
-            f'model_checkpoint_path: "{_newest(found)}"'
+            f'model_checkpoint_path: "{newest_name(found)}"'
         )
     return latest
 
 
-def find_initial(path: str) -> str:
-    """Return the checkpoint that `task.init_checkpoint` names. Raise ValueError if the trainer would not find it."""
-    import tensorflow as tf
-
-    if tf.io.gfile.isdir(path):
-        latest = tf.train.latest_checkpoint(path)
-        found = tf.io.gfile.glob(f"{path.rstrip('/')}/*.index")
-        if latest is None:
-            choice = f"{path.rstrip('/')}/{_newest(found)}" if found else "model/.../ckpt-1000000"
-            raise ValueError(
-                f"task.init_checkpoint {path}: a directory without a file 'checkpoint' that names the latest. The "
-                f"trainer would ignore it and start from scratch. Give the checkpoint itself, e.g. {choice}"
-            )
-        return latest
-    if tf.io.gfile.exists(f"{path}.index"):
-        return path
-    prefix = path.removesuffix(".index").partition(".data-")[0]
-    if prefix != path and tf.io.gfile.exists(f"{prefix}.index"):
-        raise ValueError(f"task.init_checkpoint {path}: is one file of a checkpoint. Give its name, {prefix}")
-    others = tf.io.gfile.glob(f"{path.rpartition('/')[0] or '.'}/*.index")
-    hint = f". The directory has {_newest(others)}" if others else ""
-    raise ValueError(f"task.init_checkpoint {path}: no such checkpoint{hint}")
-
-
-def _newest(indexes: list[str]) -> str:
-    """Return the name of the checkpoint with the highest number."""
-    names = [path.rpartition("/")[2].removesuffix(".index") for path in indexes]
-    return max(names, key=lambda name: int("0" + "".join(filter(str.isdigit, name))))
-
-
 def _check_fit(findings: Findings, params, model: DescribedModel, prefix: str) -> None:
-    """Check the variables. More heads do no harm, and the output layer of the next sentence head may be missing."""
+    """Check the variables. More heads do no harm, and a checkpoint may lack a whole head."""
     mismatch = compare_with_config(prefix, model.config) if model.config else compare_with_model(prefix, model)
     has_head = has_next_sentence_head(params)
     missing = [name for name in mismatch.missing if has_head or not is_next_sentence(name)]
-    without_output = [name for name in missing if not name.startswith(OUTPUT_LAYER)]
+    heads = missing_heads(missing, model.variables)
+    of_encoder = [name for name in missing if not name.startswith(tuple(heads.values()))]
     unexpected = [item for item in mismatch.unexpected if not is_next_sentence(item[0])]
-    if summary := Mismatch(without_output, unexpected, mismatch.of_other_shape).summary():
+    if Mismatch(of_encoder, unexpected, mismatch.of_other_shape).lines():
+        summary = Mismatch(missing, unexpected, mismatch.of_other_shape).summary()
         raise ValueError(
             f"{prefix}: does not fit the model of --config_file: {summary}. Give the configs/model/*.yaml of its "
             "training"
         )
-    if len(without_output) < len(missing):
-        findings.remarks.append(f"{prefix}: has no output layer of the next sentence head, which starts at random")
+    if has_head and is_encoder_alone(prefix):
+        del heads[NEXT_SENTENCE_POOLER]
+        findings.facts.append(f"pooler of the next sentence head: the encoder's own in {prefix}")
+    if heads:
+        verb = "start" if len(heads) > 1 else "starts"
+        findings.remarks.append(f"{prefix}: has no {' and no '.join(heads)}, which {verb} at random")
 
 
 def changes(params, model_dir: str) -> list[str]:

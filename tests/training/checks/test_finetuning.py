@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from japanese_bert.training.checks.finetuning import check_finetuning
+from japanese_bert.training.checks.finetuning import HEAD_POOLER, OWN_POOLER, check_finetuning
 from japanese_bert.training.command import Training
 from japanese_bert.training.data_files import CLASSIFICATION, read_data_file
 from tests.helpers import small_finetuning as small
@@ -15,6 +15,7 @@ from tests.helpers.small_pretraining import assert_problem
 from tests.test_configs import with_tensorflow
 
 pytestmark = with_tensorflow
+ENCODER = "task.init_checkpoint={place}/encoder"  # as an archive: one checkpoint of an encoder alone
 REGRESSION = "task.model.num_classes=1,task.metric_type=pearson_spearman_corr"
 REGRESSION += ",task.train_data.label_type=float,task.validation_data.label_type=float"
 
@@ -40,6 +41,13 @@ def test_a_checkpoint_without_next_sentence_head_is_accepted(place):
     found = check(place, "task.init_checkpoint={place}/masked_lm/ckpt-1,task.init_cls_pooler=false")
     assert found.problems == []
     assert len(found.remarks) == 1
+
+
+@pytest.mark.parametrize("name", ["", "/bert_model.ckpt", "/bert_model.ckpt.index"])
+def test_the_trained_pooler_of_an_archive_is_accepted(place, name):
+    found = check(place, f"task.init_checkpoint={place}/encoder{name},{OWN_POOLER.replace(' and ', ',')}")
+    assert (found.problems, found.remarks) == ([], [])
+    assert found.facts[-1] == f"start: from the weights of {place}/encoder/bert_model.ckpt"
 
 
 def test_a_regression_is_accepted(place):
@@ -86,7 +94,6 @@ def test_settings_that_cannot_work(place, more, messages):
     [
         ("task.init_checkpoint={place}/nothing/ckpt-1", ["no such checkpoint"]),
         ("task.init_checkpoint={place}/other", ["without a file 'checkpoint'", "start from scratch"]),
-        ("task.init_checkpoint={place}/trained/ckpt-5.index", ["one file of a checkpoint"]),
         ("task.hub_module_url={place}/trained", ["has no saved_model.pb", "export_saved_model.py"]),
         (START + ",task.hub_module_url={place}/module", ["are both set"]),
         (START + ",task.model.use_encoder_pooler=true", ["was never trained", "task.init_cls_pooler=true"]),
@@ -94,6 +101,7 @@ def test_settings_that_cannot_work(place, more, messages):
         (START + ",task.model.encoder.bert.num_layers=2", ["does not fit", "unexpected variable encoder/"]),
         (START + ",task.model.encoder.bert.intermediate_size=48", ["has shape", "--tf_config_file"]),
         ("task.init_checkpoint={place}/masked_lm/ckpt-1", ["has no next sentence head", "Set it to false"]),
+        ("task.init_checkpoint={place}/encoder", ["has no next sentence head", f"Set {OWN_POOLER}"]),
         ("task.hub_module_url={place}/module,task.model.encoder.bert.num_layers=4", ["num_layers 4", "with 3"]),
     ],
 )
@@ -121,7 +129,8 @@ def test_sizes_and_vocabulary_of_a_saved_model_count(place, tmp_path):
 @pytest.mark.parametrize(
     ("more", "remark"),
     [
-        (START + ",task.init_cls_pooler=false", "the pooler starts at random: set task.init_cls_pooler=true"),
+        (START + ",task.init_cls_pooler=false", f"the pooler starts at random: set {HEAD_POOLER}"),
+        (f"{ENCODER},task.init_cls_pooler=false", f"the pooler starts at random: set {OWN_POOLER}"),
         ("task.hub_module_url={place}/module", "the pooler starts at random: set task.model.use_encoder_pooler=true"),
         ("task.init_checkpoint=''", "no pretrained weights are used"),
     ],

@@ -26,20 +26,29 @@ def test_a_checkpoint_that_fits_is_accepted(place):
         assert found.facts[-1] == f"start: from the weights of {place}/first/ckpt-0, with a new optimizer"
 
 
+@pytest.mark.parametrize("name", ["", "/ckpt-0", "/ckpt-0.index", "/ckpt-0.data-00000-of-00001"])
+def test_the_only_checkpoint_of_a_directory_has_four_names(place, tmp_path, name):
+    """An archive has no file that names its checkpoint."""
+    first = copy_checkpoint(place, tmp_path / "first")
+    found = check(place, f"task.init_checkpoint={first}{name}")
+    assert (found.problems, found.remarks) == ([], [])
+    assert found.facts[-1] == f"start: from the weights of {first}/ckpt-0, with a new optimizer"
+
+
 def test_directory_without_state_is_refused_as_start(place, tmp_path):
     """The trainer would start from scratch. At most a line of its log says so."""
     first = copy_checkpoint(place, tmp_path / "first")
+    (first / "checkpoint").write_text('model_checkpoint_path: "ckpt-9"\n', encoding="utf-8")
     found = check(place, f"task.init_checkpoint={first}")
     assert_problem(found, "a directory without a file 'checkpoint'", "start from scratch", f"e.g. {first}/ckpt-0")
-    (first / "checkpoint").write_text('model_checkpoint_path: "ckpt-9"\n', encoding="utf-8")
-    assert_problem(check(place, f"task.init_checkpoint={first}"), "a directory without a file 'checkpoint'")
+    (first / "checkpoint").unlink()
+    shutil.copy(first / "ckpt-0.index", first / "ckpt-5.index")
+    assert_problem(check(place, f"task.init_checkpoint={first}"), "names the latest of 2", f"e.g. {first}/ckpt-5")
 
 
 @pytest.mark.parametrize(
     ("path", "messages"),
     [
-        ("first/ckpt-0.index", ["is one file of a checkpoint. Give its name", "first/ckpt-0"]),
-        ("first/ckpt-0.data-00000-of-00001", ["is one file of a checkpoint"]),
         ("first/ckpt-5", ["no such checkpoint. The directory has ckpt-0"]),
         ("nowhere/ckpt-5", ["no such checkpoint"]),
     ],
@@ -71,17 +80,40 @@ def test_damaged_start(place, tmp_path):
     assert_problem(check(place, f"task.init_checkpoint={first}/ckpt-0"), "cut short or damaged?")
 
 
-def test_start_without_output_layer_is_remarked(place, tmp_path):
-    """Such a checkpoint holds only what Model Garden itself restores."""
+@pytest.mark.parametrize(
+    ("items", "remarks"),
+    [
+        (["encoder", "masked_lm", "next_sentence.pooler_dense"], ["output layer of the next sentence head"]),
+        (["encoder", "masked_lm"], ["pooler of the next sentence head", "output layer of the next sentence head"]),
+        (["encoder"], ["masked language model head", "output layer of the next sentence head"]),
+    ],
+)
+def test_heads_that_start_at_random_are_remarked(place, tmp_path, items, remarks):
+    """Model Garden itself restores the first. An archive has only an encoder, and its pooler is the trained one."""
     import tensorflow as tf
 
     from japanese_bert.models.model_garden import build_model, model_params
 
     model = build_model(model_params(small.make_config(131)))
-    tf.train.Checkpoint(**model.checkpoint_items).write(str(tmp_path / "part"))
+    parts = {name: item for name, item in model.checkpoint_items.items() if name in items}
+    tf.train.Checkpoint(**parts).write(str(tmp_path / "part"))
     found = check(place, f"task.init_checkpoint={tmp_path}/part")
     assert found.problems == []
-    assert "has no output layer of the next sentence head" in found.remarks[0]
+    verb = "starts" if len(remarks) == 1 else "start"
+    assert found.remarks == [f"{tmp_path}/part: has no {' and no '.join(remarks)}, which {verb} at random"]
+    own = f"pooler of the next sentence head: the encoder's own in {tmp_path}/part"
+    assert (own in found.facts) == (items == ["encoder"])
+
+
+def test_a_part_of_a_head_is_not_enough(place, tmp_path):
+    import tensorflow as tf
+
+    from japanese_bert.models.model_garden import build_model, model_params
+
+    model = build_model(model_params(small.make_config(131)))
+    part = tf.train.Checkpoint(dense=model.masked_lm.dense)
+    tf.train.Checkpoint(encoder=model.encoder_network, masked_lm=part).write(str(tmp_path / "part"))
+    assert_problem(check(place, f"task.init_checkpoint={tmp_path}/part"), "no variable masked_lm/layer_norm/gamma")
 
 
 def test_model_directory_whose_state_is_lost(place, tmp_path):
