@@ -38,6 +38,7 @@ from japanese_bert.tokenization.tokenizer_directory import (
     FAST_TOKENIZER_FILE,
     MODEL_INPUT_NAMES,
     NO_DICTIONARY,
+    SPM_FILE,
     TOKENIZER_CONFIG_FILE,
     VOCAB_FILE,
     names_no_dictionary,
@@ -45,7 +46,7 @@ from japanese_bert.tokenization.tokenizer_directory import (
 from japanese_bert.tokenization.vocab import Vocab, load_vocab, vocab_bytes
 
 ADDED_TOKENS_FILE = "added_tokens.json"
-TOKENIZER_FILES = (VOCAB_FILE, "spiece.model", TOKENIZER_CONFIG_FILE)
+TOKENIZER_FILES = (VOCAB_FILE, SPM_FILE, TOKENIZER_CONFIG_FILE)
 ADDED_FILE = "added_vocab.txt"
 
 

@@ -29,9 +29,13 @@ from japanese_bert.models.checkpoint_writing import TEMPORARY, Network, count_pa
 from japanese_bert.models.config import BertConfig, load_configs_with_every_head
 from japanese_bert.models.model_garden import CONTINUED_RATE
 from japanese_bert.models.training_history import TF1_STAGE
-from japanese_bert.tokenization.tokenizer_directory import MODEL_INPUT_NAMES, TOKENIZER_CONFIG_FILE, VOCAB_FILE
-
-SPM_FILE = "spiece.model"
+from japanese_bert.tokenization.sentencepiece_model import load_spm_vocab
+from japanese_bert.tokenization.tokenizer_directory import (
+    MODEL_INPUT_NAMES,
+    SPM_FILE,
+    TOKENIZER_CONFIG_FILE,
+    VOCAB_FILE,
+)
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -112,14 +116,7 @@ def check_vocab_size(vocab_file: Path | None, spm_file: Path | None, config: Ber
     """Raise ValueError if the vocabulary is another model's."""
     if vocab_file:
         load_fitting_vocab(vocab_file, config, "--config_file")
-        return
-    import sentencepiece
-
-    try:
-        size = len(sentencepiece.SentencePieceProcessor(model_file=str(spm_file)))
-    except (RuntimeError, OSError):
-        raise ValueError(f"--spm_file {spm_file}: no SentencePiece model. Give the one of the archive") from None
-    if size != config.vocab_size:
+    elif spm_file and (size := len(load_spm_vocab(spm_file))) != config.vocab_size:
         raise ValueError(f"--spm_file {spm_file}: has {size:,} pieces, but vocab_size is {config.vocab_size:,}")
 
 

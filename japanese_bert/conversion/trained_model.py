@@ -25,6 +25,7 @@ from japanese_bert.models.training_history import (
 from japanese_bert.tokenization import identity
 from japanese_bert.tokenization.tokenizer_directory import (
     FAST_TOKENIZER_FILE,
+    SPM_FILE,
     TOKENIZER_CONFIG_FILE,
     VOCAB_FILE,
     TokenizerSettings,
@@ -84,13 +85,14 @@ def describe_checkpoint(
 ) -> TrainedModel:
     """Return a checkpoint with what its tokenizer's `files` say. Raise ValueError if two do not fit together."""
     vocab_file = files.get(VOCAB_FILE)
+    has_settings = TOKENIZER_CONFIG_FILE in files and SPM_FILE not in files
     return TrainedModel(
         checkpoint=prefix,
         config=config,
         stages=stages,
         base=base,
         tokenizer_files=files,
-        settings=load_settings(files[TOKENIZER_CONFIG_FILE]) if TOKENIZER_CONFIG_FILE in files else None,
+        settings=load_settings(files[TOKENIZER_CONFIG_FILE]) if has_settings else None,
         vocab=load_fitting_vocab(vocab_file, config, config_name) if vocab_file else None,
         vocab_made_by=read_provenance(vocab_file) if vocab_file else None,
         tokenization=_recorded_tokenization(prefix, stages, files, tfrecord, check_records),
@@ -142,10 +144,10 @@ def _base_model(prefix: Path, stages: list[TrainingStage], hf_config_dir: Path |
 
 
 def _files_of_config_dir(directory: Path, config: BertConfig) -> dict[str, Path]:
-    """Return the files to copy from a `--hf_config_dir`. It need not have the fast tokenizer."""
+    """Return the files to copy from a `--hf_config_dir`, with SentencePiece model and fast tokenizer if there are."""
     files = {name: directory / name for name in ("config.json", TOKENIZER_CONFIG_FILE)}
     command_line.check_files_exist(files.values(), "--hf_config_dir hf_model_configs/<name>")
     if load_bert_config(files["config.json"]) != config:
         raise ValueError(f"{files['config.json']}: describes another model than --tf_config_file")
-    fast_tokenizer = directory / FAST_TOKENIZER_FILE
-    return files | ({FAST_TOKENIZER_FILE: fast_tokenizer} if fast_tokenizer.is_file() else {})
+    others = {name: directory / name for name in (SPM_FILE, FAST_TOKENIZER_FILE)}
+    return files | {name: path for name, path in others.items() if path.is_file()}

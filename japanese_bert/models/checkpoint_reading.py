@@ -33,6 +33,9 @@ VALUE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 OF_TF1 = "is a checkpoint of TensorFlow 1. Convert it with convert_tf1_checkpoint_to_tf2.py"
 OF_TF2 = "is a checkpoint of TensorFlow 2 already. Give it to run_pretraining.py as --init_checkpoint"
+WITHOUT_HEADS = (
+    "This is an archive of the encoder alone. Train it further with run_pretraining.py, or convert the TF1 checkpoint"
+)
 # The layers of older versions reach one dense layer on two ways. Their checkpoints have the shorter one.
 OLD_NAME = ("/_attention_output_dense/", "/_attention_layer/_output_dense/")
 LAYER = re.compile(r"encoder/layer_with_weights-(\d+)/_attention_layer/")
@@ -78,7 +81,8 @@ def read_weights(prefix: Path, config: BertConfig) -> dict[str, np.ndarray]:
         _check_family(prefix, _names(shapes, config), config)
         mismatch = _compare(shapes, config)
         if mismatch.lines():
-            raise ValueError(f"{prefix}: {mismatch.summary()}. {_advice(mismatch, config)}")
+            advice = WITHOUT_HEADS if _has_no_head(shapes) else _advice(mismatch, config)
+            raise ValueError(f"{prefix}: {mismatch.summary()}. {advice}")
         keys = _used_names(shapes, config)
         return {row.hf_name: _read(reader, keys[row.tf_name], row, config) for row in weights_of(config)}
 
@@ -145,8 +149,11 @@ def read_step(prefix: str) -> int | None:
 def is_encoder_alone(prefix: str) -> bool:
     """Return True for an archive of Model Garden, which has no head. Its encoder's own pooler is trained."""
     with reading_checkpoint(prefix) as reader:
-        names = names_of(reader.get_variable_to_shape_map())
-    return {name.partition("/")[0] for name in names if not NO_WEIGHTS.fullmatch(name)} == {"encoder"}
+        return _has_no_head(reader.get_variable_to_shape_map())
+
+
+def _has_no_head(keys: Iterable[str]) -> bool:
+    return {name.partition("/")[0] for name in names_of(keys) if not NO_WEIGHTS.fullmatch(name)} == {"encoder"}
 
 
 def names_of(keys: Iterable[str]) -> dict[str, str]:

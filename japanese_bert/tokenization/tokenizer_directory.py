@@ -13,6 +13,7 @@ from japanese_bert.tokenization.words import WordSplitter, make_word_splitter
 
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 VOCAB_FILE = "vocab.txt"
+SPM_FILE = "spiece.model"
 FAST_TOKENIZER_FILE = "tokenization_bert_japanese_fast.py"  # a copy of the module of this name
 NO_DICTIONARY = (
     "names no MeCab dictionary. The first Japanese models (v1) mean ipadic there, but Transformers now takes "

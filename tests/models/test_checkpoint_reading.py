@@ -14,12 +14,14 @@ from japanese_bert.models.checkpoint_reading import (
     compare_with_config,
     find_checkpoint,
     find_mismatch,
+    is_encoder_alone,
     left_out,
     read_step,
     read_weights,
 )
 from japanese_bert.models.weight_names import IN_ENCODER, weights_of
 from tests.helpers.converting import BERT
+from tests.helpers.tf1_checkpoints import write_tf1_checkpoint
 from tests.test_configs import with_tensorflow
 
 pytestmark = with_tensorflow
@@ -47,6 +49,30 @@ def test_a_checkpoint_that_is_not_there(checkpoint, tmp_path):
     prefix.with_name("ckpt-5.data-00000-of-00001").unlink()
     with pytest.raises(FileNotFoundError, match=r"Copy ckpt-5\.data-\* beside it"):
         checkpoint_files(prefix)
+
+
+def test_the_only_checkpoint_of_a_directory_needs_no_state_file(checkpoint, tmp_path):
+    prefix = copy(checkpoint, tmp_path)
+    (tmp_path / "checkpoint").unlink()
+    assert find_checkpoint(tmp_path) == prefix
+    shutil.copy(tmp_path / "ckpt-5.index", tmp_path / "ckpt-6.index")
+    with pytest.raises(FileNotFoundError, match="no checkpoint in this directory"):
+        find_checkpoint(tmp_path)
+
+
+def test_an_archive_has_no_heads_and_tf1_another_format(checkpoint, tmp_path):
+    import tensorflow as tf
+
+    from japanese_bert.models.model_garden import build_model, model_params
+
+    encoder = build_model(model_params(BERT)).encoder_network
+    archive = tf.train.Checkpoint(encoder=encoder).write(str(tmp_path / "bert_model.ckpt"))
+    assert (is_encoder_alone(archive), is_encoder_alone(str(checkpoint))) == (True, False)
+    with pytest.raises(ValueError, match=r"an archive of the encoder alone\. Train it further"):
+        read_weights(Path(archive), BERT)
+    old = write_tf1_checkpoint({"a/kernel": np.ones((2, 3), np.float32)}, tmp_path / "old" / "bert_model.ckpt")
+    with pytest.raises(ValueError, match=r"is a checkpoint of TensorFlow 1\. Convert it"):
+        read_weights(old, BERT)
 
 
 def test_every_weight_is_read_in_its_shape(checkpoint):

@@ -109,14 +109,17 @@ def test_files_of_a_bert(bert):
     assert (made_by["base_model"], made_by["vocab_size"]) == ("tf1", 50)
 
 
-def test_the_other_converter_accepts_it(bert, tmp_path):
-    flags = ["--hf_config_dir", str(bert / "tf2"), "--vocab_file", str(bert / "tf2/vocab.txt"), "--license", "mit"]
-    converting.run(bert / "tf2", tmp_path / "hf", *flags, config=bert / "tf2" / "config.json")
-    found = converting.read_safetensors(tmp_path / "hf")
-    expected = converting.read_safetensors(bert / "hf0")
+def assert_the_other_converter_accepts_it(place: Path, output: Path, *flags: str) -> None:
+    flags = ("--hf_config_dir", str(place / "tf2"), "--license", "mit", *flags)
+    converting.run(place / "tf2", output, *flags, config=place / "tf2" / "config.json")
+    found, expected = converting.read_safetensors(output), converting.read_safetensors(place / "hf0")
     assert found.keys() == expected.keys()
     assert all(np.array_equal(found[name], expected[name]) for name in found)
-    assert "base_model: tf1" in (tmp_path / "hf" / "README.md").read_text(encoding="utf-8")
+    assert "base_model: tf1" in (output / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_other_converter_accepts_it(bert, tmp_path):
+    assert_the_other_converter_accepts_it(bert, tmp_path / "hf", "--vocab_file", str(bert / "tf2" / "vocab.txt"))
 
 
 def test_an_albert_with_its_sentencepiece_model(tmp_path):
@@ -127,6 +130,8 @@ def test_an_albert_with_its_sentencepiece_model(tmp_path):
     assert (tmp_path / "tf2" / "spiece.model").read_bytes() == (tmp_path / "30k.model").read_bytes()
     settings = json.loads((tmp_path / "tf2" / "tokenizer_config.json").read_text(encoding="utf-8"))
     assert (settings["tokenizer_class"], settings["keep_accents"]) == ("AlbertTokenizer", False)
+    assert_the_other_converter_accepts_it(tmp_path, tmp_path / "hf")
+    assert (tmp_path / "hf" / "spiece.model").read_bytes() == (tmp_path / "30k.model").read_bytes()
 
 
 def test_an_electra_has_two_configurations(tmp_path):

@@ -1,14 +1,18 @@
 """Short flags: what each sets, what wins, and that long and short commands describe one training."""
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
 import run_pretraining
+from japanese_bert.models.model_garden import encoder_params, model_params
 from japanese_bert.training import short_flags
 from japanese_bert.training.command import import_model_garden, read_training, trainer_arguments
 from japanese_bert.training.parameters import read_parameters
+from tests.helpers import converting
 from tests.helpers.places import ROOT
 from tests.test_configs import with_tensorflow
 
@@ -176,3 +180,21 @@ class TestImplied:
         (tmp_path / "model.yaml").write_text(yaml.safe_dump(model), encoding="utf-8")
         assert read(f"--init_checkpoint={tmp_path}").task.model.encoder.bert.vocab_size == 7
         assert read(start, TINY).task.model.encoder.bert.vocab_size == 10_000
+
+    def test_model_of_an_archive_has_heads(self, tmp_path):
+        """Its own parameters describe the encoder alone. Those of an ELECTRA have another form."""
+        config = dataclasses.replace(converting.ALBERT, vocab_size=70, hidden_dropout_prob=0)
+        values = json.loads(config.to_json())
+        del values["model_type"], values["architectures"]
+        (tmp_path / "albert_config.json").write_text(json.dumps(values), encoding="utf-8")
+        encoder = {"encoder": encoder_params(config)}
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump({"task": {"model": encoder}}), encoding="utf-8")
+        for start in ("", "/bert_model.ckpt"):
+            model = read(f"--init_checkpoint={tmp_path}{start}").task.model
+            assert (model.encoder.type, model.encoder.albert.vocab_size) == ("albert", 70)
+            assert model.cls_heads[0].inner_dim == config.hidden_size
+        (tmp_path / "albert_config.json").unlink()
+        networks = model_params(converting.CONFIGS["discriminator"], converting.CONFIGS["generator"])
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump({"model": networks}), encoding="utf-8")
+        electra = read(f"--init_checkpoint={tmp_path}", "--experiment=electra/pretraining").task.model
+        assert electra.generator_encoder.bert.hidden_size == 18

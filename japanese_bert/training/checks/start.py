@@ -32,12 +32,12 @@ def check_start(findings: Findings, training: Training, model: DescribedModel) -
             findings.facts.append("start: new, with random weights")
             return
         prefix = find_initial(initial)
-        _check_fit(findings, params, model, prefix)
+        _remark_on_heads(findings, params, prefix, _check_fit(params, model, prefix))
         if model.config is not None:
             check_checksums(prefix, model.config)
         findings.facts.append(f"start: from the weights of {prefix}, with a new optimizer")
         return
-    _check_fit(findings, params, model, latest)
+    _check_fit(params, model, latest, continues=True)
     step = read_step(latest)
     findings.remarks += changes(params, model_dir)
     if initial:
@@ -67,12 +67,12 @@ def latest_of_model_dir(model_dir: str) -> str | None:
     return latest
 
 
-def _check_fit(findings: Findings, params, model: DescribedModel, prefix: str) -> None:
-    """Check the variables. More heads do no harm, and a checkpoint may lack a whole head."""
+def _check_fit(params, model: DescribedModel, prefix: str, continues: bool = False) -> dict[str, str]:
+    """Check the variables. More heads do no harm. Return whole heads that initial weights lack, as `missing_heads`."""
     mismatch = compare_with_config(prefix, model.config) if model.config else compare_with_model(prefix, model)
     has_head = has_next_sentence_head(params)
     missing = [name for name in mismatch.missing if has_head or not is_next_sentence(name)]
-    heads = missing_heads(missing, model.variables)
+    heads = {} if continues else missing_heads(missing, model.variables)
     of_encoder = [name for name in missing if not name.startswith(tuple(heads.values()))]
     unexpected = [item for item in mismatch.unexpected if not is_next_sentence(item[0])]
     if Mismatch(of_encoder, unexpected, mismatch.of_other_shape).lines():
@@ -81,7 +81,11 @@ def _check_fit(findings: Findings, params, model: DescribedModel, prefix: str) -
             f"{prefix}: does not fit the model of --config_file: {summary}. Give the configs/model/*.yaml of its "
             "training"
         )
-    if has_head and is_encoder_alone(prefix):
+    return heads
+
+
+def _remark_on_heads(findings: Findings, params, prefix: str, heads: dict[str, str]) -> None:
+    if has_next_sentence_head(params) and is_encoder_alone(prefix):
         del heads[NEXT_SENTENCE_POOLER]
         findings.facts.append(f"pooler of the next sentence head: the encoder's own in {prefix}")
     if heads:

@@ -103,6 +103,8 @@ def test_heads_that_start_at_random_are_remarked(place, tmp_path, items, remarks
     assert found.remarks == [f"{tmp_path}/part: has no {' and no '.join(remarks)}, which {verb} at random"]
     own = f"pooler of the next sentence head: the encoder's own in {tmp_path}/part"
     assert (own in found.facts) == (items == ["encoder"])
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "part"\n', encoding="utf-8")
+    assert_problem(check(place, model_dir=tmp_path), "part: does not fit the model of --config_file", "no variable ")
 
 
 def test_a_part_of_a_head_is_not_enough(place, tmp_path):
