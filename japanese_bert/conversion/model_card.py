@@ -183,7 +183,9 @@ def _base_values(base: BaseModel) -> CardValues:
 def _dictionary_name(facts: CardFacts) -> str | None:
     if facts.dictionary:
         return markdown_text(describe_dictionary(facts.dictionary))
-    return markdown_text(Path(facts.settings.mecab_dic).name) if facts.settings and facts.settings.mecab_dic else None
+    settings = facts.settings
+    uses_mecab = settings is not None and settings.word_tokenizer_type == "mecab"
+    return markdown_text(Path(settings.mecab_dic).name) if uses_mecab and settings.mecab_dic else None
 
 
 def _corpus_values(corpus: Corpus) -> CardValues:

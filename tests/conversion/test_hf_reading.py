@@ -69,7 +69,10 @@ def test_half_precision_becomes_float32(tmp_path, half):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({BIAS: None}, "no weight cls.predictions.bias. Expected a BERT"),
+        (
+            {BIAS: None},
+            "no weight cls.predictions.bias. Expected a model with its heads, as BertForPreTraining or BertForMaskedLM",
+        ),
         ({BIAS: None, TABLE: None}, f"no weight {TABLE} and 1 more such"),
         ({"classifier.weight": np.ones(3, np.float32)}, "unexpected weight classifier.weight"),
         ({BIAS: np.ones(49, np.float32)}, r"cls.predictions.bias has shape \(49,\), expected \(50,\)"),
