@@ -184,8 +184,9 @@ def _dictionary_name(facts: CardFacts) -> str | None:
     if facts.dictionary:
         return markdown_text(describe_dictionary(facts.dictionary))
     settings = facts.settings
-    uses_mecab = settings is not None and settings.word_tokenizer_type == "mecab"
-    return markdown_text(Path(settings.mecab_dic).name) if uses_mecab and settings.mecab_dic else None
+    if settings is None or settings.word_tokenizer_type != "mecab" or not settings.mecab_dic:
+        return None
+    return markdown_text(Path(settings.mecab_dic).name)
 
 
 def _corpus_values(corpus: Corpus) -> CardValues:
