@@ -49,7 +49,7 @@ def write_spm(path: Path) -> int:
     model = io.BytesIO()
     text = iter([subject + verb for subject in SUBJECTS for verb in VERBS])
     special = {"pad_id": 0, "unk_id": 1, "bos_id": -1, "eos_id": -1, "control_symbols": ["[CLS]", "[SEP]", "[MASK]"]}
-    options = {"vocab_size": 60, "num_threads": 1, "minloglevel": 2, **special}
+    options = {"vocab_size": 90, "hard_vocab_limit": False, "num_threads": 1, "minloglevel": 2, **special}
     sentencepiece.SentencePieceTrainer.train(sentence_iterator=text, model_writer=model, **options)
     path.write_bytes(model.getvalue())
     return len(sentencepiece.SentencePieceProcessor(model_proto=model.getvalue()))
