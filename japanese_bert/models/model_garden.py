@@ -49,10 +49,11 @@ def config_of_encoder(encoder) -> BertConfig | None:
     """Invert `encoder_params`. Return None for other encoders. An ELECTRA is a BERT with `embedding_size`."""
     if encoder.type not in ("bert", "albert"):
         return None
-    values = encoder.get().as_dict()
-    kind = "electra" if values.get("embedding_size") else encoder.type
+    sizes = getattr(encoder, encoder.type)
+    kind = "electra" if getattr(sizes, "embedding_size", None) else encoder.type
     names = ENCODER_FIELDS | EMBEDDING_SIZES.get(kind, {})
-    return BertConfig(**{field: values[name] for name, field in names.items()}, architecture=ENCODER_CLASSES[kind])
+    values = {field: getattr(sizes, name) for name, field in names.items()}
+    return BertConfig(**values, architecture=ENCODER_CLASSES[kind])
 
 
 def model_params(config: BertConfig, generator: BertConfig | None = None) -> dict:

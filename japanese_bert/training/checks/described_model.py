@@ -74,8 +74,10 @@ def bert_config_of(params) -> BertConfig | None:
     """Return the architecture if its variables are known: a BERT without factorized embeddings, or an ALBERT."""
     encoder = getattr(params.task.model, "encoder", None)
     config = config_of_encoder(encoder) if encoder else None
-    is_known = config and config.model_type != "electra" and config.has_projection == (config.model_type == "albert")
-    return config if is_known else None
+    if encoder is None or config is None or config.has_projection != (encoder.type == "albert"):
+        return None
+    is_albert = encoder.type == "albert"
+    return config if is_albert else replace(config, architecture="BertForPreTraining", embedding_size=None)
 
 
 def vocab_sizes(params) -> dict[str, int]:

@@ -36,9 +36,12 @@ def test_head_that_hugging_face_has_no_place_for(place):
     assert_problem(check(place, model="wide.yaml"), "inner_dim is 32, but hidden_size is 24")
 
 
-def test_what_is_known_of_bert_is_what_is_built(place):
-    params = parse(place)
-    known, built = describe_trainer_model(params), build_and_describe(params.task)
-    assert known.variables == built.variables
-    assert sorted(known.untrained) == sorted(built.untrained)
-    assert dataclasses.astuple(bert_config_of(params)) == dataclasses.astuple(small.make_config(131))
+def test_what_is_known_of_a_model_is_what_is_built(place):
+    small.write_shrunk_yaml(place / "albert.yaml", "albert_base_wordpiece", 131)
+    for model, kind in (("model.yaml", "bert"), ("albert.yaml", "albert")):
+        params = parse(place, model=model)
+        known, built = describe_trainer_model(params), build_and_describe(params.task)
+        assert (known.kind, built.kind) == (kind, kind)
+        assert known.variables == built.variables
+        assert sorted(known.untrained) == sorted(built.untrained)
+    assert dataclasses.astuple(bert_config_of(parse(place))) == dataclasses.astuple(small.make_config(131))
