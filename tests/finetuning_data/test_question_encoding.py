@@ -1,6 +1,8 @@
 """Records of question answering: those of JGLUE's evaluation, and they lead back to the text."""
 
+import random
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -80,6 +82,20 @@ def test_answers_come_back_from_other_tokenizers(tmp_path, questions, kind):
             exact[example.gold[0] == text] += 1
     assert exact.total() >= len(examples)
     assert exact[True] > 0.6 * exact.total()  # the others are cut inside a token
+
+
+@pytest.mark.parametrize("kind", ["uncased (English)", "ALBERT"])
+def test_tokens_without_marks_have_places_of_their_own(tmp_path, kind):
+    write, settings, flags = MODELS[kind]
+    rng = random.Random(0)
+    words = ["".join(rng.sample("がぎぐげごパピプペポàéî", 9)) for _ in range(300)]
+    lines = [*("".join(map(without_mark, word)) for word in words[3:]), "".join(map(chr, range(0x4E00, 0x4E40)))]
+    tokenizer = tokenizer_of_flags(write(tmp_path / "model", lines, **settings), flags)
+    text = " ".join(words[:3])
+    tokens = ParagraphTokenizer(tokenizer).tokens_of(text)
+    assert len(tokens) > 6
+    assert all(before.end <= after.start for before, after in pairwise(tokens))
+    assert "".join(text[token.start : token.end] for token in tokens) == text.replace(" ", "")
 
 
 def test_right_positions_lead_back_to_the_answers(tmp_path):
