@@ -159,13 +159,16 @@ def load_checked_vocab(directory: Path) -> Vocab:
 
 def make_encoder(settings: TokenizerSettings, vocab: Vocab) -> Callable[[str], list[int]]:
     """Return a function from a sentence to its ids as data creation makes them, between `[CLS]` and `[SEP]`."""
-    splitter = settings.splitter()
-    encode_word = make_subword_encoder(
-        settings.subword_tokenizer_type, vocab, has_subword_prefix=settings.subword_tokenizer_type == "wordpiece"
-    )
+    splitter, encode_word = settings.splitter(), make_word_encoder(settings, vocab)
 
     def encode(sentence: str) -> list[int]:
         pieces = [piece for word in splitter.split(sentence) for piece in encode_word(word)]
         return [vocab.ids[CLS], *pieces, vocab.ids[SEP]]
 
     return encode
+
+
+def make_word_encoder(settings: TokenizerSettings, vocab: Vocab) -> Callable[[str], list[int]]:
+    """Return a function from a word of the splitter to its ids."""
+    kind = settings.subword_tokenizer_type
+    return make_subword_encoder(kind, vocab, has_subword_prefix=kind == "wordpiece")

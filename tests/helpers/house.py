@@ -32,6 +32,7 @@ ROOMS = (
     "training/checks",
     "torch_training",
     "jglue",
+    "evaluation",
     "inspection",
     "cluster",
 )
