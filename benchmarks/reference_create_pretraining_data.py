@@ -23,10 +23,10 @@ from transformers import BertJapaneseTokenizer  # noqa: E402
 class ReferenceTokenizer:
     """The interface of a tokenizer that Model Garden's code expects."""
 
-    def __init__(self, vocab_file: str, subword_tokenizer_type: str) -> None:
+    def __init__(self, vocab_file: str, subword_tokenizer_type: str, do_lower_case: bool) -> None:
         self._tokenizer = BertJapaneseTokenizer(
             vocab_file,
-            do_lower_case=False,
+            do_lower_case=do_lower_case,
             word_tokenizer_type="mecab",
             subword_tokenizer_type=subword_tokenizer_type,
             mecab_kwargs={"mecab_dic": "unidic_lite"},
@@ -50,7 +50,7 @@ class ReferenceTokenizer:
 
 
 def main(args: argparse.Namespace) -> None:
-    tokenizer = ReferenceTokenizer(args.vocab_file, args.subword_tokenizer_type)
+    tokenizer = ReferenceTokenizer(args.vocab_file, args.subword_tokenizer_type, args.do_lower_case)
     instances = model_garden.create_training_instances(
         [args.input_file],
         tokenizer,
@@ -80,6 +80,7 @@ def get_parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", required=True)
     for name in ("max_seq_length", "max_predictions_per_seq", "dupe_factor", "random_seed"):
         parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--do_lower_case", action=argparse.BooleanOptionalAction, default=False)
     return parser
 
 

@@ -1,0 +1,264 @@
+"""What models learn from different data: equal models, steps and seeds, one held-out text with one masking.
+
+    python benchmarks/bench_learning.py --experiment field --input_file ja.txt.xz --work_dir DIRECTORY --jglue_dir JGLUE
+
+It makes every data set, trains a 2 x 128 BERT on each with run_pretraining_torch.py, and scores all models on text of
+other documents (japanese_bert/evaluation/held_out.py). It prints a table and JSON, and draws EXPERIMENT.png. Scores are
+means over seeds, and half of the distance between the lowest and the highest. All seeds share the data. What is
+complete is skipped, and experiments of one --work_dir share their runs.
+"""
+
+import argparse
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import mean
+from typing import NamedTuple
+
+from bench_trainers import ROOT, run, train
+from measure import cut_corpus, machine, print_json
+
+MEGABYTE = 1_000_000
+SHARD_MEGABYTES = 10  # the field's code takes 1.5 GB of memory for them
+LENGTH = 128
+HELD_OUT_CHARACTERS = LENGTH - 3  # of a passage: a character model has so much room
+QUESTIONS = 2000  # of each kind
+MECAB = ("--mecab_dic_type", "unidic_lite")
+WORDPIECE = ("--word_tokenizer_type", "mecab", "--subword_tokenizer_type", "wordpiece")
+CHARACTER = ("--word_tokenizer_type", "mecab", "--subword_tokenizer_type", "character", "--vocab_has_no_subword_prefix")
+FINE_TUNING = (
+    "--learning_rate",
+    1e-3,
+    "--num_train_epochs",
+    3,
+    "--use_cpu",
+)  # 5e-5 is too small for a model this small
+
+
+class DataSet(NamedTuple):
+    """Data of one kind. `flags` win over those of the recipe. `share` of the text trains the vocabulary.
+
+    `field` are flags of reference_create_pretraining_data.py. Without them create_pretraining_data.py makes the data.
+    """
+
+    flags: Sequence[object] = ()
+    field: Sequence[object] = ()
+    predictions: int = 19
+    share: float = 1.0
+    subwords: str = "wordpiece"
+
+
+DATA_SETS = {
+    "ours": DataSet(),
+    "field_cased": DataSet(field=("--no-do_lower_case",)),
+    "field_lower_cased": DataSet(field=("--do_lower_case",)),
+    "pieces": DataSet(("--no-do_whole_word_mask",)),
+    "no_next_sentence": DataSet(("--no-next_sentence",)),
+    "masking_30": DataSet(("--masked_lm_prob", 0.3), predictions=38),
+    "dupe_factor_1": DataSet(("--dupe_factor", 1)),
+    "dupe_factor_20": DataSet(("--dupe_factor", 20)),
+    "vocabulary_of_a_tenth": DataSet(share=0.1),
+    "vocabulary_of_a_hundredth": DataSet(share=0.01),
+    "character": DataSet(CHARACTER, subwords="character"),
+}
+EXPERIMENTS = {  # each against our data of the recipe
+    "field": ("ours", "field_cased", "field_lower_cased"),
+    "words": ("ours", "pieces"),
+    "next_sentence": ("ours", "no_next_sentence"),
+    "masking_rate": ("ours", "masking_30"),
+    "dupe_factor": ("ours", "dupe_factor_1", "dupe_factor_20"),
+    "orders": ("ours", "vocabulary_of_a_tenth", "vocabulary_of_a_hundredth"),
+    "character": ("ours", "character"),
+}
+
+
+def get_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--experiment", choices=EXPERIMENTS, required=True)
+    parser.add_argument("--input_file", type=Path, required=True, help="real text: CC-100 or a file in its form")
+    parser.add_argument("--work_dir", type=Path, required=True, help="for data, models and results")
+    parser.add_argument("--jglue_dir", type=Path, help="JGLUE's datasets folder; without it: no fine-tuning")
+    parser.add_argument("--megabytes", type=int, default=50, help="text to train on. dupe_factor needs less: try 5")
+    parser.add_argument("--held_out_megabytes", type=float, default=2, help="text to score on, from behind the other")
+    parser.add_argument("--steps", type=int, default=1500, help="of 32 x 128")
+    parser.add_argument("--seeds", type=int, default=3, help="models for each data set")
+    parser.add_argument("--vocab_size", type=int, default=10_000)
+    return parser
+
+
+def main(args: argparse.Namespace) -> None:
+    os.environ["PYTHONPATH"] = str(ROOT)
+    place = args.work_dir / f"{args.megabytes}_mb_{args.held_out_megabytes}_held_out_{args.vocab_size}_tokens"
+    make_text(args, place)
+    questions = read_questions(place / "held_out.txt")
+    scores: dict[str, list[dict[str, float]]] = {name: [] for name in EXPERIMENTS[args.experiment]}
+    for name in scores:
+        make_data(place, name, args.vocab_size)
+    for seed in range(1, args.seeds + 1):
+        for name, found in scores.items():
+            found.append(score_run(args, place, name, seed, questions))
+            print(f"{name}, seed {seed}: masked LM loss {found[-1]['all_loss']:.4f}", flush=True)
+    print_table(scores)
+    draw_scores(scores, args.work_dir / f"{args.experiment}.png")
+    asked = {kind: sum(len(question.hidden) for question in found) for kind, found in questions.items()}
+    settings = {name: getattr(args, name) for name in ("experiment", "megabytes", "steps", "vocab_size")}
+    print_json({"machine": machine("torch", "transformers"), **settings, "hidden_words": asked, "scores": scores})
+
+
+def make_text(args: argparse.Namespace, place: Path) -> None:
+    """Write text to train on, also in shards, and held-out text of later documents."""
+    place.mkdir(parents=True, exist_ok=True)
+    shares = {1.0, *(DATA_SETS[name].share for name in EXPERIMENTS[args.experiment])}
+    parts = {f"train_{share}": (args.megabytes * share, 0) for share in shares}
+    parts["held_out"] = (args.held_out_megabytes, args.megabytes)
+    for name, (size, skip) in parts.items():
+        path = place / f"{name}.txt"
+        if not path.exists():
+            part = cut_corpus(args.input_file, int(size * MEGABYTE), place / "part", int(skip * MEGABYTE))
+            part.rename(path)
+    num_files = -(-args.megabytes // SHARD_MEGABYTES)
+    text = place / "train_1.0.txt"
+    run("merge_split_corpora.py", "--input_files", text, "--output_dir", place / "corpus", "--num_files", num_files)
+
+
+def make_data(place: Path, name: str, vocab_size: int) -> None:
+    """Make a vocabulary and the records of a data set."""
+    data = DATA_SETS[name]
+    vocab = vocab_of(place, data)
+    tokenizer = vocab.parents[1]
+    sizes = ["--vocab_size", vocab_size, "--limit_alphabet", vocab_size // 2, "--min_frequency", 1, *MECAB]
+    places = ["--output_dir", tokenizer / "wordpiece", "--character_output_dir", tokenizer / "character"]
+    run("train_tokenizer.py", "--input_files", place / f"train_{data.share}.txt", *places, *sizes)
+    for number, shard in enumerate(sorted((place / "corpus").glob("*.txt")), start=1):
+        output = place / "data" / name / f"data_{number}.tfrecord.gz"
+        output.parent.mkdir(parents=True, exist_ok=True)
+        flags = ["--vocab_file", vocab, "--max_seq_length", LENGTH, "--max_predictions_per_seq", data.predictions]
+        flags += ["--input_file", shard, "--dupe_factor", 5]
+        if not data.field:
+            flags += ["--output_file", output, "--do_whole_word_mask", "--gzip_compress", "--use_v2_feature_names"]
+            run("create_pretraining_data.py", *flags, *WORDPIECE, *MECAB, *data.flags)
+        elif not output.exists():
+            part = output.with_suffix(".part")
+            flags += ["--output_file", part, "--subword_tokenizer_type", data.subwords, "--random_seed", 12345]
+            run("benchmarks/reference_create_pretraining_data.py", *flags, *data.field)
+            part.rename(output)
+
+
+def vocab_of(place: Path, data: DataSet) -> Path:
+    return place / f"tokenizer_{data.share}" / data.subwords / "vocab.txt"
+
+
+def read_questions(path: Path):
+    """Return the questions about the held-out text. Nothing but the text and its MeCab words decides them."""
+    import numpy as np
+
+    from japanese_bert.evaluation.held_out import make_passages, make_questions
+    from japanese_bert.tokenization.words import make_word_splitter
+
+    split = make_word_splitter("mecab", "unidic_lite", do_lower_case=False).split
+    texts = path.read_text(encoding="utf-8").strip("\n").split("\n\n")
+    documents = [[split(line) for line in text.split("\n")] for text in texts]
+    rng = np.random.default_rng(12345)
+    return make_questions(list(make_passages(documents, HELD_OUT_CHARACTERS, rng)), QUESTIONS, rng)
+
+
+def score_run(args: argparse.Namespace, place: Path, name: str, seed: int, questions) -> dict[str, float]:
+    """Train a model, score it, and keep its scores. Scores that are there are returned."""
+    steps = args.steps
+    if name == "character":  # equal text, not equal tokens
+        steps = round(steps * count_records(place, name) / count_records(place, "ours"))
+    model_dir = place / "models" / f"{name}_{steps}_{seed}"
+    model, file = model_dir / f"ckpt-{steps}", model_dir / "scores.json"
+    scores = json.loads(file.read_text()) if file.exists() else {}
+    if not scores:
+        train_model(place, name, model_dir, steps, seed)
+        from japanese_bert.evaluation.held_out import score_held_out
+        from japanese_bert.evaluation.masked_lm import MaskedLM
+
+        scores = score_held_out(MaskedLM(model), model, questions)
+    if args.jglue_dir and "jsts_pearson" not in scores:
+        scores |= fine_tune(model, args.jglue_dir, model_dir / "jglue", seed)
+    file.write_text(json.dumps(scores), encoding="utf-8")
+    return scores
+
+
+def count_records(place: Path, name: str) -> int:
+    files = (place / "data" / name).glob("*.json")
+    return sum(json.loads(path.read_text(encoding="utf-8"))["counts"]["instances"] for path in files)
+
+
+def train_model(place: Path, name: str, model_dir: Path, steps: int, seed: int) -> None:
+    data = DATA_SETS[name]
+    vocab, config = vocab_of(place, data), f"bert_tiny_{data.subwords}"
+    values = {
+        "task.train_data.seed": seed,
+        "task.train_data.max_predictions_per_seq": data.predictions,
+        "task.train_data.use_next_sentence_label": "--no-next_sentence" not in data.flags,
+        "task.model.encoder.bert.vocab_size": vocab.read_bytes().count(b"\n"),
+        "trainer.max_to_keep": 1,
+    }
+    flags = ["--mode", "train", "--vocab_file", vocab, "--hf_config_dir", ROOT / "hf_model_configs" / config]
+    flags += ["--no-check_records"] if data.field else []
+    override = ",".join(f"{key}={value}" for key, value in values.items())
+    train("run_pretraining_torch.py", model_dir, config, place / "data" / name, steps, override, *flags)
+
+
+def fine_tune(model: Path, jglue_dir: Path, output_dir: Path, seed: int) -> dict[str, float]:
+    from japanese_bert.jglue.tasks import TASKS
+
+    flags = ["--model_dir", model, "--data_dir", jglue_dir, "--output_dir", output_dir, "--seeds", seed]
+    run("tools/evaluate_jglue.py", *flags, "--tasks", "jsts", "jcommonsenseqa", *FINE_TUNING)
+    tasks = json.loads((output_dir / "results.json").read_text(encoding="utf-8"))["tasks"]
+    return {
+        f"{name}_{metric}": task["runs"][0][metric] for name, task in tasks.items() for metric in TASKS[name].metrics
+    }
+
+
+def columns(scores: dict[str, list[dict[str, float]]]) -> list[str]:
+    return list(dict.fromkeys(column for runs in scores.values() for run in runs for column in run))
+
+
+def print_table(scores: dict[str, list[dict[str, float]]]) -> None:
+    """Print a row for each score. A score that a data set lacks is empty."""
+    print(f"\n| score | {' | '.join(scores)} |\n|---|{'---|' * len(scores)}")
+    for column in columns(scores):
+        cells = []
+        for runs in scores.values():
+            values = [run[column] for run in runs if column in run]
+            half = (max(values) - min(values)) / 2 if values else 0
+            cells.append(f"{mean(values):.4f} ({half:.4f})" if values else "")
+        print(f"| {column.replace('_', ' ')} | {' | '.join(cells)} |")
+
+
+def draw_scores(scores: dict[str, list[dict[str, float]]], path: Path) -> None:
+    """Draw a panel for each score: a point for each seed, a line for the mean."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    from japanese_bert.common.output_files import replace_file
+
+    names = columns(scores)
+    rows = -(-len(names) // 4)
+    figure, axes = pyplot.subplots(rows, 4, figsize=(14, 0.8 + rows * (0.8 + 0.3 * len(scores))), layout="constrained")
+    for axis in axes.flat[len(names) :]:
+        axis.axis("off")
+    for axis, column in zip(axes.flat, names, strict=False):
+        for place, runs in enumerate(scores.values()):
+            values = [run[column] for run in runs if column in run]
+            axis.plot(values, [place] * len(values), "o", color=f"C{place}", alpha=0.6)
+            if values:
+                axis.plot([mean(values)] * 2, [place - 0.3, place + 0.3], color=f"C{place}", linewidth=2)
+        axis.set(title=column.replace("_", " "), yticks=range(len(scores)), ylim=(len(scores) - 0.5, -0.5))
+        axis.set_yticklabels(scores if axis.get_subplotspec().is_first_col() else [])
+        axis.grid(alpha=0.3, axis="x")
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=100)
+    replace_file(path, picture.getvalue())
+
+
+if __name__ == "__main__":
+    main(get_parser().parse_args())
