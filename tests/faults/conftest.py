@@ -16,11 +16,10 @@ SEED = int(os.environ.get("FAULT_SEED", "12345"))
 TRIED: list[Faults] = []
 LEFT_OUT: dict[tuple[str, str], str] = {}
 ELSEWHERE = (
-    "check_environment: reads no file and writes none",
+    "check_environment.py: reads no file and writes none",
     "run_pretraining.py: its faults (SIGKILL and SIGTERM while it trains, one of several machines killed, a lost or "
     "cut checkpoint, cut or changed data) are in tests/stages/test_run_pretraining.py and "
     "tests/training/checks",
-    "run_pretraining_torch.py: its faults are in tests/torch_training",
 )
 
 

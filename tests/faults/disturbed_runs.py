@@ -21,8 +21,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from tests.faults import warm_start
 from tests.faults.stage_table import Stage
 from tests.faults.tree import sources_hash, tree
+from tests.faults.warm_start import ForkedProcess
 from tests.helpers.places import ROOT
 
 HOOK = Path(__file__).with_name("hook")
@@ -37,7 +39,7 @@ Files = dict[str, bytes]  # what has a final name below `out`
 class Run:
     """A process and what it said so far; `token` is in the environment of all that it starts."""
 
-    process: subprocess.Popen
+    process: subprocess.Popen | ForkedProcess
     token: str
     place: Path
 
@@ -86,7 +88,8 @@ class Run:
         found = []
         for path in Path("/proc").glob("[0-9]*"):
             try:
-                if f"FAULT_TOKEN={self.token}".encode() in (path / "environ").read_bytes():
+                session = int((path / "stat").read_text(errors="replace").rpartition(")")[2].split()[3])
+                if session == self.pid or f"FAULT_TOKEN={self.token}".encode() in (path / "environ").read_bytes():
                     found.append(int(path.name))
             except OSError:
                 continue
@@ -114,6 +117,7 @@ class Subject:
         self._directory, self.inputs = directory, directory / "inputs"
         self._whole: dict[object, tuple[Files, float]] = {}
         self._places: dict[tuple[str, ...], Path] = {}
+        self.cold_seconds = 0.0
         self.inputs.mkdir(parents=True)
         stage.make_inputs(self.inputs)
 
@@ -136,12 +140,14 @@ class Subject:
         read: str = "",
         command: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
-        stdout: object = None,
-        stderr: object = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+        cold: bool = False,
     ) -> Run:
         """Start a run; with `step` it stops itself before that step (0: never, but all are logged).
 
-        `read` is an input, the opening of which is a step too.
+        `read` is an input, the opening of which is a step too. A `cold` run imports its libraries itself, and so does
+        one with another command or environment.
         """
         token = uuid.uuid4().hex
         variables = os.environ | {"FAULT_TOKEN": token, "PYTHONPATH": f"{HOOK}:{tree()}"} | dict(environment or {})
@@ -149,16 +155,24 @@ class Subject:
             variables |= {"FAULT_BELOW": str(place / "out"), "FAULT_STEP": str(step)}
             variables |= {"FAULT_READ": str(place / read) if read else "", "FAULT_LOG": str(place / f"steps.{token}")}
         with open(place / f"stdout.{token}", "wb") as out, open(place / f"stderr.{token}", "wb") as errors:
-            process = subprocess.Popen(
-                list(command) or self.command(*flags),
-                cwd=place,
-                env=variables,
-                stdin=subprocess.DEVNULL,
-                stdout=stdout if stdout is not None else out,
-                stderr=stderr if stderr is not None else errors,
-                start_new_session=True,
-                preexec_fn=_heed_signals,
-            )
+            streams = [
+                stdout if stdout is not None else out.fileno(),
+                stderr if stderr is not None else errors.fileno(),
+            ]
+            if cold or command or environment:
+                process = subprocess.Popen(
+                    list(command) or self.command(*flags),
+                    cwd=place,
+                    env=variables,
+                    stdin=subprocess.DEVNULL,
+                    stdout=streams[0],
+                    stderr=streams[1],
+                    start_new_session=True,
+                    preexec_fn=_heed_signals,
+                )
+            else:
+                arguments = self.command(*flags)[1:]
+                process = warm_start.start(self.stage.libraries, arguments, place, variables, streams)
         return Run(process, token, place)
 
     def run(self, place: Path, *flags: str, **how: object) -> Run:
@@ -167,13 +181,17 @@ class Subject:
         return run
 
     def undisturbed(self, *flags: str, change: partial | None = None) -> tuple[Files, float]:
-        """What a run leaves that nothing disturbs, and its seconds. The first run of all warms caches up."""
+        """What a run leaves that nothing disturbs, and its seconds.
+
+        The first run of all fills caches, the second one is cold: it sets `cold_seconds`.
+        """
         key = flags, change and change.func
         if key not in self._whole:
-            for _ in range(1 if self._whole else 2):
+            for cold in (False,) if self._whole else (False, True, False) if self.stage.is_data else (False, True):
                 place, begin = self.place(change), time.monotonic()
-                run = self.run(place, *flags)
+                run = self.run(place, *flags, cold=cold)
                 seconds = time.monotonic() - begin
+                self.cold_seconds = seconds if cold else self.cold_seconds
                 assert run.process.returncode == 0, run.read("stderr")
             self._whole[key] = final_files(place), seconds
             if change is None:

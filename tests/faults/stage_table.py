@@ -22,6 +22,13 @@ COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+DATA_LIBRARIES = ("numba", "fugashi", "tokenizers", "tqdm", "isal.igzip", "multiprocessing.connection")
+MODEL_LIBRARIES = (
+    "numba", "fugashi", "tensorflow", "official.nlp.tools.export_tfhub_lib", "tensorflow_hub", "transformers", "torch",
+    "transformers.models.bert.modeling_bert",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Stage:
     """`arguments` name files below `in` and `out`.
@@ -43,6 +50,11 @@ class Stage:
     has_output: bool = True
     overwrite: bool = True
     is_data: bool = False
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """What a process imports that runs are forked from."""
+        return DATA_LIBRARIES if self.is_data else MODEL_LIBRARIES
 
     @property
     def script(self) -> tuple[str, ...]:
@@ -173,6 +185,13 @@ def write_encoder(directory: Path) -> None:
     small_finetuning.write_all(directory)
 
 
+def write_pretraining(directory: Path) -> None:
+    """Pretraining data with its corpus and vocabulary, and the parameters of a tiny model."""
+    from tests.helpers import small_pretraining
+
+    small_pretraining.write_all(directory)
+
+
 def write_fine_tuned(directory: Path) -> None:
     from tests.helpers import small_finetuning
 
@@ -287,6 +306,12 @@ OTHER_STAGES = (
         "predict_labels", "predict", write_fine_tuned,
         ("--model_dir", "in/model", "--input_file", "in/valid.tfrecord.gz", "--output_file", "out/labels.jsonl"),
         input="in/valid.tfrecord.gz", changes=("flip",),
+    ),
+    Stage(
+        "inspect_pretraining_data", "inspect", write_pretraining,
+        ("--input_files", "in/data/train_1.tfrecord.gz", "--validation_files", "in/held_out/valid.tfrecord.gz",
+         "--vocab_file", "in/vocab.txt", "--corpus_files", "in/corpus_0.txt", "--output_file", "out/report.html"),
+        input="in/corpus_0.txt", changes=(), streams=True, overwrite=False,
     ),
     Stage(
         "plot_training_curves", "curves", write_training_events,

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,10 @@ SHARDS = Stage(
     ("--workers", "2", "--dashboard_address", ":0", "--log_dir", "logs", "--shards", *NAMES, "--", "sh", "-c", SCRIPT),
 )  # fmt: skip
 CALM = {f"{name}.txt": f"{name}\n" for name in NAMES}
+SLOW_SHARDS = replace(
+    SHARDS, short="slow shards", arguments=tuple(part.replace("0.3", "3") for part in SHARDS.arguments)
+)
+for_slow_shards = pytest.mark.parametrize("stage", [SLOW_SHARDS], ids=str)
 for_shards = pytest.mark.parametrize("stage", [SHARDS], ids=str)
 
 
@@ -33,7 +38,9 @@ class Proxy:
     """A network between two ports that breaks for some seconds."""
 
     def __init__(self, target: int) -> None:
-        self.target, self.closed_until, self.sockets = target, 0.0, []
+        self.target, self.closed_until = target, 0.0
+        self.sockets: list[tuple[socket.socket, socket.socket]] = []
+        self.kept_open: set[socket.socket] = set()
         self.server = socket.create_server(("127.0.0.1", 0))
         self.port = self.server.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -46,7 +53,7 @@ class Proxy:
                     near.close()
                     continue
                 far = socket.create_connection(("127.0.0.1", self.target))
-                self.sockets += [near, far]
+                self.sockets.append((near, far))
                 for one, other in ((near, far), (far, near)):
                     threading.Thread(target=self.pump, args=(one, other), daemon=True).start()
 
@@ -54,7 +61,7 @@ class Proxy:
         with suppress(OSError):
             while data := source.recv(1 << 16):
                 target.sendall(data)
-        self.shut(source, target)
+        self.shut(*{source, target} - self.kept_open)
 
     def shut(self, *sockets: socket.socket) -> None:
         for each in sockets:
@@ -63,7 +70,14 @@ class Proxy:
 
     def break_for(self, seconds: float) -> None:
         self.closed_until = time.monotonic() + seconds
-        self.shut(*self.sockets)
+        self.shut(*(each for pair in self.sockets for each in pair))
+
+    def break_near_side(self) -> list[socket.socket]:
+        """Break all connections for who opened them. Return the other ends, which are open."""
+        pairs = list(self.sockets)
+        self.kept_open = {far for _, far in pairs}
+        self.shut(*(near for near, _ in pairs))
+        return [far for _, far in pairs]
 
 
 @contextmanager
@@ -125,6 +139,35 @@ def test_broken_connections(subject, begin, stage, tmp_path):
         for number in range(6):
             attempt = partial(break_connection, subject, proxy, moments.uniform(0, 1), moments.uniform(0, 4))
             faults.attempt(f"break {number}", attempt)
+        faults.run_all([])
+
+
+def notice_late(subject: Subject, proxy: Proxy) -> None:
+    """The client sees the break at once and submits all again. Then the scheduler sees it, and drops the client.
+
+    Version 0.1 waited for ever here: 4 of 60 shards, then silence.
+    """
+    place = subject.place()
+    arguments = ["--scheduler", f"tcp://127.0.0.1:{proxy.port}", *subject.stage.arguments]
+    run = subject.start(place, command=[sys.executable, "-m", "tools.run_shards", *arguments])
+    while "runs on" not in run.read("stderr"):
+        assert run.process.poll() is None, run.read("stderr")
+        time.sleep(0.05)
+    before = len(proxy.sockets)
+    other_ends = proxy.break_near_side()
+    while len(proxy.sockets) == before:
+        time.sleep(0.05)
+    time.sleep(2)
+    proxy.shut(*other_ends)
+    run.wait()
+    assert_finished(run)
+
+
+@for_slow_shards
+def test_the_scheduler_notices_a_break_later_than_the_client(subject, begin, stage, tmp_path):
+    faults = begin("the scheduler notices a break late")
+    with dask_behind_a_proxy(tmp_path) as proxy:
+        faults.attempt("late", partial(notice_late, subject, proxy))
         faults.run_all([])
 
 
@@ -218,3 +261,29 @@ def test_the_process_of_the_shards_dies(subject, begin, stage):
     faults.attempt_all(
         [(str(number), partial(kill_dask_process, subject, moments.uniform(0, 1))) for number in range(3)]
     )
+
+
+TEN_THOUSAND = """
+from unittest.mock import patch
+from japanese_bert.cluster import runs
+from japanese_bert.common.command_line import run_stage
+from tools import run_shards
+with patch.object(runs, "arguments_for", lambda shard, attempt: ["sh", "-c", "printf ran"]):
+    run_stage(run_shards.get_parser(), run_shards.main)
+"""
+
+
+@for_shards
+def test_ten_thousand_shards(subject, begin, stage):
+    """Dask's own scheduler and worker run them. Each attempt is a shell. A Python each would take many minutes."""
+    faults = begin("ten thousand shards")
+
+    def run_all() -> None:
+        names = [f"{number:05}" for number in range(10_000)]
+        flags = ("--workers", "64", "--dashboard_address", ":0", "--log_dir", "logs", "--shards", *names, "--", "true")
+        run = subject.start(subject.place(), command=[sys.executable, "-c", TEN_THOUSAND, *flags])
+        assert run.process.wait(600) == 0, run.read("stderr")[-3000:]
+        assert "10000 finished" in run.read("stdout"), run.read("stdout")[-3000:]
+
+    faults.attempt("all", run_all)
+    faults.run_all([])

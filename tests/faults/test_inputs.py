@@ -159,7 +159,7 @@ def change_at_step(subject: Subject, change: Callable[[Path], None], step: int) 
 def test_changes_at_every_step(subject, begin, stage):
     """Steps are the openings of the input, too: before it is hashed, between that and reading, after reading."""
     reason = not stage.has_output and "writes nothing that could be wrong: it compares what it reads, line by line"
-    reason = reason or (not stage.changes and "a training that goes on adds to its events: what is there is drawn")
+    reason = reason or (not stage.changes and "shows what is there: a training that goes on adds to its events")
     faults = begin("input changes at every step", reason)
     steps = subject.step_numbers(read=stage.input)
     chosen = steps if stage.is_data else [faults.random(0).choice(steps)]

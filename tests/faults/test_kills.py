@@ -1,13 +1,16 @@
 """SIGKILL, SIGTERM, SIGINT and SIGHUP: at random moments of a run, and at every step of it that changes a name."""
 
+import re
 import shutil
 import signal
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from tests.faults.disturbed_runs import (
+    PROGRESS,
     Faults,
     Subject,
     assert_all_dead,
@@ -27,7 +30,7 @@ NO_OUTPUT = "writes no files"
 def strike(subject: Subject, place, kill: signal.Signals, group: bool, delay: float) -> bool:
     """Kill one run; False if it was over before."""
     expected = subject.undisturbed()[0]
-    run = subject.start(place)
+    run = subject.start(place, cold=True)
     if kill != signal.SIGKILL:
         run.wait_until_started()
     time.sleep(delay)
@@ -49,7 +52,7 @@ def strike(subject: Subject, place, kill: signal.Signals, group: bool, delay: fl
 
 def strikes(subject: Subject, faults: Faults, kill: signal.Signals, group: bool, times: int) -> None:
     """A chain of kills, each of a run that finds what the one before it left; at the end a whole run."""
-    place, seconds = subject.place(), subject.undisturbed()[1]
+    place, seconds = subject.place(), subject.cold_seconds
     moments = faults.random((kill, group))
     for number in range(times):
         if faults.tried and not subject.stage.is_data:  # once is enough where runs take long
@@ -150,4 +153,23 @@ def test_sigterm_at_every_step(subject, begin, stage):
     steps = subject.step_numbers()
     subject.undisturbed()
     kills = (signal.SIGTERM, signal.SIGINT)
+    if not stage.is_data:
+        steps = sorted({steps[0], *faults.random(0).sample(steps, min(2, len(steps))), steps[-1]})
     faults.attempt_all([(f"step {step}", partial(terminate_at_step, subject, kills[step % 2], step)) for step in steps])
+
+
+def assert_ended_well(path: Path, kill: signal.Signals) -> None:
+    lines = [line for line in re.split(r"[\r\n]", path.read_text()) if line.strip() and not PROGRESS.search(line)]
+    assert len(lines) == 2 and lines[1] == f"exit code {128 + kill}", lines
+    assert "terminated" in lines[0] or "interrupted" in lines[0], lines
+
+
+@pytest.mark.parametrize("kill", SIGNALS[1:3], ids=lambda kill: kill.name)
+@pytest.mark.parametrize("stage", STAGES, ids=str)
+def test_while_libraries_are_imported(subject, begin, kill, tmp_path):
+    """Copies of one run get the signal. C code that is loaded would print or drop its exception."""
+    faults = begin("SIGTERM, SIGINT at every so many imports")
+    every = 13 if subject.stage.is_data else 97
+    variables = {"FAULT_FORKS": str(every), "FAULT_SIGNAL": str(int(kill)), "FAULT_LOG": str(tmp_path)}
+    subject.run(subject.place(), environment=variables)
+    faults.attempt_all([(path.name, partial(assert_ended_well, path, kill)) for path in sorted(tmp_path.iterdir())])

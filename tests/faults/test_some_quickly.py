@@ -7,9 +7,11 @@ from functools import partial
 
 import pytest
 
+from tests.faults.conftest import ELSEWHERE
 from tests.faults.disturbed_runs import assert_equal, final_files, message
 from tests.faults.stage_table import DATA_STAGES
 from tests.faults.stage_table import STAGES as ALL_STAGES
+from tests.faults.test_clusters import SHARDS
 from tests.faults.test_crowds import kill_decompressor, kill_worker, overtake
 from tests.faults.test_disks import fill, mounted, run_on_small_disk
 from tests.faults.test_inputs import append, change_at_step, run_on_cut_stream
@@ -21,6 +23,18 @@ from tests.faults.test_system import (
     run_with_failing,
     run_with_few,
 )
+from tests.faults.test_trainings import LAST as TRAININGS
+from tests.helpers.places import ROOT
+
+
+def test_every_script_is_in_the_matrix():
+    """Or it says why not, and where its faults are."""
+    tried = {stage.name for stage in (*ALL_STAGES, *TRAININGS, SHARDS)}
+    elsewhere = {line.partition(".py: ")[0] for line in ELSEWHERE}
+    scripts = {path.stem for folder in (ROOT, ROOT / "tools") for path in folder.glob("*.py")} - {"__init__"}
+    assert tried | elsewhere == scripts
+    assert not tried & elsewhere
+
 
 STAGES = {stage.short: stage for stage in DATA_STAGES}
 for_stages = partial(pytest.mark.parametrize, "stage", ids=str)

@@ -134,7 +134,7 @@ def appear_at_step(subject: Subject, name: str, step: int) -> bool:
 @pytest.mark.parametrize("stage", STAGES, ids=str)
 def test_files_appear(subject, begin, stage):
     reason = not stage.has_output and NO_OUTPUT
-    reason = reason or (not stage.overwrite and "replaces its picture, as it says")
+    reason = reason or (not stage.overwrite and "replaces its picture or report, as it says")
     reason = reason or (stage.short == "jglue" and "its runs are named by their settings")
     faults = begin("a file appears under the output's name", reason)
     names = [name for name in subject.undisturbed()[0] if not name.endswith(".json")]

@@ -5,11 +5,15 @@ FAULT_BELOW opened for writing, a rename, a removal, a new directory; with FAULT
 Steps are told by Python's audit events, in the main process only, and their names are appended to the file FAULT_LOG.
 
 With FAULT_SEND a worker process kills itself in the middle of its N-th message.
+
+With FAULT_FORKS a copy of the run gets a signal at every N-th import. Its messages and its exit code go to a file below
+FAULT_LOG.
 """
 
 import os
 import signal
 import sys
+import time
 
 CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -52,8 +56,41 @@ def die_in_message(number: int) -> None:
     Connection._send = send_or_die
 
 
+def strike_copies(every: int, kill: int, folder: str) -> None:
+    count, pid = 0, os.getpid()
+
+    def hook(event: str, arguments: tuple) -> None:
+        nonlocal count
+        if event != "import" or os.getpid() != pid or not callable(signal.getsignal(signal.SIGTERM)):
+            return
+        count += 1
+        if count % every == 0 and len(os.listdir("/proc/self/task")) <= 2:  # with more threads a copy is no copy
+            name = f"{folder}/{count} {arguments[0]}"
+            if copy := os.fork():
+                report(name, copy)
+            else:
+                os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), 2)
+                os.kill(os.getpid(), kill)
+
+    sys.addaudithook(hook)
+
+
+def report(name: str, copy: int) -> None:
+    """Add the exit code of a copy to its file. One that hangs is killed."""
+    end = time.monotonic() + 30
+    while not (status := os.waitpid(copy, os.WNOHANG))[0]:
+        if time.monotonic() > end:
+            os.kill(copy, signal.SIGKILL)
+        time.sleep(0.001)
+    with open(name, "a") as file:
+        file.write(f"exit code {os.waitstatus_to_exitcode(status[1])}")
+
+
 if "FAULT_SEND" in os.environ:
     die_in_message(int(os.environ.pop("FAULT_SEND")))
+
+if "FAULT_FORKS" in os.environ:
+    strike_copies(int(os.environ.pop("FAULT_FORKS")), int(os.environ.pop("FAULT_SIGNAL")), os.environ.pop("FAULT_LOG"))
 
 if "FAULT_BELOW" in os.environ:
     stop_at_step(
