@@ -169,7 +169,9 @@ def assert_ended_well(path: Path, kill: signal.Signals) -> None:
 def test_while_libraries_are_imported(subject, begin, kill, tmp_path):
     """Copies of one run get the signal. C code that is loaded would print or drop its exception."""
     faults = begin("SIGTERM, SIGINT at every so many imports")
-    every = 13 if subject.stage.is_data else 97
-    variables = {"FAULT_FORKS": str(every), "FAULT_SIGNAL": str(int(kill)), "FAULT_LOG": str(tmp_path)}
-    subject.run(subject.place(), environment=variables)
-    faults.attempt_all([(path.name, partial(assert_ended_well, path, kill)) for path in sorted(tmp_path.iterdir())])
+    every, reports = 13 if subject.stage.is_data else 97, tmp_path / "reports"
+    reports.mkdir()
+    variables = {"FAULT_FORKS": str(every), "FAULT_SIGNAL": str(int(kill)), "FAULT_LOG": str(reports)}
+    run = subject.run(subject.place(), environment=variables)
+    assert run.process.returncode == 0, run.read("stderr")
+    faults.attempt_all([(path.name, partial(assert_ended_well, path, kill)) for path in sorted(reports.iterdir())])

@@ -4,6 +4,7 @@ import atexit
 import hashlib
 import shutil
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -14,10 +15,16 @@ LEFT_OUT = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".*_cache", "
 
 @cache
 def tree() -> Path:
-    """Return the copy. It ends with this process."""
+    """Return the copy. It ends with this process.
+
+    The next copy of the same sources has the same name, unless both are there at once: compiled code is found by it.
+    """
     directory = Path(tempfile.mkdtemp(prefix="faults-"))
+    shutil.copytree(ROOT, directory / "tree", symlinks=True, ignore=LEFT_OUT)
+    with suppress(OSError):
+        directory = directory.rename(directory.with_name(f"faults-{sources_hash(directory)}"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    return shutil.copytree(ROOT, directory / "tree", symlinks=True, ignore=LEFT_OUT)
+    return directory / "tree"
 
 
 def sources_hash(directory: Path) -> str:

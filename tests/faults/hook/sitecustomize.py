@@ -64,15 +64,33 @@ def strike_copies(every: int, kill: int, folder: str) -> None:
         if event != "import" or os.getpid() != pid or not callable(signal.getsignal(signal.SIGTERM)):
             return
         count += 1
-        if count % every == 0 and len(os.listdir("/proc/self/task")) <= 2:  # with more threads a copy is no copy
+        if count % every == 0 and can_be_copied():
             name = f"{folder}/{count} {arguments[0]}"
             if copy := os.fork():
                 report(name, copy)
             else:
+                move_to(f"{folder}.places/{count}")
                 os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), 2)
                 os.kill(os.getpid(), kill)
 
     sys.addaudithook(hook)
+
+
+def can_be_copied() -> bool:
+    """Return False if a copy of this process would miss threads, or have the worker processes of another one."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return not file.read() and len(os.listdir("/proc/self/task")) <= 2
+
+
+def move_to(place: str) -> None:
+    """Give this process an output directory of its own."""
+    import shutil
+
+    os.makedirs(place)
+    os.symlink(os.path.abspath("in"), f"{place}/in")
+    if os.path.exists("out"):
+        shutil.copytree("out", f"{place}/out")
+    os.chdir(place)
 
 
 def report(name: str, copy: int) -> None:
