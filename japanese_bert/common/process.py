@@ -7,13 +7,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from importlib.machinery import ExtensionFileLoader
 from types import FrameType
 from typing import Any, TextIO
 
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 RETRY_SECONDS = 0.01
-LOADING_C_CODE = (ExtensionFileLoader.create_module.__code__, ExtensionFileLoader.exec_module.__code__)
 
 
 class TerminatedError(SystemExit):
@@ -48,7 +46,7 @@ def signals_as_exceptions() -> Iterator[None]:
 def _raise_signal(signum: int, frame: FrameType | None) -> None:
     """Raise the exception of a signal, later if C code is being loaded: it would print or drop the exception."""
     while frame:
-        if frame.f_code in LOADING_C_CODE:
+        if frame.f_code.co_qualname.startswith("ExtensionFileLoader."):  # of importlib
             return _raise_later(signum)
         frame = frame.f_back
     raise KeyboardInterrupt if signum == signal.SIGINT else TerminatedError(signum)

@@ -34,7 +34,8 @@ class Stage:
     """`arguments` name files below `in` and `out`.
 
     `input` is the file that is cut, or changed by `changes` of test_inputs.py; `streams`: it may be compressed.
-    `other` are flags that make other bytes. `directory` is the output where that is one. `short` is for the summary.
+    `other` are flags that make other bytes. `reports_damage`: it names damaged inputs and shows the rest.
+    `directory` is the output where that is one. `short` is for the summary.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Stage:
     input: str = ""
     changes: tuple[str, ...] = ("append", "replace", "truncate", "rewrite")
     streams: bool = False
+    reports_damage: bool = False
     workers: bool = False
     directory: str = ""
     has_output: bool = True
@@ -196,7 +198,8 @@ def write_fine_tuned(directory: Path) -> None:
     from tests.helpers import small_finetuning
 
     small_finetuning.write_all(directory)
-    small_finetuning.train(directory, directory / "model", small_finetuning.START.format(place=directory))
+    encoder = f"--tf_config_file={directory / 'trained' / 'config.json'}"
+    small_finetuning.train(directory, directory / "model", small_finetuning.START.format(place=directory), encoder)
 
 
 def write_training_events(directory: Path) -> None:
@@ -311,7 +314,7 @@ OTHER_STAGES = (
         "inspect_pretraining_data", "inspect", write_pretraining,
         ("--input_files", "in/data/train_1.tfrecord.gz", "--validation_files", "in/held_out/valid.tfrecord.gz",
          "--vocab_file", "in/vocab.txt", "--corpus_files", "in/corpus_0.txt", "--output_file", "out/report.html"),
-        input="in/corpus_0.txt", changes=(), streams=True, overwrite=False,
+        input="in/corpus_0.txt", changes=(), streams=True, reports_damage=True, overwrite=False,
     ),
     Stage(
         "plot_training_curves", "curves", write_training_events,

@@ -160,7 +160,8 @@ def kill_decompressor(subject: Subject, suffix: str, delay: float) -> bool:
 
 @pytest.mark.parametrize("stage", STAGES, ids=str)
 def test_decompressor_dies(subject, begin, stage):
-    faults = begin("a decompressor dies", not stage.streams and "reads no compressed text")
+    reason = stage.reports_damage and "reports it, as it does other damage"
+    faults = begin("a decompressor dies", reason or (not stage.streams and "reads no compressed text"))
     moments = faults.random(0)
     faults.attempt_all(
         [

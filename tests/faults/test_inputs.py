@@ -45,6 +45,10 @@ def with_suffix(subject: Subject, suffix: str) -> list[str]:
 def run_on_cut_stream(subject: Subject, suffix: str, cut: str) -> None:
     place = subject.place(partial(compress_input, subject.stage, suffix, CUTS[cut]))
     run = subject.run(place, command=with_suffix(subject, suffix))
+    if subject.stage.reports_damage:
+        assert run.process.returncode == 0, run.read("stderr")
+        assert f"{subject.stage.input}{suffix}: truncated or corrupt" in run.read("stdout")
+        return
     assert run.process.returncode == 1, "nothing noticed"
     message(run, f"{subject.stage.input}{suffix}")
     assert final_files(place) == {}

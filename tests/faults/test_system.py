@@ -299,7 +299,7 @@ def test_any_worker_dies_at_any_moment(subject, begin, stage):
             delay, choice = moments.uniform(0, 0.7 * seconds), moments.randrange(2)
             faults.attempt(f"after {delay:.3f} s", partial(kill_any_worker, subject, delay, choice))
 
-    faults.run_all([kill_until_enough] * 2)
+    faults.run_all([kill_until_enough] * 3)
     assert faults.tried >= KILLS_OF_WORKERS
 
 
