@@ -172,6 +172,5 @@ def test_while_libraries_are_imported(subject, begin, kill, tmp_path):
     every, reports = 13 if subject.stage.is_data else 97, tmp_path / "reports"
     reports.mkdir()
     variables = {"FAULT_FORKS": str(every), "FAULT_SIGNAL": str(int(kill)), "FAULT_LOG": str(reports)}
-    run = subject.run(subject.place(), environment=variables)
-    assert run.process.returncode == 0, run.read("stderr")
+    subject.run(subject.place(), environment=variables)  # it may fail: a copy may take its temporary files away
     faults.attempt_all([(path.name, partial(assert_ended_well, path, kill)) for path in sorted(reports.iterdir())])
