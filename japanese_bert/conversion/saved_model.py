@@ -201,16 +201,17 @@ def outputs_of_saved_model(loaded, instances: Mapping[str, np.ndarray]) -> dict[
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hide the messages in `UNDERSTOOD`, and warnings about the way Model Garden calls its libraries."""
+    """Hide the messages in `UNDERSTOOD`, and warnings about the way Model Garden calls its libraries.
+
+    After an error or a signal the messages stay hidden: restorers print them when they are deleted, which is later.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logger = logging.getLogger("tensorflow")
     logger.addFilter(_says_something)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.removeFilter(_says_something)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    logger.removeFilter(_says_something)
 
 
 def _says_something(record: logging.LogRecord) -> bool:

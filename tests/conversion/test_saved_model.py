@@ -23,6 +23,18 @@ def test_only_understood_messages_are_left_out(caplog):
     assert [record.getMessage()[:9] for record in caplog.records] == ["Something", "Value in "]
 
 
+def test_a_signal_leaves_the_messages_out(caplog):
+    """They come when what was restored is deleted, after the block."""
+    logger = logging.getLogger("tensorflow")
+    try:
+        with pytest.raises(KeyboardInterrupt), saved_model.quiet():
+            raise KeyboardInterrupt
+        logger.warning("Value in checkpoint could not be found in the restored object: (root).encoder")
+    finally:
+        logger.removeFilter(saved_model._says_something)
+    assert not caplog.records
+
+
 def test_only_a_bert_is_exported(tmp_path, capsys):
     for config, kind in ((ALBERT, "ALBERT"), (DISCRIMINATOR, "ELECTRA discriminator")):
         with pytest.raises(ValueError, match=f"describes an {kind}, expected a BERT"):

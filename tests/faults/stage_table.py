@@ -202,6 +202,10 @@ def write_fine_tuned(directory: Path) -> None:
     small_finetuning.train(directory, directory / "model", small_finetuning.START.format(place=directory), encoder)
 
 
+def write_nothing(directory: Path) -> None:
+    """Make a stage without inputs."""
+
+
 def write_training_events(directory: Path) -> None:
     from tests.training.test_curves import write_events
 

@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 
 from tests.faults.disturbed_runs import PATIENCE, Run, Subject, assert_all_dead
-from tests.faults.stage_table import Stage
+from tests.faults.stage_table import Stage, write_nothing
 
 pytestmark = pytest.mark.slow
 NAMES = [f"{number:02}" for number in range(8)]
 SCRIPT = "sleep 0.3; mkdir -p out; echo {} > out/{}.tmp; mv out/{}.tmp out/{}.txt"
 SHARDS = Stage(
-    "run_shards", "shards", lambda directory: (directory / "unused").touch(),
+    "run_shards", "shards", write_nothing,
     ("--workers", "2", "--dashboard_address", ":0", "--log_dir", "logs", "--shards", *NAMES, "--", "sh", "-c", SCRIPT),
 )  # fmt: skip
 CALM = {f"{name}.txt": f"{name}\n" for name in NAMES}

@@ -257,3 +257,32 @@ def test_nothing_but_its_own_lines_is_printed(place, tmp_path):
     lines = [line for line in process.stdout.split("\n") if not line.startswith(("  ", "arguments: "))]
     assert [line.partition(":")[0] for line in lines[:3]] == [f"largest difference of {n}" for n in saved_model.OUTPUTS]
     assert lines[3:] == [f"{tmp_path}/out: done", ""]
+
+
+STOPPED = """
+import os, signal, sys
+import tensorflow as tf
+from japanese_bert.common.command_line import run_stage
+from tools import export_saved_model as export
+
+read = tf.train.Checkpoint.read
+
+def read_and_stop(*arguments):
+    status = read(*arguments)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return status
+
+tf.train.Checkpoint.read = read_and_stop
+run_stage(export.get_parser(), export.main)
+"""
+
+
+@pytest.mark.slow
+def test_sigterm_between_the_two_restorings_is_one_line(place, tmp_path):
+    """TensorFlow would print what it has not restored."""
+    environment = os.environ | {"PYTHONPATH": str(small.ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-c", STOPPED, *flags(place, tmp_path / "saved")]
+    stopped = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert stopped.returncode == 143
+    assert stopped.stderr == "-c: error: terminated. Run the same command again to start over\n"
+    assert list(tmp_path.iterdir()) == []
