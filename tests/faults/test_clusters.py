@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -27,10 +26,6 @@ SHARDS = Stage(
     ("--workers", "2", "--dashboard_address", ":0", "--log_dir", "logs", "--shards", *NAMES, "--", "sh", "-c", SCRIPT),
 )  # fmt: skip
 CALM = {f"{name}.txt": f"{name}\n" for name in NAMES}
-SLOW_SHARDS = replace(
-    SHARDS, short="slow shards", arguments=tuple(part.replace("0.3", "3") for part in SHARDS.arguments)
-)
-for_slow_shards = pytest.mark.parametrize("stage", [SLOW_SHARDS], ids=str)
 for_shards = pytest.mark.parametrize("stage", [SHARDS], ids=str)
 
 
@@ -38,9 +33,7 @@ class Proxy:
     """A network between two ports that breaks for some seconds."""
 
     def __init__(self, target: int) -> None:
-        self.target, self.closed_until = target, 0.0
-        self.sockets: list[tuple[socket.socket, socket.socket]] = []
-        self.kept_open: set[socket.socket] = set()
+        self.target, self.closed_until, self.sockets = target, 0.0, []
         self.server = socket.create_server(("127.0.0.1", 0))
         self.port = self.server.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -53,7 +46,7 @@ class Proxy:
                     near.close()
                     continue
                 far = socket.create_connection(("127.0.0.1", self.target))
-                self.sockets.append((near, far))
+                self.sockets += [near, far]
                 for one, other in ((near, far), (far, near)):
                     threading.Thread(target=self.pump, args=(one, other), daemon=True).start()
 
@@ -61,7 +54,7 @@ class Proxy:
         with suppress(OSError):
             while data := source.recv(1 << 16):
                 target.sendall(data)
-        self.shut(*{source, target} - self.kept_open)
+        self.shut(source, target)
 
     def shut(self, *sockets: socket.socket) -> None:
         for each in sockets:
@@ -70,14 +63,7 @@ class Proxy:
 
     def break_for(self, seconds: float) -> None:
         self.closed_until = time.monotonic() + seconds
-        self.shut(*(each for pair in self.sockets for each in pair))
-
-    def break_near_side(self) -> list[socket.socket]:
-        """Break all connections for who opened them. Return the other ends, which are open."""
-        pairs = list(self.sockets)
-        self.kept_open = {far for _, far in pairs}
-        self.shut(*(near for near, _ in pairs))
-        return [far for _, far in pairs]
+        self.shut(*self.sockets)
 
 
 @contextmanager
@@ -139,35 +125,6 @@ def test_broken_connections(subject, begin, stage, tmp_path):
         for number in range(6):
             attempt = partial(break_connection, subject, proxy, moments.uniform(0, 1), moments.uniform(0, 4))
             faults.attempt(f"break {number}", attempt)
-        faults.run_all([])
-
-
-def notice_late(subject: Subject, proxy: Proxy) -> None:
-    """The client sees the break at once and submits all again. Then the scheduler sees it, and drops the client.
-
-    Version 0.1 waited for ever here: 4 of 60 shards, then silence.
-    """
-    place = subject.place()
-    arguments = ["--scheduler", f"tcp://127.0.0.1:{proxy.port}", *subject.stage.arguments]
-    run = subject.start(place, command=[sys.executable, "-m", "tools.run_shards", *arguments])
-    while "runs on" not in run.read("stderr"):
-        assert run.process.poll() is None, run.read("stderr")
-        time.sleep(0.05)
-    before = len(proxy.sockets)
-    other_ends = proxy.break_near_side()
-    while len(proxy.sockets) == before:
-        time.sleep(0.05)
-    time.sleep(2)
-    proxy.shut(*other_ends)
-    run.wait()
-    assert_finished(run)
-
-
-@for_slow_shards
-def test_the_scheduler_notices_a_break_later_than_the_client(subject, begin, stage, tmp_path):
-    faults = begin("the scheduler notices a break late")
-    with dask_behind_a_proxy(tmp_path) as proxy:
-        faults.attempt("late", partial(notice_late, subject, proxy))
         faults.run_all([])
 
 

@@ -117,7 +117,9 @@ def run(
     parent: int,
 ) -> NoReturn:
     """Become the run."""
-    while os.getppid() != parent:  # the process in between is ending
+    while (now := os.getppid()) != parent:  # the process in between is ending
+        if now == 1:  # so have the tests
+            os._exit(1)
         time.sleep(0.0002)
     os.setsid()
     for number, stream in enumerate([os.open(os.devnull, os.O_RDONLY), *streams]):
