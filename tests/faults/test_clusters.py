@@ -237,7 +237,19 @@ def test_ten_thousand_shards(subject, begin, stage):
 
     def run_all() -> None:
         names = [f"{number:05}" for number in range(10_000)]
-        flags = ("--workers", "64", "--dashboard_address", ":0", "--log_dir", "logs", "--shards", *names, "--", "true")
+        flags = (
+            "--workers",
+            "64",
+            "--dashboard_address",
+            ":0",
+            "--log_dir",
+            "logs",
+            "--shards",
+            *names,
+            "--",
+            "true",
+            "{}",
+        )
         run = subject.start(subject.place(), command=[sys.executable, "-c", TEN_THOUSAND, *flags])
         assert run.process.wait(600) == 0, run.read("stderr")[-3000:]
         assert "10000 finished" in run.read("stdout"), run.read("stdout")[-3000:]
