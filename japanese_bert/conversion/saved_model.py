@@ -27,6 +27,7 @@ from japanese_bert.models.weight_names import IN_ENCODER
 from japanese_bert.tokenization.vocab import Vocab
 
 FILE = "saved_model.pb"
+FINGERPRINT_FILE = "fingerprint.pb"
 CONFIG_FILE = "config.json"
 SUBDIRECTORIES = ("assets", "variables")
 OUTPUTS = ("sequence_output", "pooled_output", "mlm_logits")
@@ -113,6 +114,7 @@ def export_encoder(
         exported.save(str(directory), include_optimizer=False, save_format="tf")
         del exported, root, items, encoder
         gc.collect()  # restorers print their messages when they are deleted
+        _replace_random_number(directory / FINGERPRINT_FILE)
     (directory / CONFIG_FILE).write_text(config.to_json(), encoding="utf-8", newline="\n")
 
 
@@ -143,6 +145,15 @@ def _pooler_of(encoder):
     """Return the encoder's own pooler."""
     (layer,) = (layer for layer in encoder.layers if layer.name in POOLER_LAYERS)
     return layer
+
+
+def _replace_random_number(fingerprint_file: Path) -> None:
+    """Give a SavedModel the hash of its weights as its `uuid`. So the same checkpoint gives the same bytes."""
+    from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
+
+    fingerprint = FingerprintDef.FromString(fingerprint_file.read_bytes())
+    fingerprint.uuid = str(fingerprint.checkpoint_hash)
+    fingerprint_file.write_bytes(fingerprint.SerializeToString(deterministic=True))
 
 
 def output_differences(prefix: Path, config: BertConfig, directory: Path, vocab: Vocab) -> dict[str, float]:

@@ -259,6 +259,14 @@ def test_nothing_but_its_own_lines_is_printed(place, tmp_path):
     assert lines[3:] == [f"{tmp_path}/out: done", ""]
 
 
+def test_no_random_number_is_written(exported):
+    """TensorFlow gives each SavedModel one. All else is the same in every run."""
+    from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
+
+    fingerprint = FingerprintDef.FromString((exported / "fingerprint.pb").read_bytes())
+    assert fingerprint.uuid == str(fingerprint.checkpoint_hash)
+
+
 STOPPED = """
 import os, signal, sys
 import tensorflow as tf
