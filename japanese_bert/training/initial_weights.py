@@ -78,14 +78,14 @@ def restore_weights(model, prefix: str) -> None:
     found = {name: item for name, item in items.items() if name in roots}
     if len(found) == len(items) and (not heads or f"{OUTPUT_LAYER}kernel" in names):
         found["model"] = model
-    _restore_networks(prefix, found)
+    _restore_items(prefix, found)
     if found.keys() == {"encoder"} and heads:
         layers = [match[1] for name in names if (match := POOLER_LAYER.fullmatch(name))]
         pooler = max(layers, key=lambda layer: int(layer.rpartition("-")[2]))
-        _restore_networks(prefix, {"encoder": tf.train.Checkpoint(**{pooler: heads[0].dense})})
+        _restore_items(prefix, {"encoder": tf.train.Checkpoint(**{pooler: heads[0].dense})})
 
 
-def _restore_networks(prefix: str, items: Mapping[str, object]) -> None:
+def _restore_items(prefix: str, items: Mapping[str, object]) -> None:
     import tensorflow as tf
 
     tf.train.Checkpoint(**items).read(prefix).expect_partial().assert_existing_objects_matched()

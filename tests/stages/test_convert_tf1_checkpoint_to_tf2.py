@@ -80,7 +80,7 @@ def assert_logits_of_transformers(models: list, configs: list[BertConfig], place
         weights = {name: value.detach().numpy() for name, value in model.named_parameters()}
         write_safetensors(weights, directory / "model.safetensors")
         cases = verification.make_cases(place / "tf2" / "ckpt-0", config, None, None)
-        assert all(np.abs(logits).max() > 0.1 for case in cases for logits in case.logits.values())
+        assert all(np.abs(logits).max() > 1e-3 for case in cases for logits in case.logits.values())
         found = {key: value for key, value in frameworks.logit_differences(directory, cases).items() if value}
         for name, differences in found.items():
             assert not frameworks.exceed(differences, verification.max_difference(name, config)), (name, differences)
