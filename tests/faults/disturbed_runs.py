@@ -30,7 +30,8 @@ from tests.helpers.places import ROOT
 HOOK = Path(__file__).with_name("hook")
 PATIENCE = 180  # seconds after which a run hangs
 TIMES = ("seconds", "cpu_seconds", "peak_memory_mb")
-PROGRESS = re.compile(r"\d+%\|| \[\d\d:\d\d|it/s\]|^\d{4}-\S+ \S+: E external/")  # the last: TensorFlow finds no GPU
+# Bars, lines of a progress in a log, and TensorFlow's line where it finds no GPU.
+PROGRESS = re.compile(r"\d+%\|| \[\d\d:\d\d|it/s\]|^step [\d,]+ of|^\d{4}-\S+ \S+: E external/")
 
 Files = dict[str, bytes]  # what has a final name below `out`
 

@@ -137,6 +137,11 @@ def write_model(directory: Path) -> None:
     (directory / "model" / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
+def write_model_and_corpus(directory: Path) -> None:
+    write_model(directory)
+    write_corpus(directory, 1)
+
+
 def write_checkpoint(directory: Path) -> None:
     """What convert_hf_checkpoint_to_tf2.py makes of that model."""
     import convert_hf_checkpoint_to_tf2 as convert
@@ -313,6 +318,11 @@ OTHER_STAGES = (
         "predict_labels", "predict", write_fine_tuned,
         ("--model_dir", "in/model", "--input_file", "in/valid.tfrecord.gz", "--output_file", "out/labels.jsonl"),
         input="in/valid.tfrecord.gz", changes=("flip",),
+    ),
+    Stage(
+        "score_masked_lm", "score", write_model_and_corpus,
+        ("--model", "in/model", "--input_file", "in/corpus.txt", "--num_sentences", "20"),
+        input="in/corpus.txt", streams=True, has_output=False, overwrite=False,
     ),
     Stage(
         "inspect_pretraining_data", "inspect", write_pretraining,

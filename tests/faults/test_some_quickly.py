@@ -32,7 +32,7 @@ def test_every_script_is_in_the_matrix():
     tried = {stage.name for stage in (*ALL_STAGES, *TRAININGS, SHARDS)}
     elsewhere = {line.partition(".py: ")[0] for line in ELSEWHERE}
     scripts = {path.stem for folder in (ROOT, ROOT / "tools") for path in folder.glob("*.py")} - {"__init__"}
-    assert tried | elsewhere == scripts
+    assert scripts <= tried | elsewhere
     assert not tried & elsewhere
 
 
