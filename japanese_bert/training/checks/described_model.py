@@ -171,7 +171,7 @@ def describe_trainer_model(params, gin: Gin = NO_GIN) -> DescribedModel:
         ValueError: Model Garden cannot build it.
     """
     config = None if gin.files or gin.params else bert_config_of(params)
-    if config is None:
+    if config is None or params.task.model.encoder.get().hidden_activation != "gelu":  # Model Garden may not know it
         return call_in_child(_build_and_describe_alone, pickle.dumps(params.task), gin)
     variables = {row.tf_name: row.tf_shape(config) for row in weights_of(config)}
     if not has_next_sentence_head(params):
