@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from japanese_bert.conversion import saved_model
-from tests.helpers.converting import ALBERT, BERT, CONFIGS, DISCRIMINATOR
+from tests.helpers.converting import ALBERT, BERT, CONFIGS
 
 
 def test_other_outputs_are_refused(tmp_path):
@@ -35,10 +35,10 @@ def test_a_signal_leaves_the_messages_out(caplog):
     assert not caplog.records
 
 
-def test_only_a_bert_is_exported(tmp_path, capsys):
-    for config, kind in ((ALBERT, "ALBERT"), (DISCRIMINATOR, "ELECTRA discriminator")):
-        with pytest.raises(ValueError, match=f"describes an {kind}, expected a BERT"):
-            saved_model.check_architecture(config, tmp_path / "config.json")
+def test_a_generator_is_not_exported_and_an_untrained_pooler_is_named(tmp_path, capsys):
+    with pytest.raises(ValueError, match="describes an ELECTRA generator, whose encoder is not for fine-tuning"):
+        saved_model.check_architecture(CONFIGS["generator"], tmp_path / "config.json")
+    saved_model.check_architecture(ALBERT, tmp_path / "config.json")
     saved_model.check_architecture(BERT, tmp_path / "config.json")
     assert capsys.readouterr().out == ""
     saved_model.check_architecture(CONFIGS["bert"], tmp_path / "config.json")
