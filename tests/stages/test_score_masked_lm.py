@@ -4,6 +4,7 @@ import sys
 
 from tests.helpers.small_jglue import write_model
 from tests.helpers.small_masked_lm import write_uniform_model
+from tools.score_masked_lm import sample_sentences
 
 
 def run(*arguments):
@@ -30,9 +31,13 @@ def test_models_of_two_vocabularies_get_the_same_sentences(tmp_path, small_corpu
     assert words["tokens"] < characters["tokens"]
     assert "words" in process.stderr and "step" in process.stderr
 
-    samples = [run(*flags, "--num_sentences", 20, "--random_seed", seed).stdout for seed in (1, 1, 2)]
-    assert json.loads(samples[0].split("\n")[-2])["sentences"] in (19, 20)
+
+def test_a_seed_has_its_sample(small_corpus):
+    samples = [sample_sentences([str(small_corpus)], 20, random_seed) for random_seed in (1, 1, 2)]
     assert samples[0] == samples[1] != samples[2]
+    lines = small_corpus.read_text(encoding="utf-8").split("\n")
+    assert len(set(samples[0])) == 20 and set(samples[0]) <= set(lines)
+    assert sample_sentences([str(small_corpus)], 1000, 1) == [line for line in lines if line]
 
 
 def test_bad_input_is_one_line(tmp_path, small_corpus, wordpiece_vocab):
