@@ -1,6 +1,7 @@
 """Fixtures that every test may use. The network is blocked: nothing may be fetched while tests run."""
 
 import os
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, unused_tokens, voca
 from tests.helpers.places import ROOT, SHARED_DATA
 
 os.environ["PYTHONPATH"] = str(ROOT)  # tools are modules, which tests run from any directory
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores in jobs of the background
 import_triton_first()  # tests load TensorFlow and PyTorch in one process, in any order
 
 

@@ -85,15 +85,6 @@ def callback_from_c(signum: int) -> None:
     ctypes.CFUNCTYPE(ctypes.c_int)(lambda: strike(signum) or 0)()
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Undo what a shell does to a job in the background: it ignores Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 @pytest.mark.parametrize(
     "moment",
