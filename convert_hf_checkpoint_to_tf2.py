@@ -29,9 +29,14 @@ from japanese_bert.conversion.added_words import SHOWN_TOKENS, choose_tokens
 from japanese_bert.conversion.hf_reading import PREFIX
 from japanese_bert.conversion.hf_writing import write_tokenizer
 from japanese_bert.conversion.model_card import read_license
-from japanese_bert.models.checkpoint_writing import TEMPORARY, Network, count_parameters, write_trainer_files
+from japanese_bert.models.checkpoint_writing import (
+    TEMPORARY,
+    Network,
+    add_trainer_file_arguments,
+    count_parameters,
+    write_trainer_files,
+)
 from japanese_bert.models.config import TOKENIZER_CLASS, BertConfig, load_configs_with_every_head, notes_of
-from japanese_bert.models.model_garden import CONTINUED_RATE
 from japanese_bert.models.training_history import CONTINUING_STAGE
 from japanese_bert.models.weight_names import weights_of
 from japanese_bert.tokenization.tokenizer_directory import (
@@ -76,18 +81,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--mecab_dic_type",
         help="dictionary of the tokenizer if its tokenizer_config.json names none, as in the first Japanese models",
     )
-    output = parser.add_argument_group("output")
-    output.add_argument("--output_dir", type=Path, required=True, help="directory to make")
-    method = parser.add_argument_group("method")
-    method.add_argument(
-        "--initial_learning_rate", type=float, default=CONTINUED_RATE, help="peak rate to write into model.yaml"
-    )
-    method.add_argument(
-        "--random_seed",
-        type=int,
-        default=12345,
-        help="seed of a next sentence head, if the model was saved without one",
-    )
+    add_trainer_file_arguments(parser)
     command_line.add_run_arguments(parser, num_workers=False)
     return parser
 

@@ -25,9 +25,14 @@ from japanese_bert.conversion.hf_reading import complete_next_sentence
 from japanese_bert.conversion.tf1_reading import read_tf1_weights
 from japanese_bert.conversion.trained_model import load_fitting_vocab
 from japanese_bert.models.checkpoint_reading import checkpoint_files, find_checkpoint
-from japanese_bert.models.checkpoint_writing import TEMPORARY, Network, count_parameters, write_trainer_files
+from japanese_bert.models.checkpoint_writing import (
+    TEMPORARY,
+    Network,
+    add_trainer_file_arguments,
+    count_parameters,
+    write_trainer_files,
+)
 from japanese_bert.models.config import BertConfig, load_configs_with_every_head
-from japanese_bert.models.model_garden import CONTINUED_RATE
 from japanese_bert.models.training_history import TF1_STAGE
 from japanese_bert.tokenization.sentencepiece_model import load_spm_vocab
 from japanese_bert.tokenization.tokenizer_directory import (
@@ -63,15 +68,7 @@ def get_parser() -> argparse.ArgumentParser:
     inputs.add_argument(
         "--base_model", help="the model's name for the card of a trained model. Default: its directory's"
     )
-    output = parser.add_argument_group("output")
-    output.add_argument("--output_dir", type=Path, required=True, help="directory to make")
-    method = parser.add_argument_group("method")
-    method.add_argument(
-        "--initial_learning_rate", type=float, default=CONTINUED_RATE, help="peak rate to write into model.yaml"
-    )
-    method.add_argument(
-        "--random_seed", type=int, default=12345, help="seed of a next sentence head, if the checkpoint has none"
-    )
+    add_trainer_file_arguments(parser)
     command_line.add_run_arguments(parser, num_workers=False)
     return parser
 

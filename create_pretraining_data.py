@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 # Arguments that decide no byte of the output, or that the provenance has by content.
 RUN_ARGUMENTS = ("input_file", "output_file", "check_use", "num_workers", "work_dir", "overwrite")
 MIN_SHARE_USED = 0.5  # of the tokens
-# Arguments that are in the provenance if they are not the default, because older outputs do not have them.
 DOC_SENTENCES, FULL_SENTENCES = "doc_sentences", "full_sentences"
+# Arguments that are in the provenance if they are not the default, because older outputs do not have them.
 NEW_ARGUMENTS = {"seq_bucket_lengths": None, "packing": DOC_SENTENCES}
 
 

@@ -46,9 +46,7 @@ WITHOUT_CLASS = {"/pre_softmax_weight": "talking heads", "/_gate_dense/": "gated
 def find_checkpoint(path: Path) -> Path:
     """Return the checkpoint prefix that `path` names: `.../ckpt-1000000` itself, or the latest of a `--model_dir`."""
     if path.is_dir():
-        latest, found = _tensorflow().train.latest_checkpoint(str(path)), list(path.glob("*.index"))
-        if latest is None and len(found) == 1 and not (path / "checkpoint").exists():
-            return found[0].with_suffix("")
+        latest = latest_checkpoint(str(path))
         if latest is None:
             raise FileNotFoundError(f"{path}: no checkpoint in this directory. Expected the trainer's --model_dir")
         return Path(latest)
@@ -59,6 +57,16 @@ def find_checkpoint(path: Path) -> Path:
             "--model_dir"
         )
     return prefix
+
+
+def latest_checkpoint(directory: str) -> str | None:
+    """Return the checkpoint that the file `checkpoint` names, or the only one of an archive, which has no such file."""
+    tensorflow = _tensorflow()
+    gfile = tensorflow.io.gfile
+    found = [name for name in gfile.listdir(directory) if name.endswith(".index")]
+    if len(found) == 1 and not gfile.exists(f"{directory}/checkpoint"):
+        return f"{directory}/{found[0].removesuffix('.index')}"
+    return tensorflow.train.latest_checkpoint(directory)
 
 
 def checkpoint_files(prefix: Path) -> list[Path]:

@@ -4,6 +4,7 @@ This inverts `checkpoint_reading.read_weights`: reading the checkpoint back give
 trains the encoder's own pooler. It gets the weights of the next sentence head's pooler, because fine-tuning may use it.
 """
 
+import argparse
 import errno
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from japanese_bert.models.config import BertConfig
-from japanese_bert.models.model_garden import build_model, continued_params, model_params
+from japanese_bert.models.model_garden import CONTINUED_RATE, build_model, continued_params, model_params
 from japanese_bert.models.weight_names import POOLER, weights_of
 
 GENERATOR_CONFIG_FILE = "generator_config.json"
@@ -25,6 +26,19 @@ class Network(NamedTuple):
 
     weights: Mapping[str, np.ndarray]
     config: BertConfig
+
+
+def add_trainer_file_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a stage that calls `write_trainer_files`."""
+    output = parser.add_argument_group("output")
+    output.add_argument("--output_dir", type=Path, required=True, help="directory to make")
+    method = parser.add_argument_group("method")
+    method.add_argument(
+        "--initial_learning_rate", type=float, default=CONTINUED_RATE, help="peak rate to write into model.yaml"
+    )
+    method.add_argument(
+        "--random_seed", type=int, default=12345, help="seed of a next sentence head, if the model has none"
+    )
 
 
 def count_parameters(networks: Sequence[Network]) -> int:

@@ -7,7 +7,7 @@ encoder alone. The heads that a checkpoint lacks start at random. Paths may be `
 import re
 from collections.abc import Collection, Iterable, Mapping
 
-from japanese_bert.models.checkpoint_reading import names_of, reading_checkpoint
+from japanese_bert.models.checkpoint_reading import latest_checkpoint, names_of, reading_checkpoint
 from japanese_bert.models.weight_names import IN_HEAD, OUTPUT_LAYER, POOLER
 
 # The pooler is the last layer of an encoder. Only a projection from embedding to hidden size has such a name too.
@@ -30,8 +30,6 @@ def missing_heads(missing: Collection[str], variables: Iterable[str]) -> dict[st
 def find_initial(path: str) -> str:
     """Return the checkpoint that `task.init_checkpoint` names, by a directory, its name or one of its files.
 
-    An archive has one checkpoint and no file that names the latest.
-
     Raises:
         ValueError: there is none, or it is not clear which.
     """
@@ -39,10 +37,9 @@ def find_initial(path: str) -> str:
 
     if tf.io.gfile.isdir(path):
         directory = path.rstrip("/")
-        latest, found = tf.train.latest_checkpoint(path), tf.io.gfile.glob(f"{directory}/*.index")
-        if latest is None and len(found) == 1 and not tf.io.gfile.exists(f"{directory}/checkpoint"):
-            return found[0].removesuffix(".index")
+        latest = latest_checkpoint(directory)
         if latest is None:
+            found = tf.io.gfile.glob(f"{directory}/*.index")
             choice = f"{directory}/{newest_name(found)}" if found else "model/.../ckpt-1000000"
             raise ValueError(
                 f"task.init_checkpoint {path}: a directory without a file 'checkpoint' that names the latest of "

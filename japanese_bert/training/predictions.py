@@ -3,7 +3,6 @@
 Imports are inside the functions, because they take seconds.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,8 +99,8 @@ def predict_answers(checkpoint: Path, model, data: DataFile, batch_size: int, ex
     names = (*TOKEN_FEATURES, *NUMBERS[3:])
     rows = [(features, *outputs) for features, outputs in _batches_of(model, data, names, batch_size)]
     starts, ends = (np.concatenate([row[place] for row in rows]) for place in (1, 2))
-    if not (np.isfinite(starts).all() and np.isfinite(ends).all()):
-        raise ValueError(f"{checkpoint}: predicts NaN or infinity. The training diverged: lower its --learning_rate")
+    check_scores(checkpoint, starts)
+    check_scores(checkpoint, ends)
     windows, tokens = read_windows({name: np.concatenate([row[0][name] for row in rows]) for name in names})
     of_paragraph = {examples[index].texts[1]: found for index, found in tokens.items()}
     return Predictions(decode_answers(examples, windows, of_paragraph.__getitem__, starts, ends))
@@ -144,9 +143,9 @@ def _batches_of(
         yield {name: value.numpy() for name, value in features.items()}, outputs
 
 
-def check_scores(checkpoint: Path, scores: list[float]) -> list[float]:
-    """Return the scores. Raise ValueError if one is no number, which JSON has no form for."""
-    if not all(map(math.isfinite, scores)):
+def check_scores(checkpoint: Path, scores: Any) -> Any:
+    """Return the scores, a list or an array. Raise ValueError if one is no number, which JSON has no form for."""
+    if not np.isfinite(scores).all():
         raise ValueError(f"{checkpoint}: predicts NaN or infinity. The training diverged: lower its --learning_rate")
     return scores
 
