@@ -50,7 +50,7 @@ def arguments_for(shard: Shard, number: int) -> list[str]:
 def main() -> None:
     name, log_path, directory, number, worker, *command = sys.argv[1:]
     shard = Shard(name, tuple(command), Path(log_path))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # a worker of `--scheduler local` blocks it
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGHUP])  # `--scheduler local` blocks them
     signal.signal(signal.SIGTERM, lambda number, _: stop_requests.append(number))
     try:
         with open(shard.log, "ab", buffering=0) as log:

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 CONNECT_SECONDS = 60  # a network may break for so long
+CALLERS_SIGNALS = (signal.SIGINT, signal.SIGHUP)  # Ctrl-C, and a terminal that closes
 
 DASK_SETTINGS = {
     "distributed.scheduler.worker-saturation": 1.0,  # a shard waits at the scheduler, not behind another shard
@@ -51,9 +53,11 @@ def open_workers(settings: ClusterSettings) -> Iterator[Workers | JobWorkers]:
     load_package("distributed")  # sets up the loggers
     log = log_to_file(settings.log_dir / "dask.log")
     with dask.config.set(DASK_SETTINGS), ExitStack() as stack:
-        # Workers inherit this: only the caller handles Ctrl-C. One that comes now waits until they have started.
-        handler, before = signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        # Workers inherit this: only the caller handles these signals. One that comes now waits until they have started.
+        handler, before = signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, CALLERS_SIGNALS)
         try:
+            resource_tracker.ensure_running()  # multiprocessing's, which unblocks SIGINT here when it is started
+            signal.pthread_sigmask(signal.SIG_BLOCK, CALLERS_SIGNALS)
             workers = start_workers(settings, stack)
         finally:
             signal.signal(signal.SIGINT, handler)  # the import of dask_jobqueue sets another one

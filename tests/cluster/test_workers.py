@@ -1,6 +1,7 @@
-"""The Dask workers of `--scheduler slurm` where no Slurm is installed, with a real Dask scheduler."""
+"""The Dask workers of `--scheduler slurm` where no Slurm is installed, and of `local`, with a real Dask scheduler."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -23,6 +24,21 @@ with open_workers(settings) as workers:
         workers.keep(9)
     except ConnectionError as error:
         print(error)
+"""
+
+LOCAL = """
+import os, sys
+from multiprocessing import resource_tracker
+from pathlib import Path
+from japanese_bert.cluster.settings import ClusterSettings
+from japanese_bert.cluster.workers import open_workers
+
+if __name__ == "__main__":
+    settings = ClusterSettings("local", 1, 1, 1, "1GB", "1:00", ":0", {}, Path(sys.argv[1]))
+    with open_workers(settings) as workers:
+        pids = [os.getpid(), resource_tracker._resource_tracker._pid, *workers.client.run(os.getpid).values()]
+        for pid in pids:
+            print(Path(f"/proc/{pid}/status").read_text().partition("SigBlk:")[2].split()[0])
 """
 
 
@@ -54,3 +70,16 @@ def test_connections_are_encrypted(printed):
 
 def test_a_missing_program(printed):
     assert printed[2] == "no job could be submitted: [Errno 2] No such file or directory: 'sbatch'"
+
+
+def test_only_the_caller_handles_ctrl_c_and_a_terminal_that_closes(tmp_path):
+    """A worker that Ctrl-C interrupts prints a traceback, and multiprocessing's tracker warns when it is killed."""
+    script = tmp_path / "local.py"
+    script.write_text(LOCAL, encoding="utf-8")
+    output = subprocess.check_output([sys.executable, script, tmp_path], cwd=ROOT, encoding="utf-8")
+    caller, tracker, worker = (int(mask, 16) for mask in output.split())
+    interrupt, hangup = (1 << (number - 1) for number in (signal.SIGINT, signal.SIGHUP))
+    assert caller & (interrupt | hangup) == 0
+    assert tracker & hangup  # it ignores SIGINT
+    assert worker & interrupt
+    assert worker & hangup
