@@ -146,7 +146,7 @@ def _remove_directory(temporary: Path, directory: Path, subdirectories: tuple[st
 
 
 def _remove_files(temporary: Path, directory: Path, subdirectories: tuple[str, ...] | None) -> None:
-    """Remove a new output: all files, its subdirectories, and directories that are also in `directory`.
+    """Remove a new output: all files, its subdirectories at any depth, and directories that are also in `directory`.
 
     Of an old output (None instead of subdirectories), move into `directory` what is not there.
 
@@ -158,7 +158,7 @@ def _remove_files(temporary: Path, directory: Path, subdirectories: tuple[str, .
         if subdirectories is None and not os.path.lexists(kept):
             os.rename(path, kept)
         elif is_directory and path.name in (subdirectories or ()):
-            _remove_directory(path, kept, ())
+            _remove_directory(path, kept, subdirectories)
         elif is_directory and kept.is_dir():
             _remove_directory(path, kept, None)
         else:

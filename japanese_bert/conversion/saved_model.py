@@ -21,6 +21,7 @@ import numpy as np
 
 from japanese_bert.conversion import verification
 from japanese_bert.models.checkpoint_reading import VALUE_SUFFIX, read_weights, reading_checkpoint
+from japanese_bert.models.checkpoint_writing import writing_by_tensorflow
 from japanese_bert.models.config import ARCHITECTURES, BertConfig
 from japanese_bert.models.model_garden import ENCODER_INPUTS, MODEL_INPUTS, encoder_params, restore_model
 from japanese_bert.models.weight_names import IN_ENCODER
@@ -29,7 +30,7 @@ from japanese_bert.tokenization.vocab import Vocab
 FILE = "saved_model.pb"
 FINGERPRINT_FILE = "fingerprint.pb"
 CONFIG_FILE = "config.json"
-SUBDIRECTORIES = ("assets", "variables")
+SUBDIRECTORIES = ("assets", "variables", "variables_temp")  # the last one is left if TensorFlow fails or is killed
 OUTPUTS = ("sequence_output", "pooled_output", "mlm_logits")
 POOLER_LAYERS = ("pooler_transform", "cls_transform")  # names of the encoders' own layer
 # Needless messages of TensorFlow. The export restores parts of a checkpoint. Each time TensorFlow reports every value
@@ -111,7 +112,8 @@ def export_encoder(
         asset = "sp_model_file" if tokenizer.file.suffix == ".model" else "vocab_file"
         setattr(exported, asset, tf.saved_model.Asset(str(tokenizer.file)))
         exported.do_lower_case = tf.Variable(tokenizer.do_lower_case, trainable=False)
-        exported.save(str(directory), include_optimizer=False, save_format="tf")
+        with writing_by_tensorflow(directory):
+            exported.save(str(directory), include_optimizer=False, save_format="tf")
         del exported, root, items, encoder
         gc.collect()  # restorers print their messages when they are deleted
         _replace_random_number(directory / FINGERPRINT_FILE)
@@ -122,11 +124,12 @@ def _restore(prefix: Path, items: Mapping[str, object]) -> None:
     """Read all variables of some objects, by their names in the checkpoint."""
     import tensorflow as tf
 
-    try:
-        tf.train.Checkpoint(**items).read(str(prefix)).expect_partial().assert_existing_objects_matched()
-    except (AssertionError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{prefix}: does not fit --tf_config_file and --gin_file: {reason}") from None
+    with reading_checkpoint(str(prefix)):
+        try:
+            tf.train.Checkpoint(**items).read(str(prefix)).expect_partial().assert_existing_objects_matched()
+        except (AssertionError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"{prefix}: does not fit --tf_config_file and --gin_file: {reason}") from None
 
 
 def _check_count(prefix: Path, count: int) -> None:

@@ -6,7 +6,8 @@ trains the encoder's own pooler. It gets the weights of the next sentence head's
 
 import argparse
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,14 +80,23 @@ def write_checkpoint(
     step = tf.Variable(0, dtype=tf.int64)
     checkpoint = tf.train.Checkpoint(model=model, global_step=step, **model.checkpoint_items)
     path = directory / CHECKPOINT_NAME
-    try:
+    with writing_by_tensorflow(path):
         checkpoint.write(str(path))
-    except tf.errors.OpError as error:  # such as a full disk: TensorFlow raises no OSError
-        kind = errno.ENOSPC if "No space left" in error.message else errno.EIO
-        raise OSError(kind, error.message, str(path)) from None
     state = f'model_checkpoint_path: "{CHECKPOINT_NAME}"\nall_model_checkpoint_paths: "{CHECKPOINT_NAME}"\n'
     (directory / "checkpoint").write_text(state, encoding="utf-8")
     return path
+
+
+@contextmanager
+def writing_by_tensorflow(path: Path) -> Iterator[None]:
+    """Raise OSError where TensorFlow cannot write, such as on a full disk. It has errors of its own."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        kind = errno.ENOSPC if "No space left" in error.message else errno.EIO
+        raise OSError(kind, error.message, str(path)) from None
 
 
 def _assign(model, network: Network) -> None:

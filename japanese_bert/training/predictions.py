@@ -3,6 +3,7 @@
 Imports are inside the functions, because they take seconds.
 """
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,10 @@ from japanese_bert.finetuning_data.question_encoding import NUMBERS, TOKEN_FEATU
 from japanese_bert.finetuning_data.questions import read_squad
 from japanese_bert.finetuning_data.squad import decode_answers
 from japanese_bert.finetuning_data.tag_encoding import TAG_FEATURES
+from japanese_bert.models.checkpoint_reading import reading_checkpoint
 from japanese_bert.models.model_garden import ENCODER_INPUTS
 from japanese_bert.tfrecord.reading import read_first_example
+from japanese_bert.tfrecord.streaming import RecordStream
 from japanese_bert.tokenization.identity import check_same, hash_of_file
 from japanese_bert.training.data_files import (
     CLASSIFICATION,
@@ -46,7 +49,8 @@ def predict(
     """Predict for each example of a file. `text_file` is what question answering data was made of.
 
     Raises:
-        ValueError: the data was made for another model, or with labels in another order than the training data.
+        ValueError: the data was made for another model, or with labels in another order than the training data. A file
+            is damaged.
     """
     import tensorflow as tf
 
@@ -54,11 +58,13 @@ def predict(
     task_config = _read_task_config(params_file, kind)
     data = read_data_file(str(data_file), kind)
     labels = check_data_fits(task_config, data, kind)
+    with RecordStream(data.path) as records:
+        records.skip(sys.maxsize)  # names a damaged record, which TensorFlow does not
     examples = _read_questions(data, text_file) if kind is QUESTION_ANSWERING else []
     task = _task_class(kind)(task_config)
     model = task.build_model()
-    status = tf.train.Checkpoint(model=model).read(str(checkpoint))
-    status.expect_partial().assert_existing_objects_matched()
+    with reading_checkpoint(str(checkpoint)):
+        tf.train.Checkpoint(model=model).read(str(checkpoint)).expect_partial().assert_existing_objects_matched()
     if kind is QUESTION_ANSWERING:
         return predict_answers(checkpoint, model, data, batch_size, examples)
     if kind is TAGGING:

@@ -139,7 +139,7 @@ def write_model(directory: Path) -> None:
 
 def write_model_and_corpus(directory: Path) -> None:
     write_model(directory)
-    write_corpus(directory, 1)
+    write_corpus(directory, 20)
 
 
 def write_checkpoint(directory: Path) -> None:
@@ -287,7 +287,7 @@ OTHER_STAGES = (
         "create_question_answering_data", "answers", write_questions_and_tags,
         ("--input_file", "in/questions.json", "--vocab_file", "in/vocab.txt", "--output_file",
          "out/questions.tfrecord.gz", "--gzip_compress"),
-        other=("--max_seq_length", "64"), input="in/questions.json", changes=("append",),
+        other=("--max_seq_length", "64"), input="in/questions.json", changes=("shorten",),
     ),
     Stage(
         "create_tagging_data", "tags", write_questions_and_tags,
@@ -306,7 +306,7 @@ OTHER_STAGES = (
         "evaluate_jglue", "jglue", write_jglue,
         ("--model_dir", "in/model", "--data_dir", "in/datasets", "--tasks", "jsts", "--output_dir", "out",
          "--learning_rate", "1e-3", "--num_train_epochs", "1", "--use_cpu"),
-        other=("--learning_rate", "1e-4"), input="in/datasets/jsts-v1.3/train-v1.3.json", changes=("append",),
+        input="in/datasets/jsts-v1.3/train-v1.3.json", changes=("replace",),
     ),
     Stage(
         "export_saved_model", "export", write_encoder,

@@ -34,7 +34,7 @@ def assert_one_of_two(subject: Subject, place: Path, runs: list[Run], *flags: st
     states = [subject.undisturbed()[0], subject.undisturbed(*flags)[0]]
     codes = [run.process.returncode for run in runs]
     assert 0 in codes, [run.read("stderr") for run in runs]
-    if flags and subject.stage.short != "jglue" and not any("--overwrite" in run.process.args for run in runs):
+    if flags and not any("--overwrite" in run.process.args for run in runs):
         assert codes != [0, 0], "replaced without --overwrite"
     for run in runs:
         if run.process.returncode:

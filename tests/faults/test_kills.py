@@ -123,7 +123,6 @@ def replace_and_kill(subject: Subject, step: int) -> None:
 def test_sigkill_at_every_step_of_replacing(subject, begin, stage):
     reason = not stage.has_output and NO_OUTPUT
     reason = reason or (not stage.other and "has no arguments that make other bytes")
-    reason = reason or (stage.short == "jglue" and "results of other arguments have other names and stay")
     faults = begin("SIGKILL at every step of --overwrite", reason)
     steps = subject.step_numbers()
     more = range(steps[-1] + 1, steps[-1] + 3)  # the removal of what is replaced
@@ -169,7 +168,7 @@ def assert_ended_well(path: Path, kill: signal.Signals) -> None:
 def test_while_libraries_are_imported(subject, begin, kill, tmp_path):
     """Copies of one run get the signal. C code that is loaded would print or drop its exception."""
     faults = begin("SIGTERM, SIGINT at every so many imports")
-    every, reports = 13 if subject.stage.is_data else 97, tmp_path / "reports"
+    every, reports = 13 if subject.stage.is_data else 499, tmp_path / "reports"
     reports.mkdir()
     variables = {"FAULT_FORKS": str(every), "FAULT_SIGNAL": str(int(kill)), "FAULT_LOG": str(reports)}
     subject.run(subject.place(), environment=variables)  # it may fail: a copy may take its temporary files away

@@ -29,7 +29,8 @@ def write_questions(path: Path, seed: int, count: int = 60) -> Path:
         answers = [{"text": answer, "answer_start": context.index(f"{answer}が好きだ")}]
         questions = [{"id": f"{path.stem}{number}", "question": "何が好きだ？", "answers": answers}]
         paragraphs.append({"context": context, "qas": questions})
-    path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}, ensure_ascii=False), encoding="utf-8")
+    articles = [{"paragraphs": paragraphs[: count // 2]}, {"paragraphs": paragraphs[count // 2 :]}]
+    path.write_text(json.dumps({"data": articles}, ensure_ascii=False), encoding="utf-8")
     return path
 
 
