@@ -12,10 +12,11 @@ from japanese_bert.finetuning_data.tagged_sentences import read_tagged_sentences
 from japanese_bert.jglue.scoring import METRIC_FUNCTIONS
 from japanese_bert.jglue.tasks import TASKS, find_file
 from japanese_bert.training.curves import read_run
+from japanese_bert.training.question_answering import make_question_answering_class
 from tests.finetuning_data.test_squad import JGLUE, make_tokenizer
 from tests.helpers import small_answers as small
 from tests.helpers import small_finetuning, small_pretraining
-from tools import create_question_answering_data, predict_labels
+from tools import create_question_answering_data, export_saved_model, predict_labels
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.filterwarnings("ignore")]
 SEEDS = (1, 2, 3)
@@ -28,8 +29,9 @@ def place(tmp_path_factory) -> Path:
     return small.write_all(tmp_path_factory.mktemp("answers"), count=300)
 
 
-def train(place: Path, experiment: str, model_dir: Path, steps: int, seed: int, rate: float) -> None:
-    more = f"task.init_checkpoint={place}/trained/ckpt-5,task.train_data.seed={seed},{LONG}"
+def train(place: Path, experiment: str, model_dir: Path, steps: int, seed: int, rate: float, start: str = "") -> None:
+    start = start or f"task.init_checkpoint={place}/trained/ckpt-5"
+    more = f"{start},task.train_data.seed={seed},{LONG}"
     flags = (f"--train_steps={steps}", f"--learning_rate={rate}", f"--tf_config_file={place}/trained/config.json")
     small_finetuning.run(small.command(place, experiment, model_dir, more, *flags))
 
@@ -74,6 +76,62 @@ def test_400_steps_learn(place, tmp_path, experiment, f1_of, curve):
         assert read_run([tmp_path / f"{seed}"])["validation", curve][-1][1] > 0.7
     print(f"{experiment}: F1 {untrained:.3f} untrained, {found}")
     assert np.min(found) > untrained + 0.5
+
+
+@pytest.fixture(scope="module")
+def module(place) -> Path:
+    """The SavedModel of the pretrained checkpoint."""
+    flags = ["--tf_checkpoint_path", str(place / "trained"), "--vocab_file", str(place / "vocab.txt")]
+    flags += ["--tf_config_file", str(place / "trained" / "config.json"), "--output_path", str(place / "module")]
+    export_saved_model.main(export_saved_model.get_parser().parse_args(flags))
+    return place / "module"
+
+
+@pytest.mark.parametrize(("experiment", "f1_of"), [("squad", f1_of_answers), ("tagging", f1_of_tags)])
+def test_400_steps_from_a_saved_model_learn(place, module, tmp_path, experiment, f1_of):
+    train(place, experiment, tmp_path / "model", 400, 1, 2e-3, f"task.hub_module_url={module}")
+    assert f1_of(place, tmp_path / "model") > 0.6
+
+
+@pytest.mark.parametrize("experiment", ["squad", "tagging"])
+def test_a_saved_model_predicts_as_its_checkpoint(place, module, experiment):
+    """The tasks of both, with the same values of the output layer."""
+    import tensorflow as tf
+    from official.nlp.configs import encoders
+    from official.nlp.tasks import question_answering, tagging
+
+    from japanese_bert.models.config import load_bert_config
+    from japanese_bert.models.model_garden import ENCODER_INPUTS, encoder_params
+
+    config, encoder = load_bert_config(place / "trained" / "config.json"), encoders.EncoderConfig()
+    encoder.override(encoder_params(config))
+
+    def build(**start: str):
+        if experiment == "squad":
+            model_config = question_answering.ModelConfig(encoder=encoder)
+            task_config = question_answering.QuestionAnsweringConfig(model=model_config, **start)
+            task = make_question_answering_class()(task_config)
+        else:
+            model_config, names = tagging.ModelConfig(encoder=encoder), list(small.LABELS)
+            task = tagging.TaggingTask(tagging.TaggingConfig(model=model_config, class_names=names, **start))
+        model = task.build_model()
+        task.initialize(model)
+        return model
+
+    of_checkpoint = build(init_checkpoint=str(place / "trained" / "ckpt-5"))
+    of_saved_model = build(hub_module_url=str(module))
+    rng = np.random.default_rng(0)
+    for first, second in zip(
+        of_checkpoint.trainable_variables[-2:], of_saved_model.trainable_variables[-2:], strict=True
+    ):
+        first.assign(rng.normal(size=first.shape))
+        second.assign(first)
+    ids = rng.integers(5, config.vocab_size, (20, 32), dtype=np.int32)
+    inputs = dict(zip(ENCODER_INPUTS, (ids, np.ones_like(ids), np.zeros_like(ids)), strict=True))
+    outputs = [tf.nest.flatten(model(inputs, training=False)) for model in (of_checkpoint, of_saved_model)]
+    for first, second in zip(*outputs, strict=True):
+        assert np.abs(first - second).max() < 1e-5
+        assert np.std(first) > 0.1
 
 
 JSQUAD_STEPS, JSQUAD_SIZE = 400, (3000, 500)  # about as many questions for training and validation
