@@ -216,7 +216,9 @@ def render_records(instances, settings, constants, out, counters):
         count = mask_tokens(
             ids, length, is_masked, constants.mask_id, constants.replacement_ids, state, predictions[0], predictions[1]
         )
-        bucket = np.searchsorted(constants.bucket_lengths, length)
+        bucket = 0
+        while constants.bucket_lengths[bucket] < length:  # compiled code with np.searchsorted imports SciPy: 0.15 s
+            bucket += 1
         padded = constants.bucket_lengths[bucket]
         count_instance(counters[bucket], ids, length, predictions, count, constants.mask_id, is_random_next)
         body = write_example(

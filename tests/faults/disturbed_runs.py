@@ -190,11 +190,11 @@ class Subject:
     def undisturbed(self, *flags: str, change: partial | None = None) -> tuple[Files, float]:
         """What a run leaves that nothing disturbs, and its seconds.
 
-        The first run of all fills caches, the second one is cold: it sets `cold_seconds`.
+        The first run of all fills caches. A cold one sets `cold_seconds`.
         """
         key = flags, change and change.func
         if key not in self._whole:
-            for cold in (False,) if self._whole else (False, True, False) if self.stage.is_data else (False, True):
+            for cold in (False,) if self._whole else (False, True, False) if self.stage.is_data else (True, False):
                 place, begin = self.place(change), time.monotonic()
                 run = self.run(place, *flags, cold=cold)
                 seconds = time.monotonic() - begin
