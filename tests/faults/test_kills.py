@@ -168,7 +168,7 @@ def assert_ended_well(path: Path, kill: signal.Signals) -> None:
 def test_while_libraries_are_imported(subject, begin, kill, tmp_path):
     """Copies of one run get the signal. C code that is loaded would print or drop its exception."""
     faults = begin("SIGTERM, SIGINT at every so many imports")
-    every, reports = 13 if subject.stage.is_data else 499, tmp_path / "reports"
+    every, reports = 13 if subject.stage.is_data else 997, tmp_path / "reports"
     reports.mkdir()
     variables = {"FAULT_FORKS": str(every), "FAULT_SIGNAL": str(int(kill)), "FAULT_LOG": str(reports)}
     subject.run(subject.place(), environment=variables)  # it may fail: a copy may take its temporary files away
