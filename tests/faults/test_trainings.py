@@ -81,7 +81,7 @@ def train_without_room(subject: Subject, weights: bytes, kilobytes: int) -> bool
         assert_all_dead(run)
         if run.process.returncode == 0:
             return False
-        message(run, "No space left")
+        message(run, "No space left", "make room")
         remount(place / "out", "size=1g")
         assert_goes_on(subject, place, weights)
     return True
