@@ -84,9 +84,11 @@ def decode_labelled(data, starts, ends, names, tables, out, labels):
 
 @kernel
 def decode_label(data, span, labels, column):
-    """Put the one number of a feature into its column."""
+    """Put the one number of a feature into its column. The tags of a sentence are many, and are left out."""
     kind, start, end = span
     if kind == FEATURE_FLOAT_LIST and end - start == 4:
         labels[column] = data[start:end].copy().view(np.float32)[0]
     elif kind == FEATURE_INT64_LIST and start < end:
-        labels[column] = read_varint(data, start, end)[0]
+        value, stop = read_varint(data, start, end)
+        if stop == end:
+            labels[column] = value

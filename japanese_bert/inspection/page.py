@@ -147,7 +147,7 @@ def show_sample(data: DataSet, sample: Sample) -> dict[str, Any]:
 
 
 def _describe_labels(labels: np.ndarray) -> str:
-    if not len(labels):
+    if np.isnan(labels).all():
         return ""
     if not np.isnan(labels[START]):
         return "answer is marked" if labels[START] > 0 else "no answer"

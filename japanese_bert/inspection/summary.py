@@ -47,7 +47,7 @@ def summarize_data(data: DataSet) -> Groups:
             **({"texts_of_training": share(data.shared, totals["instances"])} if data.training else {}),
         },
     }
-    return groups | ({"labels": summarize_labels(data.labels)} if len(data.labels) else {})
+    return groups | ({} if np.isnan(data.labels).all() else {"labels": summarize_labels(data.labels)})
 
 
 def share_never_seen(counts: DataCounts) -> float:

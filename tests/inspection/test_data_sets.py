@@ -114,3 +114,5 @@ def test_labels_of_fine_tuning_data(small, tmp_path):
     path.write_bytes(frame(*(example(features | answer) for answer in answers)))
     labels = look("--input_files", path, "--vocab_file", small[1]).groups["data"]["labels"]
     assert labels == {"answered": 0.5, "mean_answer_tokens": 2}
+    path.write_bytes(frame(example(features | {"label_ids": [-1, 3, 2, -1]})))  # tags
+    assert "labels" not in look("--input_files", path, "--vocab_file", small[1]).groups["data"]
