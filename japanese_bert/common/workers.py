@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkContext, SpawnContext
 from typing import Any
@@ -73,6 +74,7 @@ def call_in_child(function: Callable, *arguments: Any) -> Any:
     Raises:
         concurrent.futures.BrokenExecutor: the process died.
     """
+    resource_tracker.ensure_running()  # the start of this process of multiprocessing lets signals through
     with started_workers(multiprocessing.get_context("spawn"), function, 1) as (child,):
         return child.call(*arguments)
 
@@ -82,14 +84,12 @@ class Worker:
 
     def __init__(self, context: ForkContext | SpawnContext, function: Callable) -> None:
         self._pipe, its_end = context.Pipe()
-        self._process = context.Process(target=_serve, args=(its_end, os.getpid(), function))
-        # The new process has the signal handlers of this one, which would lose a signal, until `_serve` sets its own.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+        # Python ends a daemon at its own end, and would wait for any other process for ever.
+        self._process = context.Process(target=_serve, args=(its_end, os.getpid(), function), daemon=True)
         try:
             self._process.start()
         finally:
             its_end.close()
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def call(self, *arguments: Any) -> Any:
         """Return the result of a call. Raise what the function raises, or BrokenExecutor."""
@@ -116,15 +116,23 @@ class Worker:
 
 @contextmanager
 def started_workers(context: ForkContext | SpawnContext, function: Callable, count: int) -> Iterator[list[Worker]]:
-    """Yield workers, and end them after the block. Also end them if the system does not start all of them."""
+    """Yield workers, and end them after the block. Also end them if the system does not start all of them.
+
+    Signals wait until all have started. Reasons: a signal between the start of a worker and its place in the list would
+    leave it alive. A new process would lose a signal until `_serve` sets its own handlers.
+    """
     workers: list[Worker] = []
     try:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
         try:
-            workers.extend(Worker(context, function) for _ in range(count))
+            for _ in range(count):
+                workers.append(Worker(context, function))
         except OSError as error:
             hint = "Run again with a smaller --num_workers, or raise the limit of the system (`ulimit -a`)"
             message = f"worker {len(workers) + 1} of {count} does not start: {error.strerror}. {hint}"
             raise OSError(error.errno, message) from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         yield workers
     finally:
         for worker in workers:

@@ -1,5 +1,6 @@
 """Worker processes: none that dies, stops or does not start leaves the parent waiting. Signals are not lost."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -48,6 +49,21 @@ def test_signals_are_held_back_while_a_worker_is_started(monkeypatch):
     assert len(seen) == 2
     assert all(set(map(int, workers.ENDING_SIGNALS)) <= blocked for blocked in seen)
     assert blocked_signals() == set()
+
+
+@pytest.mark.parametrize("run", [lambda: list(map_in_order(len, ["a"], 3)), lambda: call_in_child(len, "a")])
+def test_a_signal_while_workers_start_leaves_none_alive(monkeypatch, run):
+    """It came before the new worker was in the list. The process waited for it at its end, for ever."""
+    start = multiprocessing.process.BaseProcess.start
+
+    def start_and_interrupt(process):
+        start(process)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", start_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert multiprocessing.active_children() == []
 
 
 def test_a_worker_heeds_signals_again():

@@ -53,6 +53,8 @@ def strike(subject: Subject, place, kill: signal.Signals, group: bool, delay: fl
 def strikes(subject: Subject, faults: Faults, kill: signal.Signals, group: bool, times: int) -> None:
     """A chain of kills, each of a run that finds what the one before it left; at the end a whole run."""
     place, seconds = subject.place(), subject.cold_seconds
+    if kill != signal.SIGKILL:  # the others wait for the first line
+        seconds = subject.undisturbed()[1]
     moments = faults.random((kill, group))
     for number in range(times):
         if faults.tried and not subject.stage.is_data:  # once is enough where runs take long
