@@ -79,11 +79,11 @@ def write_corpus(directory: Path, copies: int) -> None:
 
 def write_dump(directory: Path) -> None:
     pages = gzip.decompress((SAMPLES / "jawiki-sample-cirrussearch-content.json.gz").read_bytes())
-    (directory / "wiki.json").write_bytes(pages * 15)
+    (directory / "wiki.json").write_bytes(pages * 10)
 
 
 def write_rows(directory: Path) -> None:
-    documents = sample_text().decode().split("\n\n") * 15
+    documents = sample_text().decode().split("\n\n") * 10
     rows = (json.dumps({"text": f"{number}番。{text}"}) for number, text in enumerate(documents))
     (directory / "rows.jsonl").write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
 

@@ -159,19 +159,24 @@ def test_sigterm_at_every_step(subject, begin, stage):
     faults.attempt_all([(f"step {step}", partial(terminate_at_step, subject, kills[step % 2], step)) for step in steps])
 
 
-def assert_ended_well(path: Path, kill: signal.Signals) -> None:
+def assert_ended_well(path: Path, kill: signal.Signals) -> bool:
+    """False if the copy was at its end: it saw that its outputs are also those of the run, or imported for a rename."""
     lines = [line for line in re.split(r"[\r\n]", path.read_text()) if line.strip() and not PROGRESS.search(line)]
+    if "another program changed" in lines[0] or (lines == ["exit code 0"] and path.name.endswith(" _ctypes")):
+        return False
     assert len(lines) == 2 and lines[1] == f"exit code {128 + kill}", lines
     assert "terminated" in lines[0] or "interrupted" in lines[0], lines
+    return True
 
 
 @pytest.mark.parametrize("kill", SIGNALS[1:3], ids=lambda kill: kill.name)
 @pytest.mark.parametrize("stage", STAGES, ids=str)
 def test_while_libraries_are_imported(subject, begin, kill, tmp_path):
-    """Copies of one run get the signal. C code that is loaded would print or drop its exception."""
-    faults = begin("SIGTERM, SIGINT at every so many imports")
-    every, reports = 13 if subject.stage.is_data else 997, tmp_path / "reports"
+    """Copies of one run get the signal, ever more seldom. C code that is loaded would print or drop its exception."""
+    is_data, reports = subject.stage.is_data, tmp_path / "reports"
+    faults = begin("SIGTERM, SIGINT at many imports", kill == signal.SIGINT and not is_data and "as SIGTERM")
+    factor = 1.1 if is_data else 4
     reports.mkdir()
-    variables = {"FAULT_FORKS": str(every), "FAULT_SIGNAL": str(int(kill)), "FAULT_LOG": str(reports)}
+    variables = {"FAULT_FORKS": str(factor), "FAULT_SIGNAL": str(int(kill)), "FAULT_LOG": str(reports)}
     subject.run(subject.place(), environment=variables)  # it may fail: a copy may take its temporary files away
     faults.attempt_all([(path.name, partial(assert_ended_well, path, kill)) for path in sorted(reports.iterdir())])

@@ -367,6 +367,6 @@ def test_cold_cache(subject, begin, stage, tmp_path):
     other = Subject(replace(stage, make_inputs=write_large_vocab), tmp_path / "other")
     for each in (subject, other):
         each.undisturbed()
-    for number in range(3):
+    for number in range(2):
         faults.attempt(f"pair {number}", partial(start_pair, [subject, other], tmp_path / str(number)))
     faults.run_all([])

@@ -91,5 +91,4 @@ def train_without_room(subject: Subject, weights: bytes, kilobytes: int) -> bool
 def test_full_disk(subject, begin, stage):
     faults = begin("output directory full, several sizes")
     weights, _ = undisturbed(subject)
-    sizes = (8, 200, 500)
-    faults.attempt_all([(f"{size} kB", partial(train_without_room, subject, weights, size)) for size in sizes])
+    faults.attempt_all([("500 kB", partial(train_without_room, subject, weights, 500))])

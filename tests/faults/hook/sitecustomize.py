@@ -6,8 +6,8 @@ Steps are told by Python's audit events, in the main process only, and their nam
 
 With FAULT_SEND a worker process kills itself in the middle of its N-th message.
 
-With FAULT_FORKS a copy of the run gets a signal at every N-th import. Its messages and its exit code go to a file below
-FAULT_LOG.
+With FAULT_FORKS copies of the run get a signal, each at an import. The numbers of these imports grow by that factor.
+Messages and exit code of a copy go to a file below FAULT_LOG.
 """
 
 import os
@@ -56,15 +56,16 @@ def die_in_message(number: int) -> None:
     Connection._send = send_or_die
 
 
-def strike_copies(every: int, kill: int, folder: str) -> None:
-    count, pid = 0, os.getpid()
+def strike_copies(factor: float, kill: int, folder: str) -> None:
+    count, next_strike, pid = 0, 1.0, os.getpid()
 
     def hook(event: str, arguments: tuple) -> None:
-        nonlocal count
+        nonlocal count, next_strike
         if event != "import" or os.getpid() != pid or not callable(signal.getsignal(signal.SIGTERM)):
             return
         count += 1
-        if count % every == 0 and can_be_copied():
+        if count >= next_strike and can_be_copied():
+            next_strike = max(count + 1, factor * count)
             name = f"{folder}/{count} {arguments[0]}"
             if copy := os.fork():
                 report(name, copy)
@@ -77,7 +78,12 @@ def strike_copies(every: int, kill: int, folder: str) -> None:
 
 
 def can_be_copied() -> bool:
-    """Return False if a copy of this process would miss threads, or have the worker processes of another one."""
+    """Return False if a copy of this process would miss threads, or have the worker processes of another one.
+
+    Workers start while signals are blocked.
+    """
+    if signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+        return False
     with open(f"/proc/self/task/{os.getpid()}/children") as file:
         return not file.read() and len(os.listdir("/proc/self/task")) <= 2
 
@@ -108,7 +114,9 @@ if "FAULT_SEND" in os.environ:
     die_in_message(int(os.environ.pop("FAULT_SEND")))
 
 if "FAULT_FORKS" in os.environ:
-    strike_copies(int(os.environ.pop("FAULT_FORKS")), int(os.environ.pop("FAULT_SIGNAL")), os.environ.pop("FAULT_LOG"))
+    strike_copies(
+        float(os.environ.pop("FAULT_FORKS")), int(os.environ.pop("FAULT_SIGNAL")), os.environ.pop("FAULT_LOG")
+    )
 
 if "FAULT_BELOW" in os.environ:
     stop_at_step(
