@@ -728,7 +728,8 @@ def test_the_engine_imports_no_framework():
 def test_compiled_code_imports_no_linear_algebra(tmp_path, small_corpus, wordpiece_vocab):
     """Numba's searchsorted and sums do. It costs 0.15 s of each run."""
     flags = ["--input_file", small_corpus, "--vocab_file", wordpiece_vocab, "--output_file", tmp_path / "a.tfrecord"]
-    code = "import sys, create_pretraining_data as s; s.main(s.get_parser().parse_args()); print('scipy.linalg' in sys.modules)"
+    code = "import sys, create_pretraining_data as stage; stage.main(stage.get_parser().parse_args()); "
+    code += "print('scipy.linalg' in sys.modules)"
     printed = subprocess.check_output([sys.executable, "-c", code, *flags], encoding="utf-8", cwd=SCRIPT.parent)
     assert printed.split("\n")[-2] == "False"
 
