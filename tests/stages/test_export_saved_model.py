@@ -16,9 +16,11 @@ from japanese_bert.conversion import saved_model, verification
 from japanese_bert.models.checkpoint_reading import read_weights
 from japanese_bert.models.checkpoint_writing import write_checkpoint
 from japanese_bert.models.model_garden import restore_model
+from japanese_bert.tokenization.sentencepiece_model import load_spm_vocab
 from japanese_bert.tokenization.vocab import load_vocab
 from tests.helpers import small_finetuning as finetuning
 from tests.helpers import small_pretraining as small
+from tests.stages.test_convert_tf1_checkpoint_to_tf2 import write_spm
 from tests.test_configs import with_tensorflow
 from tools import export_saved_model as export
 
@@ -52,9 +54,10 @@ def exported(place) -> Path:
 
 def flags(place: Path, output: Path, *more: str) -> list[str]:
     """Return the flags of the stage. Later flags win."""
-    inputs = ["--tf_checkpoint_path", str(place / "trained"), "--vocab_file", str(place / "vocab.txt")]
+    inputs = ["--tf_checkpoint_path", str(place / "trained")]
     inputs += ["--tf_config_file", str(place / "trained" / "config.json")]
-    return [*inputs, "--output_path", str(output), *more]
+    tokens = [] if "--spm_file" in more else ["--vocab_file", str(place / "vocab.txt")]
+    return [*inputs, *tokens, "--output_path", str(output), *more]
 
 
 def run(place: Path, output: Path, *more: str) -> None:
@@ -138,6 +141,7 @@ def test_fine_tuning_starts_from_the_same_outputs_both_ways(place, exported):
 
 OTHERS = {
     "ALBERT": {"architecture": "AlbertForPreTraining", "embedding_size": 12},
+    "ALBERT with SentencePiece": {"architecture": "AlbertForPreTraining", "embedding_size": 12},
     "ALBERT without next sentences": {"architecture": "AlbertForMaskedLM", "embedding_size": 12},
     "ELECTRA": {"architecture": "ElectraForPreTraining", "embedding_size": 12},
     "LAMB": {"architecture": "BertForMaskedLM"},
@@ -151,7 +155,11 @@ def test_other_kinds_of_models(place, tmp_path, capsys, kind):
     import tensorflow_hub as hub
     from official.nlp.tasks import utils
 
-    config = small.make_config(small.num_tokens(place / "vocab.txt"), **OTHERS[kind])
+    tokens, vocab = [], load_vocab(place / "vocab.txt")
+    if kind == "ALBERT with SentencePiece":
+        write_spm(tmp_path / "spiece.model")
+        tokens, vocab = ["--spm_file", str(tmp_path / "spiece.model")], load_spm_vocab(tmp_path / "spiece.model")
+    config = small.make_config(len(vocab), **OTHERS[kind])
     gin_files = [small.ROOT / "configs/model/talking_heads_gated_gelu.gin"] * (kind == "talking heads")
     (tmp_path / "trained").mkdir()
     with saved_model.changed_by_gin(gin_files):
@@ -160,11 +168,14 @@ def test_other_kinds_of_models(place, tmp_path, capsys, kind):
     inputs = ["--tf_checkpoint_path", str(tmp_path / "trained")]
     inputs += ["--tf_config_file", str(tmp_path / "trained" / "config.json")]
     gin_flags = [flag for path in gin_files for flag in ("--gin_file", str(path))]
-    run(place, tmp_path / "out", *inputs, *gin_flags)
+    run(place, tmp_path / "out", *inputs, *tokens, *gin_flags)
+    assert [path.name for path in (tmp_path / "out" / "assets").iterdir()] == [
+        "spiece.model" if tokens else "vocab.txt"
+    ]
     record = json.loads((tmp_path / "out" / "provenance.json").read_text(encoding="utf-8"))
     assert record["differences"].keys() == set(saved_model.OUTPUTS[: 2 if kind == "ELECTRA" else 3])
 
-    instances = verification.make_instances(config, load_vocab(place / "vocab.txt"))
+    instances = verification.make_instances(config, vocab)
     expected = saved_model.outputs_of_checkpoint(model, instances)
     ids = {name: instances[name] for name in saved_model.ENCODER_INPUTS}
     path = str(tmp_path / "out")
