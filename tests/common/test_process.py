@@ -18,6 +18,14 @@ from japanese_bert.common.process import LastingStream, TerminatedError, default
 from tests.helpers.places import ROOT
 
 
+@pytest.fixture(autouse=True)
+def _hangup_arrives():
+    """Also where the tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def strike(signum: int = signal.SIGTERM) -> None:
     os.kill(os.getpid(), signum)
 

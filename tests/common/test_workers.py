@@ -61,8 +61,10 @@ def test_a_signal_while_workers_start_leaves_none_alive(monkeypatch, run):
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", start_and_interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # dask_jobqueue sets another one
     with pytest.raises(KeyboardInterrupt):
         run()
+    signal.signal(signal.SIGINT, before)
     assert multiprocessing.active_children() == []
 
 
