@@ -58,7 +58,7 @@ def test_a_signal_while_workers_start_leaves_none_alive(monkeypatch, run):
 
     def start_and_interrupt(process):
         start(process)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # to this thread: libraries of other tests have threads that could get it
 
     monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", start_and_interrupt)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # dask_jobqueue sets another one
