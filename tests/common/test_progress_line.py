@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import select
 import termios
 from typing import TextIO
 
@@ -33,6 +34,14 @@ def terminal():
     yield make
     for end in ends:
         os.close(end)
+
+
+def read_all(screen: int) -> str:
+    """The system hands on the output of a terminal in parts."""
+    text = b""
+    while select.select([screen], [], [], 0.2)[0]:
+        text += os.read(screen, 10_000)
+    return text.decode("utf-8")
 
 
 def test_lines_of_a_file_become_rarer(clock):
@@ -69,7 +78,7 @@ def test_a_terminal_has_a_bar_at_every_step(terminal):
     line.note("a remark")
     line.close()
     stream.flush()
-    text = os.read(screen, 10_000).decode("utf-8")
+    text = read_all(screen)
     assert " 25%|" in text
     assert " 50%|" in text
     assert "step 2 of 4" in text
@@ -87,4 +96,4 @@ def test_durations(seconds, text):
 def test_a_terminal_without_width_has_lines(terminal):
     stream, screen = terminal(0)
     ProgressLine(stream, 4).show(1, "loss 1.0")
-    assert os.read(screen, 10_000).decode("utf-8").startswith("step 1 of 4")
+    assert read_all(screen).startswith("step 1 of 4")
