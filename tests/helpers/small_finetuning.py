@@ -13,7 +13,7 @@ from japanese_bert.training.checks.findings import Findings
 from japanese_bert.training.checks.finetuning import check_finetuning
 from japanese_bert.training.command import Training
 from tests.helpers import small_pretraining as small
-from tools import create_classification_data, run_finetuning
+from tools import create_classification_data, export_saved_model, run_finetuning
 
 LABELS = ("short", "long", "other")
 SEQ_LENGTH = 32
@@ -137,6 +137,14 @@ def run(arguments: list[str]) -> str:
     process = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
     assert process.returncode == 0, process.stdout[-4000:]
     return process.stdout
+
+
+def export(place: Path, module: Path) -> Path:
+    """Write the SavedModel of `trained/ckpt-5`."""
+    flags = ["--tf_checkpoint_path", f"{place}/trained", "--tf_config_file", f"{place}/trained/config.json"]
+    flags += ["--vocab_file", f"{place}/vocab.txt", "--output_path", str(module)]
+    export_saved_model.main(export_saved_model.get_parser().parse_args(flags))
+    return module
 
 
 def trained_config(place: Path) -> BertConfig:

@@ -16,7 +16,7 @@ from japanese_bert.training.curves import read_run
 from tests.finetuning_data.test_squad import JGLUE, make_tokenizer
 from tests.helpers import small_answers as small
 from tests.helpers import small_finetuning, small_pretraining
-from tools import create_question_answering_data, export_saved_model, predict_labels
+from tools import create_question_answering_data, predict_labels
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.filterwarnings("ignore")]
 SEEDS = (1, 2, 3)
@@ -81,10 +81,7 @@ def test_400_steps_learn(place, tmp_path, experiment, f1_of, curve):
 @pytest.fixture(scope="module")
 def module(place) -> Path:
     """The SavedModel of the pretrained checkpoint."""
-    flags = ["--tf_checkpoint_path", str(place / "trained"), "--vocab_file", str(place / "vocab.txt")]
-    flags += ["--tf_config_file", str(place / "trained" / "config.json"), "--output_path", str(place / "module")]
-    export_saved_model.main(export_saved_model.get_parser().parse_args(flags))
-    return place / "module"
+    return small_finetuning.export(place, place / "module")
 
 
 @pytest.mark.parametrize(("experiment", "f1_of"), [("squad", f1_of_answers), ("tagging", f1_of_tags)])

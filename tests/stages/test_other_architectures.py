@@ -551,9 +551,11 @@ def train_ten_steps(recipe: Path, model_dir: Path, model: str, changes: str) -> 
     command += [f"--config_file={small.ROOT}/configs/{file}" for file in files]
     command += [f"--gin_file={path}" for path in gin(model).files]
     output = small.run([*command, f"--params_override={small.overrides(recipe, f'{ten_steps},{changes}')}"])
-    assert np.isfinite(losses(model_dir)).all()
-    values = losses(model_dir, "lm_example_loss")  # two instances say nothing about next sentences
+    values = losses(model_dir)
     assert len(values) == 2
+    assert np.isfinite(values).all()
+    if "large" in model:  # two instances say nothing about next sentences
+        values = losses(model_dir, "lm_example_loss")
     assert values[1] < values[0]
     assert "FLOPs" not in small.trainer_log(model_dir)  # counting them takes several times the memory of the weights
     task_config = parse_recipe("cc-100", model, overrides=changes).task

@@ -15,7 +15,7 @@ from tests.helpers import small_finetuning as small
 from tests.helpers import small_pretraining
 from tests.helpers.recipes import calls, make_workplace, parse_call, script_calls, section
 from tests.test_configs import with_tensorflow
-from tools import export_saved_model, predict_labels, run_finetuning
+from tools import predict_labels, run_finetuning
 
 FLAGS = ["--experiment=bert/sentence_prediction", "--mode=train", "--model_dir=m"]
 
@@ -107,9 +107,7 @@ def predict(model_dir: Path, data: Path, output: Path) -> list:
 class TestTraining:
     def test_from_a_checkpoint_and_from_its_saved_model(self, place, tmp_path):
         """test_export_saved_model.py tests that the two start from equal outputs."""
-        flags = ["--tf_checkpoint_path", f"{place}/trained", "--tf_config_file", f"{place}/trained/config.json"]
-        flags += ["--vocab_file", f"{place}/vocab.txt", "--output_path", str(tmp_path / "module")]
-        export_saved_model.main(export_saved_model.get_parser().parse_args(flags))
+        small.export(place, tmp_path / "module")
         start, sizes = f"task.init_checkpoint={place}/trained/ckpt-5", f"--tf_config_file={place}/trained/config.json"
         output = small.train(place, tmp_path / "first", start, sizes)
         log = small_pretraining.trainer_log(tmp_path / "first")

@@ -13,7 +13,6 @@ from tests.helpers import small_answers
 from tests.helpers import small_finetuning as small
 from tests.helpers.small_pretraining import assert_problem
 from tests.test_configs import with_tensorflow
-from tools import export_saved_model
 
 pytestmark = with_tensorflow
 USE_POOLER = "task.model.use_encoder_pooler=true"
@@ -23,9 +22,7 @@ USE_POOLER = "task.model.use_encoder_pooler=true"
 def module(tmp_path_factory) -> Path:
     """A SavedModel without the files that show where it comes from."""
     place = small.write_all(tmp_path_factory.mktemp("module"))
-    flags = ["--tf_checkpoint_path", f"{place}/trained", "--tf_config_file", f"{place}/trained/config.json"]
-    flags += ["--vocab_file", f"{place}/vocab.txt", "--output_path", str(place / "module")]
-    export_saved_model.main(export_saved_model.get_parser().parse_args(flags))
+    small.export(place, place / "module")
     for name in ("provenance.json", "config.json"):
         (place / "module" / name).unlink()
     return place / "module"
