@@ -62,10 +62,11 @@ def test_a_signal_while_workers_start_leaves_none_alive(monkeypatch, run):
 
     monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", start_and_interrupt)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # dask_jobqueue sets another one
+    others = multiprocessing.active_children()  # of the clusters of other tests
     with pytest.raises(KeyboardInterrupt):
         run()
     signal.signal(signal.SIGINT, before)
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= set(others)
 
 
 def test_a_worker_heeds_signals_again():
