@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from japanese_bert.common.locks import check_not_locked, is_same_file, open_locked, temporary_path, unique_part
+from japanese_bert.common.process import uninterrupted
 from japanese_bert.common.provenance import DIRECTORY_PROVENANCE, Provenance
 from japanese_bert.common.renames import exchange_directories
 
@@ -109,6 +110,7 @@ def _files(directory: Path) -> list[Path]:
 
 
 @contextmanager
+@uninterrupted
 def _locked_directory(directory: Path, subdirectories: tuple[str, ...]) -> Iterator[Path]:
     """Make a directory for this process alone, without what a killed run left in it. Remove it unless renamed."""
     directory.parent.mkdir(parents=True, exist_ok=True)

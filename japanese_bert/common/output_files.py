@@ -18,6 +18,7 @@ from japanese_bert.common.locks import (
     temporary_path,
     unique_part,
 )
+from japanese_bert.common.process import uninterrupted
 from japanese_bert.common.provenance import Provenance, provenance_path, read_provenance
 from japanese_bert.common.renames import rename_to_free_name
 
@@ -137,6 +138,7 @@ def _temporary_text(temporary: Path, text: str) -> Iterator[None]:
 
 
 @contextmanager
+@uninterrupted
 def _locked_temporary(path: Path) -> Iterator[Temporary]:
     """Open `<path>.tmp` for this process alone, without what a killed run left in it. Remove it unless renamed."""
     if path.is_dir():

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from types import FrameType
-from typing import Any, TextIO
+from types import CodeType, FrameType
+from typing import Any, TextIO, TypeVar
 
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 RETRY_SECONDS = 0.01
+Function = TypeVar("Function", bound=Callable)
+_uninterrupted: set[CodeType] = set()
 
 
 class TerminatedError(SystemExit):
@@ -43,10 +45,23 @@ def signals_as_exceptions() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
+def uninterrupted(function: Function) -> Function:
+    """Let exceptions of signals wait while the function runs. A generator runs until it yields.
+
+    Use it for what makes and removes files or processes. Otherwise an exception could come between the two lines that
+    make one and remember it, and nothing would remove it. A blocked signal would not do: another thread can get it.
+    """
+    _uninterrupted.add(function.__code__)
+    return function
+
+
 def _raise_signal(signum: int, frame: FrameType | None) -> None:
-    """Raise the exception of a signal, later if C code is being loaded: it would print or drop the exception."""
+    """Raise the exception of a signal, but later in an uninterrupted function.
+
+    It is also later while importlib loads C code, which would print or drop the exception.
+    """
     while frame:
-        if frame.f_code.co_qualname.startswith("ExtensionFileLoader."):  # of importlib
+        if frame.f_code in _uninterrupted or frame.f_code.co_qualname.startswith("ExtensionFileLoader."):
             return _raise_later(signum)
         frame = frame.f_back
     raise KeyboardInterrupt if signum == signal.SIGINT else TerminatedError(signum)

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkContext, SpawnContext
 from typing import Any
 
-from japanese_bert.common.process import default_signals, end_with_parent
+from japanese_bert.common.process import default_signals, end_with_parent, uninterrupted
 
 PENDING_PER_WORKER = 3
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -115,11 +115,12 @@ class Worker:
 
 
 @contextmanager
+@uninterrupted
 def started_workers(context: ForkContext | SpawnContext, function: Callable, count: int) -> Iterator[list[Worker]]:
     """Yield workers, and end them after the block. Also end them if the system does not start all of them.
 
     Signals wait until all have started. Reasons: a signal between the start of a worker and its place in the list would
-    leave it alive. A new process would lose a signal until `_serve` sets its own handlers.
+    leave it alive. A new process would lose a signal until `_serve` sets its own handlers, so they are blocked as well.
     """
     workers: list[Worker] = []
     try:

@@ -2,13 +2,17 @@
 
 import json
 import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from japanese_bert.common import output_directories, renames
+from japanese_bert.common.locks import open_locked
 from japanese_bert.common.output_directories import open_output_directory
+from japanese_bert.common.process import TerminatedError, signals_as_exceptions
 from japanese_bert.common.provenance import InputFiles, Provenance
 
 PARTS = ("assets",)
@@ -24,6 +28,19 @@ def write(directory, provenance, overwrite=False, text="text", parts=PARTS) -> N
             (temporary / part).mkdir()
             (temporary / part / "vocab.txt").write_text(text, encoding="utf-8")
         (temporary / "model").write_text(text, encoding="utf-8")
+
+
+def test_a_signal_between_making_and_remembering_leaves_nothing(tmp_path, monkeypatch):
+    def open_and_strike(*arguments: object) -> int:
+        descriptor = open_locked(*arguments)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)
+        return descriptor
+
+    monkeypatch.setattr(output_directories, "open_locked", open_and_strike)
+    with pytest.raises(TerminatedError), signals_as_exceptions():
+        write(tmp_path / "out", make())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_files_in_subdirectories_are_recorded_and_looked_at(tmp_path):

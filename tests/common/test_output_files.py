@@ -3,12 +3,16 @@
 import errno
 import fcntl
 import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from japanese_bert.common import output_files
+from japanese_bert.common.locks import open_own_file
 from japanese_bert.common.output_files import open_outputs, replace_file
+from japanese_bert.common.process import TerminatedError, signals_as_exceptions
 from japanese_bert.common.provenance import InputFiles, Provenance, provenance_path, read_provenance
 
 
@@ -54,6 +58,19 @@ def test_outputs_get_their_names_together_or_not_at_all(tmp_path):
     assert entries(tmp_path) == {"source.txt", "a", "a.json", "b", "b.json"}
     assert make_provenance(tmp_path).is_complete(outputs)
     assert not make_provenance(tmp_path, 2).is_complete(outputs)
+
+
+def test_a_signal_between_open_and_remember_leaves_nothing(tmp_path, monkeypatch):
+    def open_and_strike(path: Path) -> int:
+        descriptor = open_own_file(path)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)
+        return descriptor
+
+    monkeypatch.setattr(output_files, "open_own_file", open_and_strike)
+    with pytest.raises(TerminatedError), signals_as_exceptions():
+        write(tmp_path / "a", make_provenance(tmp_path), b"text")
+    assert entries(tmp_path) == {"source.txt"}
 
 
 def test_what_a_killed_run_left_is_emptied(tmp_path):

@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from multiprocessing import connection
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from japanese_bert.common import workers
+from japanese_bert.common.process import TerminatedError, signals_as_exceptions
 from japanese_bert.common.workers import call_in_child, map_in_order
 from tests.helpers.places import ROOT
 
@@ -54,18 +57,21 @@ def test_signals_are_held_back_while_a_worker_is_started(monkeypatch):
 @pytest.mark.parametrize("run", [lambda: list(map_in_order(len, ["a"], 3)), lambda: call_in_child(len, "a")])
 def test_a_signal_while_workers_start_leaves_none_alive(monkeypatch, run):
     """It came before the new worker was in the list. The process waited for it at its end, for ever."""
-    start = multiprocessing.process.BaseProcess.start
+    start, ended = multiprocessing.process.BaseProcess.start, threading.Event()
+    thread = threading.Thread(target=ended.wait)  # it gets the signal: here it is not blocked
+    thread.start()
 
     def start_and_interrupt(process):
         start(process)
-        signal.raise_signal(signal.SIGINT)  # to this thread: libraries of other tests have threads that could get it
+        signal.pthread_kill(thread.ident, signal.SIGTERM)
+        time.sleep(0.05)
 
     monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", start_and_interrupt)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # dask_jobqueue sets another one
     others = multiprocessing.active_children()  # of the clusters of other tests
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(TerminatedError), signals_as_exceptions():
         run()
-    signal.signal(signal.SIGINT, before)
+        time.sleep(10)
+    ended.set()
     assert set(multiprocessing.active_children()) <= set(others)
 
 
