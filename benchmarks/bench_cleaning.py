@@ -25,6 +25,7 @@ PLANTED = 0.3
 LENGTH, PREDICTIONS, BATCH = 32, 5, 64
 VOCAB_SIZE = 4500
 LEARNING_RATE = 3e-3
+INITIALIZER_RANGE = 0.1  # with 0.02, weights of 64 columns see no other words for thousands of steps
 MENUS = [
     "トップページへ戻る場合はこちらをクリックしてください。",
     "会員登録がお済みでない方は新規会員登録のページへお進みください。",
@@ -117,7 +118,7 @@ def train(args: argparse.Namespace, directory: Path, name: str, seed: int) -> fl
     torch.set_num_threads(args.threads)
     torch.manual_seed(seed)
     sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 256}
-    model = BertForMaskedLM(BertConfig(vocab_size=VOCAB_SIZE, **sizes))
+    model = BertForMaskedLM(BertConfig(vocab_size=VOCAB_SIZE, initializer_range=INITIALIZER_RANGE, **sizes))
     ids, labels, mask = read_instances(directory, name, seed + 1)
     order = torch.randperm(len(ids))
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)

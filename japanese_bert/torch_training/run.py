@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from japanese_bert.common.progress_line import ProgressLine
 from japanese_bert.models.training_history import PARAMS_FILE
 from japanese_bert.torch_training.checkpoints import find_checkpoints, step_of
 from japanese_bert.torch_training.checks import config_of, num_processes, precision, uses_gpu
+from japanese_bert.torch_training.cpu import FastDropout, keep_freed_memory
 from japanese_bert.torch_training.data import PretrainingBatches
 from japanese_bert.torch_training.model import load_weights, make_model
 from japanese_bert.torch_training.parameters import ExperimentSection
@@ -69,8 +71,12 @@ def train_or_evaluate(
     model = make_model(config, params.task.model)
     if latest is None and params.task.init_checkpoint:
         load_weights(model, load_initial_weights(Path(params.task.init_checkpoint), config, files.get("vocab.txt")))
-    if uses_gpu(params):
+    on_gpu = uses_gpu(params)
+    if on_gpu:
         model.compile(dynamic=True)
+    else:
+        keep_freed_memory()
+        model.set_attn_implementation("eager")  # its dropout is one that FastDropout sees
     trainer = PretrainingTrainer(
         model=model,
         config=config,
@@ -89,7 +95,8 @@ def train_or_evaluate(
     elif trainer.start_step < params.trainer.train_steps:
         if not worker_index():
             _write_params(model_dir, params)
-        trainer.train(resume_from_checkpoint=str(latest) if latest else None)
+        with nullcontext() if on_gpu else FastDropout():
+            trainer.train(resume_from_checkpoint=str(latest) if latest else None)
 
 
 def make_arguments(params: ExperimentSection, model_dir: str, seed: int, num_workers: int) -> TrainingArguments:
