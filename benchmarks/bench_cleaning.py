@@ -162,7 +162,7 @@ def read_instances(directory: Path, name: str, seed: int):
     run("create_pretraining_data.py", "--input_file", directory / f"{name}.txt", "--vocab_file",
         directory / "tokenizer" / "vocab.txt", "--output_file", output, "--max_seq_length", LENGTH,
         "--max_predictions_per_seq", PREDICTIONS, "--dupe_factor", 1, "--do_whole_word_mask",
-        "--use_v2_feature_names", "--random_seed", seed)  # fmt: skip
+        "--use_v2_feature_names", "--random_seed", seed, "--no-check_use")  # fmt: skip
     rows = []
     for block in read_instance_blocks(str(output)):
         for number in range(len(block)):

@@ -340,8 +340,8 @@ class Faults:
     def random(self, salt: object) -> random.Random:
         return random.Random(f"{self.seed} {self.fault} {self.stage} {salt}")
 
-    def attempt(self, name: str, action: Callable[[], object]) -> None:
-        """Try one; `action` returns False if the fault came too late to strike."""
+    def attempt(self, name: str, action: Callable[[], object]) -> bool:
+        """Try one; `action` returns False if the fault came too late to strike. Return whether it struck."""
         try:
             struck = action() is not False
             self.survived += struck
@@ -349,6 +349,7 @@ class Faults:
             struck = True
             self.failures.append(f"{name}: {type(error).__name__}: {str(error)[:2000]}")
         self.tried += struck
+        return struck
 
     def attempt_all(self, attempts: Sequence[tuple[str, Callable[[], object]]]) -> None:
         self.run_all([partial(self.attempt, *attempt) for attempt in attempts])

@@ -60,7 +60,8 @@ def strikes(subject: Subject, faults: Faults, kill: signal.Signals, group: bool,
         if faults.tried and not subject.stage.is_data:  # once is enough where runs take long
             break
         strike_once = partial(strike, subject, place, kill, group, moments.uniform(0, seconds))
-        faults.attempt(f"{kill.name}, {'group' if group else 'main process'}, {number}", strike_once)
+        if not faults.attempt(f"{kill.name}, {'group' if group else 'main process'}, {number}", strike_once):
+            seconds /= 2  # the machine was busier when they were measured
     faults.attempt("rerun", lambda: subject.assert_rerun(place, subject.undisturbed()[0]) or False)
 
 
