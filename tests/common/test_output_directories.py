@@ -38,8 +38,8 @@ def test_a_signal_between_making_and_remembering_leaves_nothing(tmp_path, monkey
         return descriptor
 
     monkeypatch.setattr(output_directories, "open_locked", open_and_strike)
-    with pytest.raises(TerminatedError), signals_as_exceptions():
-        write(tmp_path / "out", make())
+    with pytest.raises(TerminatedError), signals_as_exceptions(), open_output_directory(tmp_path / "out", make()):
+        time.sleep(10)
     assert list(tmp_path.iterdir()) == []
 
 

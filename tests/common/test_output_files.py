@@ -68,9 +68,14 @@ def test_a_signal_between_open_and_remember_leaves_nothing(tmp_path, monkeypatch
         return descriptor
 
     monkeypatch.setattr(output_files, "open_own_file", open_and_strike)
-    with pytest.raises(TerminatedError), signals_as_exceptions():
-        write(tmp_path / "a", make_provenance(tmp_path), b"text")
-    assert entries(tmp_path) == {"source.txt"}
+    provenance = Provenance("stage", {}, InputFiles(), {})
+    with (
+        pytest.raises(TerminatedError),
+        signals_as_exceptions(),
+        open_outputs([tmp_path / "a"], provenance),
+    ):
+        time.sleep(10)
+    assert entries(tmp_path) == set()
 
 
 def test_what_a_killed_run_left_is_emptied(tmp_path):

@@ -16,7 +16,7 @@ import pytest
 
 from japanese_bert.common import workers
 from japanese_bert.common.process import TerminatedError, signals_as_exceptions
-from japanese_bert.common.workers import call_in_child, map_in_order
+from japanese_bert.common.workers import call_in_child, map_in_order, started_workers
 from tests.helpers.places import ROOT
 
 SECONDS = 30  # after which a call hangs
@@ -54,8 +54,8 @@ def test_signals_are_held_back_while_a_worker_is_started(monkeypatch):
     assert blocked_signals() == set()
 
 
-@pytest.mark.parametrize("run", [lambda: list(map_in_order(len, ["a"], 3)), lambda: call_in_child(len, "a")])
-def test_a_signal_while_workers_start_leaves_none_alive(monkeypatch, run):
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_signal_while_workers_start_leaves_none_alive(monkeypatch, method):
     """It came before the new worker was in the list. The process waited for it at its end, for ever."""
     start, ended = multiprocessing.process.BaseProcess.start, threading.Event()
     thread = threading.Thread(target=ended.wait)  # it gets the signal: here it is not blocked
@@ -68,8 +68,8 @@ def test_a_signal_while_workers_start_leaves_none_alive(monkeypatch, run):
 
     monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", start_and_interrupt)
     others = multiprocessing.active_children()  # of the clusters of other tests
-    with pytest.raises(TerminatedError), signals_as_exceptions():
-        run()
+    context = multiprocessing.get_context(method)
+    with pytest.raises(TerminatedError), signals_as_exceptions(), started_workers(context, len, 3):
         time.sleep(10)
     ended.set()
     assert set(multiprocessing.active_children()) <= set(others)
