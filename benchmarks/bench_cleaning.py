@@ -25,7 +25,7 @@ PLANTED = 0.3
 LENGTH, PREDICTIONS, BATCH = 32, 5, 64
 VOCAB_SIZE = 4500
 LEARNING_RATE = 3e-3
-INITIALIZER_RANGE = 0.1  # with 0.02, weights of 64 columns see no other words for thousands of steps
+INITIALIZER_RANGE = 0.1  # BERT's 0.02 is made for 768 columns
 MENUS = [
     "トップページへ戻る場合はこちらをクリックしてください。",
     "会員登録がお済みでない方は新規会員登録のページへお進みください。",
