@@ -7,13 +7,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.machinery import ExtensionFileLoader
 from types import CodeType, FrameType
 from typing import Any, TextIO, TypeVar
 
 PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 RETRY_SECONDS = 0.01
 Function = TypeVar("Function", bound=Callable)
-_uninterrupted: set[CodeType] = set()
+# The first two load C code, which would print or drop an exception.
+_uninterrupted: set[CodeType] = {ExtensionFileLoader.create_module.__code__, ExtensionFileLoader.exec_module.__code__}
 
 
 class TerminatedError(SystemExit):
@@ -56,12 +58,9 @@ def uninterrupted(function: Function) -> Function:
 
 
 def _raise_signal(signum: int, frame: FrameType | None) -> None:
-    """Raise the exception of a signal, but later in an uninterrupted function.
-
-    It is also later while importlib loads C code, which would print or drop the exception.
-    """
+    """Raise the exception of a signal, but later in an uninterrupted function."""
     while frame:
-        if frame.f_code in _uninterrupted or frame.f_code.co_qualname.startswith("ExtensionFileLoader."):
+        if frame.f_code in _uninterrupted:
             return _raise_later(signum)
         frame = frame.f_back
     raise KeyboardInterrupt if signum == signal.SIGINT else TerminatedError(signum)
