@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from japanese_bert.common.process import uninterrupted
+
 
 class Stopwatch:
     """Wall and CPU seconds of a stage, and the peak memory of its largest process."""
@@ -25,6 +27,7 @@ class Stopwatch:
         }
 
 
+@uninterrupted  # the end of half a bar is an error, which Python prints
 def progress_bar(description: str, total: int | None, unit: str):
     """Return a tqdm bar on stderr. It scales counts to k, M, G."""
     from tqdm import tqdm

@@ -13,8 +13,10 @@ import weakref
 from collections.abc import Iterator
 
 import pytest
+from tqdm import tqdm
 
 from japanese_bert.common.process import LastingStream, TerminatedError, default_signals, signals_as_exceptions
+from japanese_bert.common.report import progress_bar
 from tests.helpers.places import ROOT
 
 
@@ -106,6 +108,20 @@ def test_no_signal_is_lost_where_python_drops_exceptions(moment, signum, capfd):
     assert isinstance(ended.value, KeyboardInterrupt if signum == signal.SIGINT else TerminatedError)
     assert getattr(ended.value, "signum", signal.SIGINT) == signum
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_signal_while_a_bar_is_made_prints_nothing_of_it(monkeypatch, capfd):
+    first_free = tqdm._get_free_pos
+
+    def strike_and_find(instance: tqdm) -> int:
+        strike()
+        time.sleep(0.05)
+        return first_free(instance)
+
+    monkeypatch.setattr(tqdm, "_get_free_pos", staticmethod(strike_and_find))
+    with pytest.raises(TerminatedError), signals_as_exceptions(), progress_bar("Reading", 9, "B"):
+        time.sleep(10)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_other_exceptions_that_python_drops_are_shown_as_before(monkeypatch):
