@@ -297,7 +297,10 @@ def assert_whole(place: Path, stage: Stage, *states: Files) -> None:
     """What has a final name is the whole content of one of `states`, and a record is that of the file beside it."""
     found = final_files(place)
     for name, content in found.items():
-        assert content in [state.get(name) for state in states], f"{name}: neither old nor new content"
+        known = [state[name] for state in states if name in state]
+        if content not in known:
+            place = keep(found, {name: known[-1] if known else b""}, [name])
+            raise AssertionError(f"{name}: neither old nor new content, kept in {place}")
     if stage.directory:
         if f"{stage.directory}/provenance.json" in found:
             assert found in states, "a record in a directory that is not its own"
