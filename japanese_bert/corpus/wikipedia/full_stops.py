@@ -47,22 +47,24 @@ class FullStopFinder:
             stops.extend(span.start + stop for stop in self._find(text[span.start : span.end]))
         return stops
 
-    def _find(self, piece: str) -> Iterator[int]:
+    def _find(self, piece: str) -> list[int]:
         tokens = self.tagger.parse(piece)
         encoded, last_byte, last = piece.encode("utf-8"), 0, 0
+        stops = []
         for end, after in self._ends(tokens):
             last += len(encoded[last_byte:end].decode("utf-8"))
             last_byte = end
-            yield last - after
+            stops.append(last - after)
+        return stops
 
-    def _ends(self, tokens: str) -> Iterator[tuple[int, int]]:
-        """Yield the byte offset of the end of each full-stop token, and its characters after the full stop."""
+    def _ends(self, tokens: str) -> list[tuple[int, int]]:
+        """Return the byte offset of the end of each full-stop token, and its characters after the full stop."""
         if "。" not in tokens:
-            for end in self._full_stop.findall(tokens):
-                yield int(end), 0
-            return
-        for full_stop, unknown, surface in self._full_stop_or_unknown.findall(tokens):
-            yield int(full_stop or unknown), len(surface) - (surface.rfind("。") + 1)
+            return [(int(end), 0) for end in self._full_stop.findall(tokens)]
+        return [
+            (int(full_stop or unknown), len(surface) - (surface.rfind("。") + 1))
+            for full_stop, unknown, surface in self._full_stop_or_unknown.findall(tokens)
+        ]
 
 
 def text_pieces(text: str, length: int = MECAB_LENGTH) -> Iterator[TextSpan]:

@@ -198,15 +198,17 @@ def _ends_sentence(text: str, stop: int) -> bool:
 
     It does not in 3.14, 打率.293, U.S. and Yahoo! JAPAN, or before another mark.
     """
-    mark, before, after = text[stop - 1], text[max(0, stop - 2) : stop - 1], text[stop : stop + 1]
-    if after and after in _MARKS:
+    mark, after = text[stop - 1], text[stop : stop + 1]
+    if after in _MARKS:
         return False
-    runs_on = after.isascii() and after.isalnum()
+    if mark not in ".!?":
+        return True
+    before, runs_on = text[max(0, stop - 2) : stop - 1], after.isascii() and after.isalnum()
     if mark == ".":
         return not runs_on and (not before.isascii() or before in (")", "]"))
-    if mark in "!?" and before.isascii() and before.isalnum():
+    if before.isascii() and before.isalnum():
         return not after or after in _BRACKETS or (after == " " and not text[stop + 1].isascii())
-    return not (mark in "!?" and before.isascii() and runs_on)  # https://www.google.com/?hl=ja
+    return not (before.isascii() and runs_on)  # https://www.google.com/?hl=ja
 
 
 def _formulas(text: str) -> list[TextSpan]:

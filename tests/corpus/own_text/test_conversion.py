@@ -51,7 +51,7 @@ def block_of(text: str, kind: str = "file") -> SourceBlock:
 )
 def test_sentences(text, expected):
     dropped: Counter = Counter()
-    assert converter().convert(text, dropped) == expected
+    assert converter().convert([text], dropped) == [expected]
     kept = sum(len(sentence) for paragraph in expected for sentence in paragraph)
     assert len(text) == kept + sum(dropped.values())
 
@@ -59,14 +59,14 @@ def test_sentences(text, expected):
 def test_lengths_and_kept_lines():
     text = "短い。これは長さが足りる文である。\n" + "長" * 30
     dropped: Counter = Counter()
-    assert converter(5, 20).convert(text, dropped) == [["これは長さが足りる文である。"]]
+    assert converter(5, 20).convert([text], dropped) == [[["これは長さが足りる文である。"]]]
     assert (dropped["short_sentences"], dropped["long_sentences"]) == (3, 30)
-    assert converter(keep_lines=True).convert(text, Counter()) == [[line] for line in text.split("\n")]
+    assert converter(keep_lines=True).convert([text], Counter()) == [[[line] for line in text.split("\n")]]
 
 
 def test_width_of_marks_does_not_matter():
     texts = ("Yahoo！は会社だ。３．５点！「何？」", "Yahoo!は会社だ。3.5点!「何?」")
-    wide, narrow = (converter().convert(text, Counter())[0] for text in texts)
+    wide, narrow = (paragraphs[0] for paragraphs in converter().convert(texts, Counter()))
     assert [len(sentence) for sentence in wide] == [len(sentence) for sentence in narrow]
     assert "".join(wide) == texts[0]
 
