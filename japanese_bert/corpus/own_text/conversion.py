@@ -119,10 +119,7 @@ class TextConverter:
 
     def _split(self, line: str, found: tuple[str, list[int]], dropped: Counter) -> list[str]:
         narrow, full_stops = found
-        sentences = [line]
-        if full_stops:
-            parts = split_sentences(narrow, full_stops, self._options.max_length)
-            sentences = list(parts if narrow == line else _as_in(line, narrow, parts))
+        sentences = split_sentences(narrow, full_stops, self._options.max_length, line) if full_stops else [line]
         dropped["white_space"] += len(line) - sum(map(len, sentences))
         return self._select(sentences, dropped)
 
@@ -183,15 +180,6 @@ def _clean_lines(lines: list[str], dropped: Counter) -> Iterator[str]:
         dropped["white_space"] += length - len(folded)
         if folded:
             yield folded
-
-
-def _as_in(line: str, narrow: str, sentences: Iterator[str]) -> Iterator[str]:
-    """Yield the parts of `line` that stand where `sentences` stand in `narrow`."""
-    start = 0
-    for sentence in sentences:
-        start = narrow.index(sentence, start)
-        yield line[start : start + len(sentence)]
-        start += len(sentence)
 
 
 def _codes(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -63,7 +63,7 @@ class PageConverter:
         """Return the sentences to keep of one page, and add its counts to `block`."""
         normal = normalize(page.text)
         text = clean_text(normal, page.title, block.dropped_characters)
-        sentences = list(split_sentences(text, self._full_stops.find(text), self._max_length))
+        sentences = split_sentences(text, self._full_stops.find(text), self._max_length)
         block.dropped_characters["white_space"] += text.count(" ") - "".join(sentences).count(" ")
         kept = list(select_sentences(sentences, self._min_length, self._max_length, block.dropped_characters))
         counts = block.counts

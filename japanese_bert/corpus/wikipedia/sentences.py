@@ -149,23 +149,24 @@ def clean_text(text: str, title: str, dropped: Counter) -> str:
     return text
 
 
-def split_sentences(text: str, full_stops: list[int], max_length: int) -> Iterator[str]:
-    """Yield the sentences of `text`, stripped. None of them is empty.
+def split_sentences(text: str, full_stops: list[int], max_length: int, original: str = "") -> list[str]:
+    """Return the sentences of `text`, stripped. None of them is empty. They are cut from `original` if it is given.
 
     >>> text = "「行く。」と言った。円周率は3.14である。"
-    >>> list(split_sentences(text, [4, 10, 16, 22], max_length=200))
+    >>> split_sentences(text, [4, 10, 16, 22], max_length=200)
     ['「行く。」と言った。', '円周率は3.14である。']
     """
     stops = [stop for stop in full_stops if _ends_sentence(text, stop)]
-    ends = [_skip_closing(text, stop) for stop in stops]
+    ends = [_skip_closing(text, stop) if text[stop : stop + 1] in _BRACKETS else stop for stop in stops]
     formulas = _formulas(text)
     ends = [end for end in ends if not any(start < end < stop for start, stop in formulas)] if formulas else ends
-    outer_ends = _outside_brackets(text, ends, _bracket_pairs(text, max_length))
-    for start, end in pairwise([0, *outer_ends, len(text)]):
-        inner = ends[bisect_right(ends, start) : bisect_left(ends, end)] if end - start > max_length else []
-        for first, last in pairwise([start, *inner, end]):
-            if sentence := text[first:last].strip():
-                yield sentence
+    cuts = [0, *_outside_brackets(text, ends, _bracket_pairs(text, max_length)), len(text)]
+    too_long = [(start, end) for start, end in pairwise(cuts) if end - start > max_length]
+    for start, end in too_long:
+        cuts += ends[bisect_right(ends, start) : bisect_left(ends, end)]
+    cuts = sorted(cuts) if too_long else cuts
+    original = original or text
+    return [sentence for start, end in pairwise(cuts) if (sentence := original[start:end].strip())]
 
 
 def _skip_closing(text: str, position: int) -> int:

@@ -33,7 +33,7 @@ def finders():
 
 
 def split(finder: FullStopFinder, text: str, max_length: int = 200) -> list[str]:
-    return list(split_sentences(text, finder.find(text), max_length))
+    return split_sentences(text, finder.find(text), max_length)
 
 
 def test_examples_in_docstrings():
@@ -123,7 +123,7 @@ def test_splitting_loses_only_white_space(text, data, max_length):
     stops = (
         sorted(data.draw(st.sets(st.sampled_from([i + 1 for i, c in enumerate(text) if c in "。.!?"] or [0])))) or []
     )
-    found = list(split_sentences(text, [stop for stop in stops if stop], max_length))
+    found = split_sentences(text, [stop for stop in stops if stop], max_length)
     assert "".join(found).replace(" ", "") == text.replace(" ", "")
     assert all(sentence == sentence.strip() and sentence for sentence in found)
 
