@@ -25,7 +25,16 @@ PLANTED = 0.3
 LENGTH, PREDICTIONS, BATCH = 32, 5, 64
 VOCAB_SIZE = 4500
 LEARNING_RATE = 3e-3
-INITIALIZER_RANGE = 0.1  # BERT's 0.02 is made for 768 columns
+SIZES = {
+    "vocab_size": VOCAB_SIZE,
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 256,
+    "initializer_range": 0.1,  # BERT's 0.02 is made for 768 columns
+    "hidden_dropout_prob": 0.0,  # most text is read once or twice
+    "attention_probs_dropout_prob": 0.0,
+}
 MENUS = [
     "トップページへ戻る場合はこちらをクリックしてください。",
     "会員登録がお済みでない方は新規会員登録のページへお進みください。",
@@ -39,8 +48,8 @@ MENUS = [
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input_file", type=Path, required=True, help="a large corpus in UTF-8")
-    parser.add_argument("--megabytes", type=int, default=8, help="clean text to train on")
-    parser.add_argument("--steps", type=int, default=2000, help="of 64 instances of 32 tokens")
+    parser.add_argument("--megabytes", type=int, default=16, help="clean text to train on")
+    parser.add_argument("--steps", type=int, default=4000, help="of 64 instances of 32 tokens")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch")
     return parser
@@ -117,8 +126,7 @@ def train(args: argparse.Namespace, directory: Path, name: str, seed: int) -> fl
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(seed)
-    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 256}
-    model = BertForMaskedLM(BertConfig(vocab_size=VOCAB_SIZE, initializer_range=INITIALIZER_RANGE, **sizes))
+    model = BertForMaskedLM(BertConfig(**SIZES))
     ids, labels, mask = read_instances(directory, name, seed + 1)
     order = torch.randperm(len(ids))
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
