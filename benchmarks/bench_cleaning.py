@@ -25,7 +25,7 @@ PLANTED = 0.3
 LENGTH, PREDICTIONS, BATCH = 32, 5, 64
 VOCAB_SIZE = 4500
 LEARNING_RATE = 3e-3
-SIZES = {
+MODEL = {
     "vocab_size": VOCAB_SIZE,
     "hidden_size": 64,
     "num_hidden_layers": 2,
@@ -126,7 +126,7 @@ def train(args: argparse.Namespace, directory: Path, name: str, seed: int) -> fl
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(seed)
-    model = BertForMaskedLM(BertConfig(**SIZES))
+    model = BertForMaskedLM(BertConfig(**MODEL))
     ids, labels, mask = read_instances(directory, name, seed + 1)
     order = torch.randperm(len(ids))
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)

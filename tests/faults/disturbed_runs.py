@@ -299,8 +299,8 @@ def assert_whole(place: Path, stage: Stage, *states: Files) -> None:
     for name, content in found.items():
         known = [state[name] for state in states if name in state]
         if content not in known:
-            place = keep(found, {name: known[-1] if known else b""}, [name])
-            raise AssertionError(f"{name}: neither old nor new content, kept in {place}")
+            kept = keep(found, {name: known[-1] if known else b""}, [name])
+            raise AssertionError(f"{name}: neither old nor new content, kept in {kept}")
     if stage.directory:
         if f"{stage.directory}/provenance.json" in found:
             assert found in states, "a record in a directory that is not its own"

@@ -157,16 +157,15 @@ def split_sentences(text: str, full_stops: list[int], max_length: int, original:
     ['「行く。」と言った。', '円周率は3.14である。']
     """
     stops = [stop for stop in full_stops if _ends_sentence(text, stop)]
-    ends = [_skip_closing(text, stop) if text[stop : stop + 1] in _BRACKETS else stop for stop in stops]
+    ends = [_skip_closing(text, stop) for stop in stops]
     formulas = _formulas(text)
     ends = [end for end in ends if not any(start < end < stop for start, stop in formulas)] if formulas else ends
     cuts = [0, *_outside_brackets(text, ends, _bracket_pairs(text, max_length)), len(text)]
-    too_long = [(start, end) for start, end in pairwise(cuts) if end - start > max_length]
-    for start, end in too_long:
-        cuts += ends[bisect_right(ends, start) : bisect_left(ends, end)]
-    cuts = sorted(cuts) if too_long else cuts
+    for start, end in pairwise(tuple(cuts)):
+        if end - start > max_length:
+            cuts += ends[bisect_right(ends, start) : bisect_left(ends, end)]
     original = original or text
-    return [sentence for start, end in pairwise(cuts) if (sentence := original[start:end].strip())]
+    return [sentence for start, end in pairwise(sorted(cuts)) if (sentence := original[start:end].strip())]
 
 
 def _skip_closing(text: str, position: int) -> int:
