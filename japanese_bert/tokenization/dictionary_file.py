@@ -1,6 +1,6 @@
-"""`sys.dic`, a compiled MeCab dictionary -> its surfaces, and the left contexts of its tokens.
+"""A compiled MeCab dictionary -> its surfaces, the left contexts of its tokens, and its categories of characters.
 
-The layout is that of MeCab 0.996 (dictionary.cpp and darts.h), little-endian:
+The layout of `sys.dic` is that of MeCab 0.996 (dictionary.cpp and darts.h), little-endian:
 
     10 x uint32     magic, version, type, number of tokens, left and right context ids,
                     bytes of the double array, of the tokens, of the features, 0
@@ -13,11 +13,17 @@ The layout is that of MeCab 0.996 (dictionary.cpp and darts.h), little-endian:
 A state of the double array is the base of its unit. Byte `c` leads from state `b` to unit `b + c + 1` if the check
 of that unit is `b`. A surface ends at state `b` if the check of unit `b` is `b`. The base of that unit is
 `-1 - (256 * first token + number of tokens)`.
+
+The layout of `char.bin` is (char_property.h):
+
+    uint32          number of categories
+    32 bytes each   their names, padded with NULs
+    4 bytes each    65,535 characters: 18 bits of categories, and 14 that are not read here, from the lowest bit on
 """
 
 import csv
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -50,9 +56,7 @@ def iter_surfaces(path: Path) -> Iterator[str]:
     """
     with open(path, "rb") as file:
         header = _read_header(file, path)
-        units = np.fromfile(file, UNIT, count=header.double_array_size // UNIT.itemsize)
-    base, check = np.ascontiguousarray(units["base"]), np.ascontiguousarray(units["check"])
-    ends = np.flatnonzero((base < 0) & (check == np.arange(len(check))))
+        base, check, ends = _read_double_array(file, header)
     found = int(((-1 - base[ends].astype(np.int64)) & 0xFF).sum())
     if found != header.num_tokens:
         raise ValueError(
@@ -73,6 +77,60 @@ def read_left_contexts(path: Path, subtype: str) -> tuple[set[int], set[int]]:
         tokens = np.frombuffer(file.read(header.tokens_size), TOKEN)
         has_subtype = np.isin(tokens["feature"], list(_features_with(file, subtype, header.charset)))
     return set(tokens["left"][has_subtype].tolist()), set(np.unique(tokens["left"][~has_subtype]).tolist())
+
+
+def find_entries(path: Path, part: str, left_contexts: Collection[int]) -> dict[str, set[int]]:
+    """Return the left contexts of each surface that contains `part`, or has a token in one of `left_contexts`."""
+    with open(path, "rb") as file:
+        header = _read_header(file, path)
+        base, check, ends = _read_double_array(file, header)
+        lefts = np.frombuffer(file.read(header.tokens_size), TOKEN)["left"]
+    first, number = np.divmod(-1 - base[ends].astype(np.int64), 256)
+    num_before = np.append(0, np.cumsum(np.isin(lefts, list(left_contexts))))
+    is_wanted = num_before[first + number] > num_before[first]
+    is_wanted |= np.isin(ends, _ends_with(base, check, part.encode(header.charset)))
+    surfaces = _iter_keys(base, check, ends[is_wanted])
+    tokens = map(slice, first[is_wanted].tolist(), (first + number)[is_wanted].tolist())
+    return {
+        surface.decode(header.charset): set(lefts[of_surface].tolist())
+        for surface, of_surface in zip(surfaces, tokens, strict=True)
+    }
+
+
+def read_categories(path: Path) -> np.ndarray:
+    """Return the categories of each character up to U+FFFE, one bit each."""
+    data = path.read_bytes()
+    num_categories = int.from_bytes(data[:4], "little")
+    return np.frombuffer(data, "<u4", offset=4 + 32 * num_categories) & 0x3FFFF
+
+
+def _read_double_array(file: BinaryIO, header: Header) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return bases, checks, and the units at which a surface ends."""
+    units = np.fromfile(file, UNIT, count=header.double_array_size // UNIT.itemsize)
+    base, check = np.ascontiguousarray(units["base"]), np.ascontiguousarray(units["check"])
+    return base, check, np.flatnonzero((base < 0) & (check == np.arange(len(check))))
+
+
+def _ends_with(base: np.ndarray, check: np.ndarray, part: bytes) -> np.ndarray:
+    """Return the units at which surfaces end that contain `part`."""
+    units = np.flatnonzero(base > 0)
+    for byte in part:
+        units = _follow(base, check, units, np.array([byte]))
+    ends = [np.empty(0, np.int64)]
+    while len(units):
+        ends.append(_follow(base, check, units, np.array([-1])))
+        units = _follow(base, check, units, np.arange(256))
+    return np.concatenate(ends)
+
+
+def _follow(base: np.ndarray, check: np.ndarray, units: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the units to which any of the bytes `values` leads. -1 is the end of a surface.
+
+    None of them is out of range, because MeCab leaves 257 free units at the end.
+    """
+    states = base[units].astype(np.int64)[:, None]
+    reached = states + values + 1
+    return reached[check[reached] == states]
 
 
 def _read_header(file: BinaryIO, path: Path) -> Header:

@@ -4,7 +4,12 @@ from pathlib import Path
 import pytest
 
 from japanese_bert.tokenization import dictionary_file
-from japanese_bert.tokenization.dictionary_file import iter_surfaces, read_left_contexts
+from japanese_bert.tokenization.dictionary_file import (
+    find_entries,
+    iter_surfaces,
+    read_categories,
+    read_left_contexts,
+)
 from japanese_bert.tokenization.mecab import find_dictionary, make_tagger
 from tests.helpers.small_dictionary import SURFACES, compile_dictionary, write_source
 
@@ -65,6 +70,26 @@ def test_left_contexts_of_tokens_with_and_without_a_subtype():
     assert len(others) > 5000
     assert not full_stops & others
     assert read_left_contexts(directory / "unk.dic", "句点")[0] == set()
+
+
+def test_entries_with_a_part_or_a_context(source_dir, tmp_path):
+    path = find_dictionary("ipadic").directory / "sys.dic"
+    assert find_entries(path, "。", {8}) == {"。": {8}, "．": {8, 1295}, "モー娘。": {1288}}
+    surfaces = set(iter_surfaces(path))
+    for part in ("。", "ー娘", "っとう", "𠮷"):
+        assert find_entries(path, part, ()).keys() == {surface for surface in surfaces if part in surface}
+    compiled = compile_dictionary(source_dir, tmp_path / "euc", "euc-jp") / "sys.dic"
+    assert find_entries(compiled, "山", ()) == {"山": {0}, "山川": {0}}
+    assert find_entries(compiled, "川", {0}).keys() == set(iter_surfaces(compiled))
+
+
+def test_categories_of_characters():
+    """〇 is a symbol and a number, 一 a kanji and a number (unidic-lite's char.def)."""
+    categories = read_categories(find_dictionary("unidic_lite").directory / "char.bin")
+    symbol, both, number_and_kanji, kanji = (int(categories[ord(character)]) for character in "。〇一山")
+    assert [value.bit_count() for value in (symbol, both, number_and_kanji, kanji)] == [1, 2, 2, 1]
+    assert both & number_and_kanji == both - symbol == number_and_kanji - kanji
+    assert len(categories) == 0xFFFF
 
 
 def test_features_are_found_across_blocks(monkeypatch):
