@@ -30,20 +30,21 @@ def find_certain_full_stops(dictionaries: list[Path], contexts: set[int]) -> Cer
     for path in known:
         for surface, lefts in find_entries(path, "。", contexts).items():
             entries[surface] = entries.get(surface, set()) | lefts
-    if find_entries(unknown, "。", contexts) or entries.pop("。", contexts) - contexts:
-        return None
     categories = read_categories(unknown.with_name("char.bin"))
+    # All characters of an unknown word, or of a space between words, are linked by common categories.
+    linked, before = categories[ord("。")], 0
+    while linked != before:
+        linked, before = np.bitwise_or.reduce(categories[categories & linked > 0]), linked
+    is_space = categories[ord(" ")] & linked
+    if is_space or find_entries(unknown, "。", contexts) or entries.pop("。", contexts) - contexts:
+        return None
     may_precede, may_follow = np.ones((2, len(categories)), np.bool_)
     for surface in entries:  # words such as モーニング娘。 and 。゜
         for match in re.finditer("。", surface):
             place = match.start()
             allowed, neighbour = (may_precede, surface[place - 1]) if place else (may_follow, surface[1])
             allowed[ord(neighbour) : ord(neighbour) + 1] = False
-    # All characters of an unknown word are linked by common categories. A `。` in such a word counts, unless a second
-    # one follows in the same word.
-    linked, before = categories[ord("。")], 0
-    while linked != before:
-        linked, before = np.bitwise_or.reduce(categories[categories & linked > 0]), linked
+    # A `。` in an unknown word counts, unless a second one follows in the same word.
     other_marks = set("".join(surface for surface, lefts in entries.items() if lefts & contexts)) - {"。"}
     precede, follow, unlinked = map(_ranges, (may_precede, may_follow, categories & linked == 0))
     return CertainFullStops(

@@ -140,10 +140,14 @@ def test_full_stops_with_another_meaning_go_to_mecab(ipadic_with, finders, tmp_p
     """In a user dictionary, or as unknown words: there MeCab's cost decides."""
     finder = ipadic_with(1288, "。,{0},{0},-9000,名詞,固有名詞,人名,一般,*,*,。,マル,マル\n")
     assert finder.find("雨の日。") == [] != finders["ipadic"].find("雨の日。")
-    ipadic = [mecab.find_dictionary("ipadic").directory / name for name in ("sys.dic", "unk.dic")]
+    directory = mecab.find_dictionary("ipadic").directory
+    ipadic = [directory / name for name in ("sys.dic", "unk.dic")]
     assert find_certain_full_stops(ipadic, {8})
     assert find_certain_full_stops(ipadic, {8, 1283}) is None
     assert find_certain_full_stops([tmp_path / "user.dic", *ipadic], {8}) is None
+    (tmp_path / "unk.dic").write_bytes(ipadic[1].read_bytes())
+    (tmp_path / "char.bin").write_bytes((directory / "char.bin").read_bytes()[: -4 * 0xFFFF] + bytes([1]) * 4 * 0xFFFF)
+    assert find_certain_full_stops([ipadic[0], tmp_path / "unk.dic"], {8}) is None  # all characters are spaces, too
 
 
 def test_a_name_with_a_full_stop_ends_nothing(small_neologd, finders):
