@@ -18,7 +18,7 @@ The layout of `char.bin` is (char_property.h):
 
     uint32          number of categories
     32 bytes each   their names, padded with NULs
-    4 bytes each    65,535 characters: 18 bits of categories, and 14 that are not read here, from the lowest bit on
+    4 bytes each    65,535 characters: the lowest 18 bits are the categories, the others are not read
 """
 
 import csv
@@ -88,7 +88,7 @@ def find_entries(path: Path, part: str, left_contexts: Collection[int]) -> dict[
     first, number = np.divmod(-1 - base[ends].astype(np.int64), 256)
     num_before = np.append(0, np.cumsum(np.isin(lefts, list(left_contexts))))
     is_wanted = num_before[first + number] > num_before[first]
-    is_wanted |= np.isin(ends, _ends_with(base, check, part.encode(header.charset)))
+    is_wanted |= np.isin(ends, _ends_of_surfaces_with(base, check, part.encode(header.charset)))
     surfaces = _iter_keys(base, check, ends[is_wanted])
     tokens = map(slice, first[is_wanted].tolist(), (first + number)[is_wanted].tolist())
     return {
@@ -111,8 +111,8 @@ def _read_double_array(file: BinaryIO, header: Header) -> tuple[np.ndarray, np.n
     return base, check, np.flatnonzero((base < 0) & (check == np.arange(len(check))))
 
 
-def _ends_with(base: np.ndarray, check: np.ndarray, part: bytes) -> np.ndarray:
-    """Return the units at which surfaces end that contain `part`."""
+def _ends_of_surfaces_with(base: np.ndarray, check: np.ndarray, part: bytes) -> np.ndarray:
+    """Return the units at which the surfaces end that contain `part`."""
     units = np.flatnonzero(base > 0)
     for byte in part:
         units = _follow(base, check, units, np.array([byte]))

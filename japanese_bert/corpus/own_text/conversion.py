@@ -104,7 +104,7 @@ class TextConverter:
         return _clean_lines(lines, dropped)
 
     def _sentences(self, line: str, dropped: Counter) -> list[str]:
-        """Return the sentences of a line. Their ends are found where NFKC would have the marks of the line."""
+        """Return the sentences of a line. A full-width mark ends a sentence as its half-width NFKC form does."""
         sentences = [line]
         if self._full_stops and _MARK.search(line.rstrip(_TAIL)):
             narrow = _WIDE.sub(lambda run: run[0].translate(_NARROW), line)

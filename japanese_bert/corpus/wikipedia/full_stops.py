@@ -29,15 +29,16 @@ class FullStopFinder:
     """A MeCab tagger that prints where full stops end. `mecab_option` holds further options, such as `-u`."""
 
     def __init__(self, dictionary: Dictionary, mecab_option: str = "") -> None:
-        from japanese_bert.corpus.wikipedia.certain_full_stops import find_certain_full_stops
+        from japanese_bert.corpus.wikipedia.certain_full_stops import find_uncertain
 
         dictionaries = _dictionary_files(make_tagger(dictionary, mecab_option))
         contexts = find_full_stop_contexts(dictionaries)
-        self._certain = find_certain_full_stops(dictionaries, contexts) if contexts else None
+        self._uncertain = find_uncertain(dictionaries, contexts) if contexts is not None else re.compile("")
         field, full_stops = ("%phl", contexts) if contexts is not None else ("%f[1]", {FULL_STOP_SUBTYPE})
         # One line per token: its left context or subtype, and the byte offset of its end. Surfaces do not add up to the
-        # text, because MeCab skips white space. An unknown word is followed by its surface.
-        self.mecab_format = rf'-O "" -F "\n{field}\t%pe" -U "\n{field}\t%pe\t%m" -E "\n"'
+        # text, because MeCab skips white space. An unknown word is followed by its surface. fugashi strips the output,
+        # so it must not end in a surface.
+        self.mecab_format = rf'-O "" -F "\n{field}\t%pe" -U "\n{field}\t%pe\t%m" -E "\n."'
         self.tagger = make_tagger(dictionary, f"{mecab_option} {self.mecab_format}")
         one_of = "|".join(sorted(re.escape(str(value)) for value in full_stops)) or r"(?!)"
         self._full_stop = re.compile(rf"\n(?:{one_of})\t([0-9]+)")
@@ -48,14 +49,12 @@ class FullStopFinder:
 
         A `。` inside an unknown word counts too. Such words are `)。` with IPADIC and `。-` with UniDic.
         """
-        if self._certain and not self._certain.other_mark.search(text):
-            stops = [match.end() for match in self._certain.full_stop.finditer(text)]
-            if len(stops) == text.count("。"):
-                return stops
+        if not self._uncertain.search(text):
+            return [match.end() for match in re.finditer("。", text)]
         return self.find_with_mecab(text)
 
     def find_with_mecab(self, text: str) -> list[int]:
-        """Return what `find` returns, by MeCab whatever the text."""
+        """Return the same, always with MeCab. It takes text of more than MECAB_LENGTH characters in pieces."""
         stops: list[int] = []
         for span in text_pieces(text):
             stops.extend(span.start + stop for stop in self._find(text[span.start : span.end]))

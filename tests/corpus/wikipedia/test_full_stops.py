@@ -11,7 +11,7 @@ import pytest
 
 from japanese_bert.common.encodings import check_format
 from japanese_bert.common.text_files import read_line_blocks
-from japanese_bert.corpus.wikipedia.certain_full_stops import find_certain_full_stops
+from japanese_bert.corpus.wikipedia.certain_full_stops import find_uncertain
 from japanese_bert.corpus.wikipedia.cirrussearch import Page, parse_row
 from japanese_bert.corpus.wikipedia.full_stops import FullStopFinder, find_full_stop_contexts, text_pieces
 from japanese_bert.tokenization import mecab
@@ -92,7 +92,8 @@ def test_contexts_tell_what_parts_of_speech_tell(finders, name):
     texts = [" ".join(page.text.split()) for page in map(parse_row, rows[:1200]) if isinstance(page, Page)]
     assert len(texts) == 600
     # NFKC is left out here, so that both dictionaries meet characters in all their forms.
-    found = [finders[name].find(text[:5000]) for text in texts]
+    found = [finders[name].find_with_mecab(text[:5000]) for text in texts]
+    assert found == [finders[name].find(text[:5000]) for text in texts]
     assert found == [full_stops_of_nodes(text[:5000], tagger) for text in texts]
     assert sum(map(len, found)) > 5000
 
@@ -107,10 +108,11 @@ def test_contexts_tell_what_parts_of_speech_tell(finders, name):
         ("  雨。  雪。 ", [4, 8]),
         ("(雨)。-だ。", [4, 7]),
         ("𠮷野家。パ。", [4, 6]),
+        ("雨。\u200d\u3000", [2]),
     ],
 )
 def test_positions_count_characters(finders, name, text, stops):
-    assert finders[name].find(text) == stops
+    assert finders[name].find(text) == finders[name].find_with_mecab(text) == stops
 
 
 @pytest.mark.parametrize("name", ["unidic_lite", "ipadic", "small_neologd"])
@@ -129,9 +131,9 @@ def test_full_stops_that_need_no_mecab(finders, small_neologd, name, monkeypatch
 def test_texts_that_go_to_mecab(finders, monkeypatch):
     finder = finders["ipadic"]
     monkeypatch.setattr(finder, "find_with_mecab", lambda text: None)
-    for text in ("雨だ。「雪か。」", "一。あ。", "(雨)。", "雨 。", "雨。〇"):
+    for text in ("雨だ。「雪か。」", "一。あ。", "(雨)。", "雨 。", "雨。〇", "。", "𠮷。", "モーツァルト。"):
         assert finder.find(text) == [match.end() for match in re.finditer("。", text)]
-    for text in ("雨．雪", "モー娘。", "。", "𠮷。", "雨。。", "(雨。)。", "雨。「〇一漢。"):
+    for text in ("雨．雪", "モー娘。", "雨。。", "(雨。)。", "雨。「〇一漢。"):
         assert finder.find(text) is None
     assert finders["unidic_lite"].find("雨! 雪。") != []
 
@@ -142,12 +144,12 @@ def test_full_stops_with_another_meaning_go_to_mecab(ipadic_with, finders, tmp_p
     assert finder.find("雨の日。") == [] != finders["ipadic"].find("雨の日。")
     directory = mecab.find_dictionary("ipadic").directory
     ipadic = [directory / name for name in ("sys.dic", "unk.dic")]
-    assert find_certain_full_stops(ipadic, {8})
-    assert find_certain_full_stops(ipadic, {8, 1283}) is None
-    assert find_certain_full_stops([tmp_path / "user.dic", *ipadic], {8}) is None
+    assert not find_uncertain(ipadic, {8}).search("雨。")
+    assert find_uncertain(ipadic, {8, 1283}).search("雨。")
+    assert find_uncertain([tmp_path / "user.dic", *ipadic], {8}).search("雨。")
     (tmp_path / "unk.dic").write_bytes(ipadic[1].read_bytes())
     (tmp_path / "char.bin").write_bytes((directory / "char.bin").read_bytes()[: -4 * 0xFFFF] + bytes([1]) * 4 * 0xFFFF)
-    assert find_certain_full_stops([ipadic[0], tmp_path / "unk.dic"], {8}) is None  # all characters are spaces, too
+    assert find_uncertain([ipadic[0], tmp_path / "unk.dic"], {8}).search("雨。")  # all characters are spaces, too
 
 
 def test_a_name_with_a_full_stop_ends_nothing(small_neologd, finders):
@@ -183,13 +185,15 @@ def test_contexts_of_compiled_dictionaries(small_neologd):
 
 
 def test_long_text_is_parsed_in_pieces(finders, monkeypatch):
+    finder, lengths = finders["unidic_lite"], list[int]()
     text = "雨の日が続くのである。 " * 200 + "切れ目の無い文" * 100
-    whole = finders["unidic_lite"].find(text)
+    whole, find_in_piece = finder.find_with_mecab(text), finder._find
     assert len(whole) == 200
+    monkeypatch.setattr(finder, "_find", lambda piece: lengths.append(len(piece)) or find_in_piece(piece))
     for length in (50, 333):
-        pieces = list(text_pieces(text, length))
-        assert all(0 < end - start <= length for start, end in pieces)
-        assert "".join(text[start:end] for start, end in pieces) == text
+        assert "".join(text[start:end] for start, end in text_pieces(text, length)) == text
         with monkeypatch.context() as patch:
             patch.setattr(text_pieces, "__defaults__", (length,))
-            assert finders["unidic_lite"].find(text) == whole
+            assert finder.find_with_mecab(text) == whole
+        assert 0 < min(lengths) <= max(lengths) <= length
+        lengths.clear()
