@@ -155,7 +155,9 @@ def make_part(args: argparse.Namespace, stopwatch: Stopwatch) -> None:
 
     inputs = source_files(args.input_files)
     with progress_bar("Reading", text_files.size_on_disk(inputs), "B") as bar:
-        report = make_preparation(args).write(args.output_part, inputs, bar.update, args.overwrite)
+        preparation = make_preparation(args)
+        provenance = preparation.part_provenance(inputs)
+        report = preparation.write(args.output_part, inputs, provenance, bar.update, args.overwrite)
     print_summary(f"{args.output_part}: wrote a part", {name: report[name] for name in COUNTS})
     print_summary("", stopwatch.measurements())
 
@@ -197,10 +199,12 @@ def plan_parts(args: argparse.Namespace, directory: Path) -> tuple[Provenance, C
     names = ("drop_duplicate_documents", "drop_duplicate_paragraphs", "near_duplicates")
     duplicates = {name: getattr(args, name) for name in names}
     if args.input_files:
-        inputs = source_files(args.input_files)
+        paths = source_files(args.input_files)
+        inputs = InputFiles(text=paths)
+        inputs.hash_in_background()
         preparation = make_preparation(args)
         provenance = preparation.provenance("make_corpus", inputs, **duplicates)
-        return provenance, partial(preparation.write_all, inputs, directory)
+        return provenance, partial(preparation.write_all, paths, directory)
     given = part_directories(args.input_parts)
     method = {**common_method(open_parts(given)), **duplicates}
     files = InputFiles(parts=[path / "provenance.json" for path in given])

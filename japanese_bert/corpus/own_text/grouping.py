@@ -50,7 +50,7 @@ class Grouper:
         for number in range(num_ranges):
             parts = [run[cut[number] : cut[number + 1]] for run, cut in zip(runs, cuts, strict=True)]
             if sum(map(len, parts)):
-                yield self._group(np.concatenate(parts))
+                yield self._group(np.concatenate(parts)) if len(runs) > 1 else parts[0]  # a run is grouped already
 
     def _end_run(self) -> None:
         if not self._num_held:
@@ -71,11 +71,10 @@ class Grouper:
         is_first = np.empty(len(keys), np.bool_)
         is_first[0] = True
         np.not_equal(keys[1:], keys[:-1], out=is_first[1:])
-        starts = np.flatnonzero(is_first)
-        group = np.cumsum(is_first) - 1
-        later = np.flatnonzero(~is_first)
+        starts, later = np.flatnonzero(is_first), np.flatnonzero(~is_first)
         if len(later):
-            self._tell(Pairs(entries["item"][starts[group[later]]], entries["item"][later]))
+            first = starts[np.searchsorted(starts, later) - 1]
+            self._tell(Pairs(entries["item"][first], entries["item"][later]))
         grouped = entries[starts]
         grouped["count"] = np.add.reduceat(entries["count"], starts)
         return grouped

@@ -33,20 +33,30 @@ class Preparation:
     num_workers: int
     max_corrupt_rows: int
 
-    def provenance(self, stage: str, inputs: list[Path], **more: object) -> Provenance:
+    def provenance(self, stage: str, inputs: InputFiles, **more: object) -> Provenance:
         """Return the provenance of an output of these inputs."""
         return Provenance(
             stage=stage,
             method={**self.method, **more},
-            inputs=InputFiles(text=inputs),
+            inputs=inputs,
             arguments=self.arguments,
             dictionary=self.dictionary.identity() if self.dictionary else None,
             packages=("fugashi", "isal", "orjson", "numba", "numpy"),
         )
 
-    def write(self, directory: Path, inputs: list[Path], progress: Callable[[int], object], overwrite: bool) -> Mapping:
+    def part_provenance(self, inputs: list[Path]) -> Provenance:
+        """Return the provenance of a part of these inputs."""
+        return self.provenance(PART_STAGE, InputFiles(text=inputs))
+
+    def write(
+        self,
+        directory: Path,
+        inputs: list[Path],
+        provenance: Provenance,
+        progress: Callable[[int], object],
+        overwrite: bool,
+    ) -> Mapping:
         """Make one part, unless it is complete. Return its counts."""
-        provenance = self.provenance(PART_STAGE, inputs)
         if text_files.STANDARD_INPUT not in inputs and provenance.is_complete([directory]):
             progress(text_files.size_on_disk(inputs) or 0)
             return read_provenance(directory) or {}
@@ -69,9 +79,10 @@ class Preparation:
             with progress_bar("Reading", text_files.size_on_disk(inputs), "B") as bar:
                 for number, files in enumerate(_shared_parts(inputs)):
                     # The name differs for other arguments and inputs, so that no two runs write one part differently.
-                    recipe = json.dumps(self.provenance(PART_STAGE, files).recipe(), sort_keys=True)
+                    provenance = self.part_provenance(files)
+                    recipe = json.dumps(provenance.recipe(), sort_keys=True)
                     parts.append(directory / f"{number:05d}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}")
-                    report = self.write(parts[-1], files, bar.update, overwrite=True)
+                    report = self.write(parts[-1], files, provenance, bar.update, overwrite=True)
                     left -= len(report["corrupt_rows"])
                     if left < 0:
                         raise ValueError(f"{report['corrupt_rows'][-1]} (more than --max_corrupt_rows in all files)")

@@ -46,14 +46,20 @@ def test_a_part_has_a_name_of_its_own_for_each_method_and_input(inputs, tmp_path
 
 def test_a_complete_part_is_not_made_again(inputs, tmp_path):
     done = []
+
+    def write(**method):
+        preparation = prepare(**method)
+        provenance = preparation.part_provenance(inputs)
+        return preparation.write(tmp_path / "part", inputs, provenance, done.append, overwrite=False)
+
     for _ in range(2):
-        report = prepare().write(tmp_path / "part", inputs, done.append, overwrite=False)
+        report = write()
         assert report["counts"]["rows"] == 3
         inode = (tmp_path / "part" / "text").stat().st_ino
     assert (tmp_path / "part" / "text").stat().st_ino == inode
     assert sum(done) == 2 * sum(path.stat().st_size for path in inputs)
     with pytest.raises(FileExistsError, match="part: exists"):
-        prepare(quality="web").write(tmp_path / "part", inputs, done.append, overwrite=False)
+        write(quality="web")
 
 
 def test_corrupt_rows_are_counted_over_all_parts(inputs, tmp_path, monkeypatch, capsys):
