@@ -73,9 +73,11 @@ def main(args: argparse.Namespace) -> None:
 
 
 def read_pages(source: Path) -> list[dict]:
+    from japanese_bert.common.encodings import check_format
     from japanese_bert.common.text_files import read_line_blocks
 
-    rows = [json.loads(row) for block in read_line_blocks(source) for row in block.split(b"\n") if row]
+    blocks = read_line_blocks(source, check=check_format)
+    rows = [json.loads(row) for block in blocks for row in block.split(b"\n") if row]
     return [row for row in rows if row.get("text")]
 
 
