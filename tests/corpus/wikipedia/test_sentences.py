@@ -18,18 +18,12 @@ from japanese_bert.corpus.wikipedia.sentences import (
     select_sentences,
     split_sentences,
 )
-from japanese_bert.tokenization import mecab
 
 AWKWARD = st.text(
     st.sampled_from("雨。.!?「」『』()[]{}要出典誰1 ^>\n\u3000\u2028\0\r㍿ｶﾞカか゛ﾞ\u3099\u0301\ud800A")
     | st.characters(),
     max_size=80,
 )
-
-
-@pytest.fixture(scope="module")
-def finders():
-    return {name: FullStopFinder(mecab.find_dictionary(name)) for name in ("unidic_lite", "ipadic")}
 
 
 def split(finder: FullStopFinder, text: str, max_length: int = 200) -> list[str]:
