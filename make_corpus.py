@@ -157,7 +157,7 @@ def make_part(args: argparse.Namespace, stopwatch: Stopwatch) -> None:
     with progress_bar("Reading", text_files.size_on_disk(inputs), "B") as bar:
         preparation = make_preparation(args)
         provenance = preparation.part_provenance(inputs)
-        report = preparation.write(args.output_part, inputs, provenance, bar.update, args.overwrite)
+        report = preparation.write(args.output_part, provenance, bar.update, args.overwrite)
     print_summary(f"{args.output_part}: wrote a part", {name: report[name] for name in COUNTS})
     print_summary("", stopwatch.measurements())
 

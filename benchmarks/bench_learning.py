@@ -179,8 +179,8 @@ def read_questions(path: Path):
 def make_start(place: Path, name: str, seed: int) -> None:
     """Write a model with random weights. Its position embeddings are sinusoids (Vaswani et al. 2017).
 
-    With random ones a model this small learns little but the frequencies of tokens in 1,500 steps, because it has to
-    learn for each position which ones are beside it. With sinusoids it takes 500 steps.
+    Random ones would let a model this small learn little but the frequencies of tokens for most of its steps, because
+    it has to learn for each position which ones are beside it. Threads would share the random numbers of PyTorch.
     """
     import numpy as np
     import torch

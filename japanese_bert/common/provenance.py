@@ -31,9 +31,10 @@ class InputFiles:
     """The input files of a stage by role, in the state that they had before the stage read them."""
 
     def __init__(self, **roles: Sequence[Path]) -> None:
-        check_names(path for paths in roles.values() for path in paths)
         self._roles = {role: list(paths) for role, paths in roles.items()}
-        self._states = {path: _state(path) for paths in self._roles.values() for path in paths}
+        self.paths = [path for paths in self._roles.values() for path in paths]
+        check_names(self.paths)
+        self._states = {path: _state(path) for path in self.paths}
         self._described: Inputs | None = None
         self._hashing: threading.Thread | None = None
 

@@ -49,14 +49,10 @@ class Preparation:
         return self.provenance(PART_STAGE, InputFiles(text=inputs))
 
     def write(
-        self,
-        directory: Path,
-        inputs: list[Path],
-        provenance: Provenance,
-        progress: Callable[[int], object],
-        overwrite: bool,
+        self, directory: Path, provenance: Provenance, progress: Callable[[int], object], overwrite: bool
     ) -> Mapping:
         """Make one part, unless it is complete. Return its counts."""
+        inputs = provenance.inputs.paths
         if text_files.STANDARD_INPUT not in inputs and provenance.is_complete([directory]):
             progress(text_files.size_on_disk(inputs) or 0)
             return read_provenance(directory) or {}
@@ -82,7 +78,7 @@ class Preparation:
                     provenance = self.part_provenance(files)
                     recipe = json.dumps(provenance.recipe(), sort_keys=True)
                     parts.append(directory / f"{number:05d}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}")
-                    report = self.write(parts[-1], files, provenance, bar.update, overwrite=True)
+                    report = self.write(parts[-1], provenance, bar.update, overwrite=True)
                     left -= len(report["corrupt_rows"])
                     if left < 0:
                         raise ValueError(f"{report['corrupt_rows'][-1]} (more than --max_corrupt_rows in all files)")

@@ -50,7 +50,7 @@ def test_a_complete_part_is_not_made_again(inputs, tmp_path):
     def write(**method):
         preparation = prepare(**method)
         provenance = preparation.part_provenance(inputs)
-        return preparation.write(tmp_path / "part", inputs, provenance, done.append, overwrite=False)
+        return preparation.write(tmp_path / "part", provenance, done.append, overwrite=False)
 
     for _ in range(2):
         report = write()
