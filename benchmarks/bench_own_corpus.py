@@ -29,7 +29,7 @@ CLEANING = ["--quality", "web", "--near_duplicates", "0.8"]
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--input_file", type=Path, required=True, help="a large corpus in UTF-8")
-    parser.add_argument("--megabytes", type=int, default=60, help="text to take from it")
+    parser.add_argument("--megabytes", type=int, default=190, help="text to take from it. The start weighs in less")
     parser.add_argument("--documents", type=int, default=0, help="short documents for the memory of near duplicates")
     parser.add_argument("--paragraphs", action="store_true", help="join the lines: MeCab has to find all ends")
     parser.add_argument("--characters", type=int, default=220, help="of each of these documents")
