@@ -4,7 +4,7 @@
 
 It makes every data set, trains a 2 x 128 BERT on each with run_pretraining_torch.py, and scores all models on text of
 other documents (japanese_bert/evaluation/held_out.py). It prints a table and JSON, and draws EXPERIMENT.png. Scores are
-means over seeds, and half of the distance between the lowest and the highest. All seeds share the data. What is
+means over seeds, and half of the distance between the lowest and the highest. Each seed draws the data anew. What is
 complete is skipped, and experiments of one --work_dir share their runs. As many models train side by side as there are
 CPUs, one thread each.
 """
@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 from statistics import mean
+from threading import Lock
 from typing import NamedTuple
 
 from bench_trainers import ROOT, run, train
@@ -34,6 +35,7 @@ CHARACTER = ("--word_tokenizer_type", "mecab", "--subword_tokenizer_type", "char
 # 5e-5 is too small for a model this small. More epochs would take longer than the pretraining.
 FINE_TUNING = ("--learning_rate", 1e-3, "--num_train_epochs", 1, "--use_cpu")
 
+LOADING = Lock()  # two threads of Transformers that load models at once can miss weights
 INITIALIZER_RANGE = 0.1
 POSITIONS_SCALE = 0.2  # root mean square of the first position embeddings
 MODEL = {
@@ -86,9 +88,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--input_file", type=Path, required=True, help="real text: CC-100 or a file in its form")
     parser.add_argument("--work_dir", type=Path, required=True, help="for data, models and results")
     parser.add_argument("--jglue_dir", type=Path, help="JGLUE's datasets folder; without it: no fine-tuning")
-    parser.add_argument("--megabytes", type=int, default=50, help="text to train on. dupe_factor needs less: try 5")
+    parser.add_argument("--megabytes", type=int, default=50, help="text to train on. dupe_factor needs less: try 1")
     parser.add_argument("--held_out_megabytes", type=float, default=2, help="text to score on, from behind the other")
-    parser.add_argument("--steps", type=int, default=2000, help="of 32 x 128")
+    parser.add_argument("--steps", type=int, default=1000, help="of 32 x 128")
     parser.add_argument("--seeds", type=int, default=3, help="models for each data set")
     parser.add_argument("--vocab_size", type=int, default=10_000)
     return parser
@@ -107,7 +109,7 @@ def main(args: argparse.Namespace) -> None:
     for seed, name in runs:
         make_start(place, name, seed)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        list(threads.map(lambda part: make_data(place, *part), product(names, shards)))
+        list(threads.map(lambda part: make_data(place, *part[0], part[1]), product(runs, shards)))
         found = list(threads.map(lambda run: score_run(args, place, *run, questions), runs))
     scores = {name: [values for (_, other), values in zip(runs, found, strict=True) if other == name] for name in names}
     print_table(scores)
@@ -141,21 +143,25 @@ def make_vocab(place: Path, share: float, vocab_size: int) -> None:
     run("train_tokenizer.py", "--input_files", place / f"train_{share}.txt", *places, *sizes)
 
 
-def make_data(place: Path, name: str, shard: Path) -> None:
+def make_data(place: Path, seed: int, name: str, shard: Path) -> None:
     """Make the records of a shard for a data set."""
     data = DATA_SETS[name]
-    output = place / "data" / name / f"{shard.stem.replace('corpus', 'data')}.tfrecord.gz"
+    output = data_of(place, name, seed) / f"{shard.stem.replace('corpus', 'data')}.tfrecord.gz"
     output.parent.mkdir(parents=True, exist_ok=True)
     flags = ["--vocab_file", vocab_of(place, data), "--max_seq_length", LENGTH, "--dupe_factor", 5]
-    flags += ["--input_file", shard, "--max_predictions_per_seq", data.predictions]
+    flags += ["--input_file", shard, "--max_predictions_per_seq", data.predictions, "--random_seed", 12344 + seed]
     if not data.field:
         flags += ["--output_file", output, "--do_whole_word_mask", "--gzip_compress", "--use_v2_feature_names"]
         run("create_pretraining_data.py", *flags, *WORDPIECE, *MECAB, *data.flags)
     elif not output.exists():
         part = output.with_suffix(".part")
-        flags += ["--output_file", part, "--subword_tokenizer_type", data.subwords, "--random_seed", 12345]
+        flags += ["--output_file", part, "--subword_tokenizer_type", data.subwords]
         run("benchmarks/reference_create_pretraining_data.py", *flags, *data.field)
         part.rename(output)
+
+
+def data_of(place: Path, name: str, seed: int) -> Path:
+    return place / "data" / f"{name}_{seed}"
 
 
 def vocab_of(place: Path, data: DataSet) -> Path:
@@ -177,10 +183,12 @@ def read_questions(path: Path):
 
 
 def make_start(place: Path, name: str, seed: int) -> None:
-    """Write a model with random weights. Its position embeddings are sinusoids (Vaswani et al. 2017).
+    """Write a model with random weights, but for these: two heads of each layer look at the tokens beside each.
 
-    Random ones would let a model this small learn little but the frequencies of tokens for most of its steps, because
-    it has to learn for each position which ones are beside it. Threads would share the random numbers of PyTorch.
+    Positions are waves, which are like themselves only, and a key is the query turned by one position (queries and keys
+    alike: Trockman and Kolter 2023). From BERT's random start a model this small learns little but the frequencies of
+    tokens for most of its steps, until it knows which positions are beside each other. Threads would share the random
+    numbers of PyTorch.
     """
     import numpy as np
     import torch
@@ -192,13 +200,25 @@ def make_start(place: Path, name: str, seed: int) -> None:
     config.vocab_size, config.initializer_range = vocab.read_bytes().count(b"\n"), INITIALIZER_RANGE
     torch.manual_seed(seed)
     model = BertForPreTraining(config)
-    places, rates = np.arange(config.max_position_embeddings), 10_000.0 ** -np.linspace(0, 1, config.hidden_size // 2)
-    waves = np.exp(1j * np.outer(places, rates)) * POSITIONS_SCALE * 2**0.5
-    positions = model.bert.embeddings.position_embeddings.weight
-    positions.data = torch.from_numpy(np.hstack([waves.real, waves.imag]).astype(np.float32))
+    half = config.hidden_size // 2
+    turns = 1j * np.pi * np.arange(1, half + 1) / half  # of one position, for each wave
+    positions = np.exp(np.outer(np.arange(config.max_position_embeddings), turns)) * POSITIONS_SCALE * 2**0.5
+    fill(model.bert.embeddings.position_embeddings, positions)
+    steps = np.repeat([-1, 1], half)  # heads of half the size: one looks back, one ahead
+    for layer in model.bert.encoder.layer:
+        queries = layer.attention.self.query.weight.detach().numpy()
+        fill(layer.attention.self.key, (queries[:, :half] + 1j * queries[:, half:]) * np.exp(np.outer(steps, turns)))
     directory = start_of(place, name, seed)
     model.save_pretrained(directory)
     (directory / "vocab.txt").write_bytes(vocab.read_bytes())
+
+
+def fill(layer, weights) -> None:
+    """Give a layer of PyTorch complex weights: all real parts, then all imaginary parts."""
+    import numpy as np
+    import torch
+
+    layer.weight.data = torch.from_numpy(np.hstack([weights.real, weights.imag]).astype(np.float32))
 
 
 def start_of(place: Path, name: str, seed: int) -> Path:
@@ -213,7 +233,7 @@ def score_run(args: argparse.Namespace, place: Path, seed: int, name: str, quest
     """Train a model, score it, and keep its scores. Scores that are there are returned."""
     steps = args.steps
     if name == "character":  # equal text, not equal tokens
-        steps = round(steps * count_records(place, name) / count_records(place, "ours"))
+        steps = round(steps * count_records(place, name, seed) / count_records(place, "ours", seed))
     model_dir = place / "models" / f"{name}_{steps}_{seed}"
     model, file = model_dir / f"ckpt-{steps}", model_dir / "scores.json"
     scores = json.loads(file.read_text()) if file.exists() else {}
@@ -222,7 +242,9 @@ def score_run(args: argparse.Namespace, place: Path, seed: int, name: str, quest
         from japanese_bert.evaluation.held_out import score_held_out
         from japanese_bert.evaluation.masked_lm import MaskedLM
 
-        scores = score_held_out(MaskedLM(model), model, questions)
+        with LOADING:
+            masked_lm = MaskedLM(model)
+        scores = score_held_out(masked_lm, model, questions)
     if args.jglue_dir and "jsts_pearson" not in scores:
         scores |= fine_tune(model, args.jglue_dir, model_dir / "jglue", seed)
     file.write_text(json.dumps(scores), encoding="utf-8")
@@ -230,19 +252,19 @@ def score_run(args: argparse.Namespace, place: Path, seed: int, name: str, quest
     return scores
 
 
-def count_records(place: Path, name: str) -> int:
-    files = (place / "data" / name).glob("*.json")
+def count_records(place: Path, name: str, seed: int) -> int:
+    files = data_of(place, name, seed).glob("*.json")
     return sum(json.loads(path.read_text(encoding="utf-8"))["counts"]["instances"] for path in files)
 
 
 def train_model(place: Path, name: str, model_dir: Path, steps: int, seed: int) -> None:
     data = DATA_SETS[name]
-    vocab = vocab_of(place, data)
+    vocab, has_pairs = vocab_of(place, data), "--no-next_sentence" not in data.flags
     values = {
         **MODEL,
         "task.train_data.seed": seed,
         "task.train_data.max_predictions_per_seq": data.predictions,
-        "task.train_data.use_next_sentence_label": "--no-next_sentence" not in data.flags,
+        **{f"task.{split}_data.use_next_sentence_label": has_pairs for split in ("train", "validation")},
         "task.model.encoder.bert.vocab_size": vocab.read_bytes().count(b"\n"),
         "task.init_checkpoint": start_of(place, name, seed),
         "trainer.max_to_keep": 1,
@@ -251,7 +273,7 @@ def train_model(place: Path, name: str, model_dir: Path, steps: int, seed: int) 
     flags += ["--no-check_records"] if data.field else []
     override = ",".join(f"{key}={value}" for key, value in values.items())
     config = hf_config_of(data).name
-    train("run_pretraining_torch.py", model_dir, config, place / "data" / name, steps, override, *flags)
+    train("run_pretraining_torch.py", model_dir, config, data_of(place, name, seed), steps, override, *flags)
 
 
 def fine_tune(model: Path, jglue_dir: Path, output_dir: Path, seed: int) -> dict[str, float]:
