@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from japanese_bert import DATA_FORMAT, __version__
+from japanese_bert import DATA_FORMAT, DATA_FORMATS, __version__
 
 MAX_NAME_BYTES = 230  # of 255. Names of records and of temporary files are longer by at most 22
 HASH_BLOCK_BYTES = 1 << 22
@@ -115,7 +115,7 @@ class Provenance:
         """Return everything that decides the bytes of the outputs."""
         return {
             "stage": self.stage,
-            "format": DATA_FORMAT,
+            "format": DATA_FORMATS.get(self.stage, DATA_FORMAT),
             "method": _plain(dict(self.method)),
             "inputs": self.inputs.described(),
             "dictionary": _plain(self.dictionary),

@@ -1,8 +1,9 @@
-"""Whole word masking of one instance (Devlin et al. 2019, section 3.1, and its code release of 2019).
+"""Whole word masking of one instance (Devlin et al. 2019, section 3.1, and Model Garden's code).
 
 The word tokenizer decides the words: the first piece of each has the word start bit in the store. Words are chosen in
-random order until the quota of predictions is full. A word that would exceed it is skipped. Each token of a chosen word
-becomes [MASK] (80 %), a random token (10 %) or stays as it is (10 %).
+random order until the quota of predictions is full. A word that would exceed it is skipped. The tokens of a chosen word
+all become [MASK] (80 %), random tokens (10 %), or stay as they are (10 %). BERT's first code drew this for each token.
+Then other pieces of a masked word are often visible.
 """
 
 import numpy as np
@@ -12,6 +13,7 @@ from japanese_bert.compiled.random_streams import random_below, random_unit
 
 MASK_PROB = 0.8
 KEEP_PROB = 0.1
+UNCHOSEN, MASK, KEEP, REPLACE = range(4)  # what becomes of a position
 
 
 @kernel
@@ -50,44 +52,40 @@ def drop_separators(ids, sep_id, num_groups, group_starts, group_ends):
 
 
 @kernel
-def choose_groups(num_groups, group_starts, group_ends, quota, state, is_masked):
-    """Mark the positions of randomly chosen groups, at most `quota` positions. Return how many are marked."""
-    marked = 0
+def choose_groups(num_groups, group_starts, group_ends, quota, state, fates):
+    """Choose random groups of at most `quota` positions together, and draw what becomes of each.
+
+    Fill in `fates` at their positions: MASK, KEEP or REPLACE. Return the number of positions.
+    """
+    chosen_positions = 0
     for index in range(num_groups):
-        if marked >= quota:
+        if chosen_positions >= quota:
             break
         chosen = index + random_below(state, num_groups - index)
         start, end = group_starts[chosen], group_ends[chosen]
         group_starts[chosen], group_ends[chosen] = group_starts[index], group_ends[index]
-        if marked + end - start > quota:
+        if chosen_positions + end - start > quota:
             continue
-        for position in range(start, end):
-            is_masked[position] = True
-        marked += end - start
-    return marked
+        draw = random_unit(state)
+        fates[start:end] = MASK if draw < MASK_PROB else (KEEP if draw < MASK_PROB + KEEP_PROB else REPLACE)
+        chosen_positions += end - start
+    return chosen_positions
 
 
 @kernel
-def replace_token(token, mask_id, replacement_ids, state):
-    """Return the input token of a masked position."""
-    draw = random_unit(state)
-    other = replacement_ids[random_below(state, len(replacement_ids))]  # always drawn: 5 times faster than a branch
-    return mask_id if draw < MASK_PROB else (token if draw < MASK_PROB + KEEP_PROB else other)
+def mask_tokens(ids, length, fates, mask_id, replacement_ids, state, positions, labels):
+    """Replace the chosen ids in place and clear `fates`. Fill positions and labels in ascending order. Return how many.
 
-
-@kernel
-def mask_tokens(ids, length, is_masked, mask_id, replacement_ids, state, positions, labels):
-    """Replace the marked ids in place and unmark them. Fill positions and labels in ascending order. Return how many.
-
-    `positions` has room for one more than are marked.
+    `positions` has room for one more than are chosen.
     """
     count = 0
     for position in range(length):  # without a branch, as in `find_groups`
         positions[count] = position
-        count += is_masked[position]
-        is_masked[position] = False
+        count += fates[position] != UNCHOSEN
     for index in range(count):
         position = positions[index]
-        labels[index] = ids[position]
-        ids[position] = replace_token(ids[position], mask_id, replacement_ids, state)
+        label, fate = ids[position], fates[position]
+        other = replacement_ids[random_below(state, len(replacement_ids))]  # always drawn: faster than a branch
+        ids[position] = mask_id if fate == MASK else (label if fate == KEEP else other)
+        labels[index], fates[position] = label, UNCHOSEN
     return count

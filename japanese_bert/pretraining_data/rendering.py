@@ -199,7 +199,7 @@ def render_records(instances, settings, constants, out, counters):
     state = np.zeros(1, np.uint64)
     ids = np.zeros(max_seq_length, np.int64)
     starts_word = np.zeros(max_seq_length, np.bool_)
-    is_masked = np.zeros(max_seq_length, np.bool_)
+    fates = np.zeros(max_seq_length, np.uint8)
     groups = np.zeros((2, max_seq_length + 1), np.int64)
     predictions = np.zeros((2, max_seq_length + 1), np.int64)
     end = 0
@@ -212,9 +212,9 @@ def render_records(instances, settings, constants, out, counters):
         num_groups = find_groups(starts_word, a_length, b_length, settings.do_whole_word_mask, groups[0], groups[1])
         if not settings.next_sentence:
             num_groups = drop_separators(ids, constants.sep_id, num_groups, groups[0], groups[1])
-        choose_groups(num_groups, groups[0], groups[1], quota, state, is_masked)
+        choose_groups(num_groups, groups[0], groups[1], quota, state, fates)
         count = mask_tokens(
-            ids, length, is_masked, constants.mask_id, constants.replacement_ids, state, predictions[0], predictions[1]
+            ids, length, fates, constants.mask_id, constants.replacement_ids, state, predictions[0], predictions[1]
         )
         bucket = 0
         while constants.bucket_lengths[bucket] < length:  # compiled code with np.searchsorted imports SciPy: 0.15 s

@@ -5,7 +5,13 @@ import pytest
 from scipy.stats import chi2_contingency
 
 from japanese_bert.compiled.random_streams import Stream, start_stream
-from japanese_bert.pretraining_data.masking import choose_groups, find_groups, mask_tokens, num_predictions
+from japanese_bert.pretraining_data.masking import (
+    UNCHOSEN,
+    choose_groups,
+    find_groups,
+    mask_tokens,
+    num_predictions,
+)
 from tests.helpers.reference_bert import choose_masked
 
 MASK_ID = 4
@@ -20,10 +26,11 @@ def groups_of(starts_word: list[int], a_length: int, b_length: int, whole_words:
 
 def draw_masked(groups: list[tuple[int, int]], quota: int, state: np.ndarray) -> frozenset[int]:
     starts, ends = (np.array(side, np.int64) for side in zip(*groups, strict=True))
-    is_masked = np.zeros(64, np.bool_)
-    marked = choose_groups(len(groups), starts, ends, quota, state, is_masked)
-    assert marked == is_masked.sum()
-    return frozenset(np.flatnonzero(is_masked).tolist())
+    fates = np.zeros(64, np.uint8)
+    count = choose_groups(len(groups), starts, ends, quota, state, fates)
+    positions = np.flatnonzero(fates != UNCHOSEN)
+    assert count == len(positions)
+    return frozenset(positions.tolist())
 
 
 def stream(index: int) -> np.ndarray:
@@ -94,26 +101,25 @@ def test_joint_distribution_of_mask_sets_equals_the_reference(groups, quota):
     assert chi2_contingency(table).pvalue > 1e-4
 
 
-def test_80_10_10_within_5_sigma_and_labels_restore_the_input():
-    length, state = 50_000, stream(0)
-    original = np.full(length, 50, np.int64)
-    original[::2] = 60
-    ids, is_masked = original.copy(), np.ones(length, np.bool_)
-    is_masked[::5] = False
-    expected = np.flatnonzero(is_masked)
+def test_80_10_10_by_whole_words_within_5_sigma_and_labels_restore_the_input():
+    rng, state = np.random.default_rng(5), stream(0)
+    edges = np.cumsum([1, *rng.integers(1, 4, size=30_000)])
+    is_drawn = rng.random(len(edges) - 1) < 0.8
+    starts, ends = edges[:-1][is_drawn], edges[1:][is_drawn]
+    words, length = list(zip(starts.tolist(), ends.tolist(), strict=True)), int(edges[-1]) + 1
+    original = np.where(np.arange(length) % 2, 50, 60)
+    ids, fates = original.copy(), np.zeros(length, np.uint8)
+    assert choose_groups(len(words), starts.copy(), ends.copy(), length, state, fates) == (ends - starts).sum()
     positions, labels = np.zeros((2, length + 1), np.int64)
-    count = mask_tokens(ids, length, is_masked, MASK_ID, REPLACEMENTS, state, positions, labels)
-    assert count == len(expected)
-    assert np.array_equal(positions[:count], expected)
-    assert not is_masked.any()
-    for share, seen in [
-        (0.8, np.sum(ids[expected] == MASK_ID)),
-        (0.1, np.sum(ids[expected] == original[expected])),
-        (0.1, np.sum(ids[expected] >= 100)),
-    ]:
-        assert abs(seen - share * count) < 5 * np.sqrt(count * share * (1 - share))
-    replaced = ids[ids >= 100]
-    assert replaced.min() == 100
-    assert replaced.max() == 199
+    count = mask_tokens(ids, length, fates, MASK_ID, REPLACEMENTS, state, positions, labels)
+    assert positions[:count].tolist() == [position for word in words for position in range(*word)]
+    assert not fates.any()
+    of_words = [set(np.where(ids < 50, "mask", np.where(ids < 100, "keep", "replace"))[slice(*word)]) for word in words]
+    shares = Counter(kind for [kind] in of_words)  # one kind in each word
+    for share, kind in [(0.8, "mask"), (0.1, "keep"), (0.1, "replace")]:
+        assert abs(shares[kind] - share * len(words)) < 5 * np.sqrt(len(words) * share * (1 - share))
+    replaced = [ids[slice(*word)] for word, [kind] in zip(words, of_words, strict=True) if kind == "replace"]
+    assert set(np.concatenate(replaced)) == set(REPLACEMENTS)
+    assert len({tuple(tokens) for tokens in replaced if len(tokens) == 3}) > 700  # each token is drawn by itself
     ids[positions[:count]] = labels[:count]
     assert np.array_equal(ids, original)
