@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from japanese_bert import DATA_FORMAT, DATA_FORMATS
 from japanese_bert.common.output_files import open_outputs
 from japanese_bert.common.provenance import (
     InputFiles,
@@ -73,6 +74,13 @@ def test_complete_outputs_are_skipped_with_one_line(tmp_path, capsys):
         f"skipped: {outputs[0]} and 1 more, complete and made from the same inputs"
     )
     assert not skip_if_complete(make_provenance(tmp_path, 2), outputs)
+
+
+@pytest.mark.parametrize(("stage", "is_complete"), [("stage", False), ("another", True)])
+def test_a_new_format_makes_outputs_of_its_stage_stale(stage, is_complete, tmp_path, monkeypatch):
+    write(tmp_path / "a", make_provenance(tmp_path))
+    monkeypatch.setitem(DATA_FORMATS, stage, DATA_FORMAT + 1)
+    assert make_provenance(tmp_path).is_complete([tmp_path / "a"]) == is_complete
 
 
 def test_an_output_from_a_pipe_is_never_complete(tmp_path):
