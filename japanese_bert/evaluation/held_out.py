@@ -1,7 +1,8 @@
 """Held-out documents -> questions to a masked language model, and its scores by kind of word.
 
 Words are hidden, not tokens, and all tokens of a word together. So models of different vocabularies, trained on any
-kind of masks, get the same questions. A hidden token is always [MASK].
+kind of masks, get the same questions. A hidden token is always [MASK]. A model without a next sentence head knows one
+segment only, and gets both as one.
 """
 
 import re
@@ -144,7 +145,7 @@ def _ask(
     model: MaskedLM, vocab: Vocab, encode_word: Callable[[str], list[int]], questions: Sequence[Question]
 ) -> tuple[HiddenTokens, float | None]:
     """Return all hidden tokens, and the next sentence accuracy of a model that has this head."""
-    encoded = [encode_question(question, vocab, encode_word) for question in questions]
+    encoded = [encode_question(question, vocab, encode_word, model.has_next_sentence) for question in questions]
     answers = list(model.answer(sequence for sequence, _ in encoded))
     found = []
     for number, (answer, (sequence, words)) in enumerate(zip(answers, encoded, strict=True)):
@@ -159,13 +160,13 @@ def _ask(
 
 
 def encode_question(
-    question: Question, vocab: Vocab, encode_word: Callable[[str], list[int]]
+    question: Question, vocab: Vocab, encode_word: Callable[[str], list[int]], has_pairs: bool
 ) -> tuple[MaskedSequence, list[int]]:
     """Return the sequence, and the number of the word of each hidden token."""
     middle, words = len(question.passage.first), [*question.passage.first, *question.passage.second]
     token_ids, types, places, owners = [vocab.ids[CLS]], [0], list[int](), list[int]()
     for number, word in enumerate(words):
-        if number == middle:
+        if has_pairs and number == middle:
             token_ids.append(vocab.ids[SEP])
             types.append(0)
         pieces = encode_word(word)
@@ -173,5 +174,5 @@ def encode_question(
             places += range(len(token_ids), len(token_ids) + len(pieces))
             owners += [number] * len(pieces)
         token_ids += pieces
-        types += [int(number >= middle)] * len(pieces)
-    return MaskedSequence([*token_ids, vocab.ids[SEP]], [*types, 1], places), owners
+        types += [int(has_pairs and number >= middle)] * len(pieces)
+    return MaskedSequence([*token_ids, vocab.ids[SEP]], [*types, types[-1]], places), owners

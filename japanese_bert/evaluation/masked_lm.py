@@ -45,8 +45,10 @@ class MaskedLM:
         """
         self.tokenizer = load_tokenizer(model_dir, trust_remote_code=False)
         config = transformers.AutoConfig.from_pretrained(model_dir, trust_remote_code=False)
-        is_bert = config.architectures == ["BertForPreTraining"]
-        model_class = transformers.AutoModelForPreTraining if is_bert else transformers.AutoModelForMaskedLM
+        self.has_next_sentence = config.architectures == ["BertForPreTraining"]
+        model_class = (
+            transformers.AutoModelForPreTraining if self.has_next_sentence else transformers.AutoModelForMaskedLM
+        )
         self._model, found = model_class.from_pretrained(
             model_dir, trust_remote_code=False, output_loading_info=True
         )  # fmt: skip

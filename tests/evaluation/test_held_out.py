@@ -81,11 +81,21 @@ def test_every_kind_hides_its_words(passages):
 def test_a_question_as_tokens(wordpiece_vocab):
     vocab = load_vocab(wordpiece_vocab)
     encode_word = make_subword_encoder("wordpiece", vocab, has_subword_prefix=True)
-    sequence, words = encode_question(Question(PASSAGE, [3, 6]), vocab, encode_word)
+    sequence, words = encode_question(Question(PASSAGE, [3, 6]), vocab, encode_word, has_pairs=True)
     tokens = "[CLS] 東京 の 天気 P ##C ##の [SEP] 猫 が 好 ##き だ 。 [SEP]"
     assert [vocab.tokens[index] for index in sequence.token_ids] == tokens.split()
     assert sequence.token_type_ids == [0] * 8 + [1] * 7
     assert (sequence.hidden, words) == ([4, 5, 6, 10, 11], [3, 3, 3, 6, 6])
+
+
+def test_a_question_as_one_segment(wordpiece_vocab):
+    vocab = load_vocab(wordpiece_vocab)
+    encode_word = make_subword_encoder("wordpiece", vocab, has_subword_prefix=True)
+    sequence, words = encode_question(Question(PASSAGE, [3, 6]), vocab, encode_word, has_pairs=False)
+    tokens = "[CLS] 東京 の 天気 P ##C ##の 猫 が 好 ##き だ 。 [SEP]"
+    assert [vocab.tokens[index] for index in sequence.token_ids] == tokens.split()
+    assert sequence.token_type_ids == [0] * 14
+    assert (sequence.hidden, words) == ([4, 5, 6, 9, 10], [3, 3, 3, 6, 6])
 
 
 def questions_about(passage):
@@ -96,7 +106,7 @@ def questions_about(passage):
 def test_a_model_that_knows_every_token(tmp_path, wordpiece_vocab):
     vocab = load_vocab(wordpiece_vocab)
     encode_word = make_subword_encoder("wordpiece", vocab, has_subword_prefix=True)
-    token_ids = encode_question(Question(PASSAGE, []), vocab, encode_word)[0].token_ids
+    token_ids = encode_question(Question(PASSAGE, []), vocab, encode_word, has_pairs=True)[0].token_ids
     directory = write_knowing_model(tmp_path / "model", wordpiece_vocab, token_ids)
     scores = score_held_out(MaskedLM(directory), directory, questions_about(PASSAGE))
     kinds = ("all", "word", "capital", "first", "last")
@@ -120,7 +130,7 @@ def test_a_model_that_guesses(tmp_path, wordpiece_vocab, character_vocab, subwor
 def test_half_a_word_is_no_word(tmp_path, wordpiece_vocab):
     vocab = load_vocab(wordpiece_vocab)
     encode_word = make_subword_encoder("wordpiece", vocab, has_subword_prefix=True)
-    known = list(encode_question(Question(PASSAGE, []), vocab, encode_word)[0].token_ids)
+    known = list(encode_question(Question(PASSAGE, []), vocab, encode_word, has_pairs=True)[0].token_ids)
     known[6], known[11] = vocab.ids["。"], vocab.ids["##の"]  # instead of PC##の and 好##き
     directory = write_knowing_model(tmp_path / "model", wordpiece_vocab, known)
     other = PASSAGE._replace(second=["猫", "が", "好の", "だ", "。"], is_random_next=True)
