@@ -78,24 +78,18 @@ def test_every_kind_hides_its_words(passages):
     assert make_questions(some, 7, np.random.default_rng(2))["all"] == questions["all"][:7]
 
 
-def test_a_question_as_tokens(wordpiece_vocab):
-    vocab = load_vocab(wordpiece_vocab)
-    encode_word = make_subword_encoder("wordpiece", vocab, has_subword_prefix=True)
-    sequence, words = encode_question(Question(PASSAGE, [3, 6]), vocab, encode_word, has_pairs=True)
-    tokens = "[CLS] 東京 の 天気 P ##C ##の [SEP] 猫 が 好 ##き だ 。 [SEP]"
-    assert [vocab.tokens[index] for index in sequence.token_ids] == tokens.split()
-    assert sequence.token_type_ids == [0] * 8 + [1] * 7
-    assert (sequence.hidden, words) == ([4, 5, 6, 10, 11], [3, 3, 3, 6, 6])
+PAIR = "[CLS] 東京 の 天気 P ##C ##の [SEP] 猫 が 好 ##き だ 。 [SEP]", [0] * 8 + [1] * 7, [4, 5, 6, 10, 11]
+ONE_SEGMENT = "[CLS] 東京 の 天気 P ##C ##の 猫 が 好 ##き だ 。 [SEP]", [0] * 14, [4, 5, 6, 9, 10]
 
 
-def test_a_question_as_one_segment(wordpiece_vocab):
+@pytest.mark.parametrize(("has_pairs", "expected"), [(True, PAIR), (False, ONE_SEGMENT)])
+def test_a_question_as_tokens(wordpiece_vocab, has_pairs, expected):
     vocab = load_vocab(wordpiece_vocab)
     encode_word = make_subword_encoder("wordpiece", vocab, has_subword_prefix=True)
-    sequence, words = encode_question(Question(PASSAGE, [3, 6]), vocab, encode_word, has_pairs=False)
-    tokens = "[CLS] 東京 の 天気 P ##C ##の 猫 が 好 ##き だ 。 [SEP]"
-    assert [vocab.tokens[index] for index in sequence.token_ids] == tokens.split()
-    assert sequence.token_type_ids == [0] * 14
-    assert (sequence.hidden, words) == ([4, 5, 6, 9, 10], [3, 3, 3, 6, 6])
+    sequence, words = encode_question(Question(PASSAGE, [3, 6]), vocab, encode_word, has_pairs)
+    tokens = " ".join(vocab.tokens[index] for index in sequence.token_ids)
+    assert (tokens, sequence.token_type_ids, sequence.hidden) == expected
+    assert words == [3, 3, 3, 6, 6]
 
 
 def questions_about(passage):
