@@ -26,6 +26,7 @@ from measure import cut_corpus, machine, print_json
 
 MEGABYTE = 1_000_000
 SHARD_MEGABYTES = 10  # the field's code takes 1.5 GB of memory for them
+FIELD_INSTANCES = 20_000  # of a shard, at random: enough for 3,000 steps. Its code takes long to write all of them
 LENGTH = 128
 HELD_OUT_CHARACTERS = LENGTH - 3  # of a passage: a character model has so much room
 QUESTIONS = 2000  # of each kind
@@ -109,7 +110,7 @@ def main(args: argparse.Namespace) -> None:
     for seed, name in runs:
         make_start(place, name, seed)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        list(threads.map(lambda part: make_data(place, *part[0], part[1]), product(runs, shards)))
+        list(threads.map(lambda part: make_data(place, args.seeds, *part), product(names, shards)))
         found = list(threads.map(lambda run: score_run(args, place, *run, questions), runs))
     scores = {name: [values for (_, other), values in zip(runs, found, strict=True) if other == name] for name in names}
     print_table(scores)
@@ -143,21 +144,27 @@ def make_vocab(place: Path, share: float, vocab_size: int) -> None:
     run("train_tokenizer.py", "--input_files", place / f"train_{share}.txt", *places, *sizes)
 
 
-def make_data(place: Path, seed: int, name: str, shard: Path) -> None:
-    """Make the records of a shard for a data set."""
+def make_data(place: Path, seeds: int, name: str, shard: Path) -> None:
+    """Make the records of a shard for a data set, one draw for each seed."""
     data = DATA_SETS[name]
-    output = data_of(place, name, seed) / f"{shard.stem.replace('corpus', 'data')}.tfrecord.gz"
-    output.parent.mkdir(parents=True, exist_ok=True)
     flags = ["--vocab_file", vocab_of(place, data), "--max_seq_length", LENGTH, "--dupe_factor", 5]
-    flags += ["--input_file", shard, "--max_predictions_per_seq", data.predictions, "--random_seed", 12344 + seed]
-    if not data.field:
-        flags += ["--output_file", output, "--do_whole_word_mask", "--gzip_compress", "--use_v2_feature_names"]
-        run("create_pretraining_data.py", *flags, *WORDPIECE, *MECAB, *data.flags)
-    elif not output.exists():
-        part = output.with_suffix(".part")
-        flags += ["--output_file", part, "--subword_tokenizer_type", data.subwords]
-        run("benchmarks/reference_create_pretraining_data.py", *flags, *data.field)
-        part.rename(output)
+    flags += ["--input_file", shard, "--max_predictions_per_seq", data.predictions]
+    file = f"{shard.stem.replace('corpus', 'data')}.tfrecord.gz"
+    outputs = {12344 + seed: data_of(place, name, seed) / file for seed in range(1, seeds + 1)}
+    for random_seed, output in outputs.items():
+        output.parent.mkdir(parents=True, exist_ok=True)
+        if not data.field:
+            own = ["--do_whole_word_mask", "--gzip_compress", "--use_v2_feature_names", *WORDPIECE, *MECAB, *data.flags]
+            own += ["--random_seed", random_seed, "--output_file", output]
+            run("create_pretraining_data.py", *flags, *own)
+    missing = {seed: output for seed, output in outputs.items() if data.field and not output.exists()}
+    if missing:
+        parts = [output.with_suffix(".part") for output in missing.values()]
+        flags += ["--random_seed", *missing, "--output_file", *parts, "--max_instances", FIELD_INSTANCES]
+        flags += ["--subword_tokenizer_type", data.subwords, *data.field]
+        run("benchmarks/reference_create_pretraining_data.py", *flags)
+        for part, output in zip(parts, missing.values(), strict=True):
+            part.rename(output)
 
 
 def data_of(place: Path, name: str, seed: int) -> Path:
