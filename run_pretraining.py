@@ -13,9 +13,11 @@ from japanese_bert.common.report import Stopwatch
 from japanese_bert.training import command
 from japanese_bert.training.short_flags import config_files
 
+EXPERIMENTS = ("bert/pretraining", "bert/pretraining_dynamic", "electra/pretraining")
+
 
 def get_parser() -> argparse.ArgumentParser:
-    return command.get_parser(__doc__, "bert/pretraining", "bert/pretraining_dynamic", "electra/pretraining")
+    return command.get_parser(__doc__, *EXPERIMENTS)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -27,6 +29,8 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.training.trainer import pretrain
 
     stopwatch = Stopwatch()
+    if args.experiment not in EXPERIMENTS:
+        raise ValueError(f"--experiment is {args.experiment}, expected {' or '.join(EXPERIMENTS)}")
     args.config_file = config_files(args)
     findings = check_pretraining(command.read_training(args))
     report_findings(findings, stopwatch, "run_pretraining.py")

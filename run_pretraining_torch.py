@@ -11,7 +11,7 @@ from pathlib import Path
 from japanese_bert.common import command_line
 from japanese_bert.common.environment import check_cuda_packages
 from japanese_bert.common.report import Stopwatch
-from japanese_bert.training.command import Training, add_check_flags, add_training_flags
+from japanese_bert.training.command import add_check_flags, add_training_flags, read_training
 from japanese_bert.training.short_flags import add_short_flags, as_config, config_files
 
 MODES = ("train", "eval", "train_and_eval")
@@ -46,10 +46,12 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     check_cuda_packages()
+    from japanese_bert.models.training_history import is_hf_directory
+    from japanese_bert.tokenization.vocab import load_vocab
     from japanese_bert.torch_training.checks import check_torch_pretraining
     from japanese_bert.torch_training.parameters import parse_torch_parameters
     from japanese_bert.torch_training.run import pretrain_in_torch
-    from japanese_bert.torch_training.start import find_tokenizer_files, is_hf_directory
+    from japanese_bert.torch_training.start import find_tokenizer_files
     from japanese_bert.training.checks.findings import report_findings
 
     stopwatch = Stopwatch()
@@ -57,9 +59,9 @@ def main(args: argparse.Namespace) -> None:
     args.config_file = config_files(args, parse_torch_parameters)
     initial = Path(args.init_checkpoint) if args.init_checkpoint else None
     if args.vocab_file and initial and is_hf_directory(initial):
-        size = args.vocab_file.read_bytes().count(b"\n")
+        size = len(load_vocab(args.vocab_file))
         args.config_file.append(as_config({"task.model.encoder.bert.vocab_size": size}))
-    training = Training(parse_torch_parameters(args), args.mode, args.model_dir, args.check_records)
+    training = read_training(args, parse_torch_parameters)
     initial = Path(training.params.task.init_checkpoint or "/")
     files = find_tokenizer_files(initial, args.hf_config_dir, args.vocab_file)
     report_findings(check_torch_pretraining(training, files), stopwatch, "run_pretraining_torch.py")

@@ -7,6 +7,7 @@ MODEL=bert_base_lamb_wordpiece
 TOKENIZER=wordpiece_unidic_lite
 SUBWORDS=wordpiece
 NAME=bert_base_lamb-japanese
-OVERRIDES_512=trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate=0.000625
+HALF_RATE=trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate=0.000625
+OVERRIDES_512=$HALF_RATE${OVERRIDES_512:+,$OVERRIDES_512}
 
 source recipes/run.sh

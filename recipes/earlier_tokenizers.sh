@@ -1,4 +1,4 @@
-# The tokenizers of the released v2 and v1 models, in place of the stage tokenizers. v1 needs: pip install ipadic
+# The tokenizers of the released v2 and v1 models, after the stage tokenizers. v1 needs: pip install ipadic
 # ./recipes/bert_base_wordpiece.sh earlier_tokenizers
 
 # --- v2

@@ -30,3 +30,6 @@ CONFIG_512=${CONFIG_512:-wikipedia${SEQ_BUCKETS:+_buckets}}  # second stage: con
 EXPERIMENT_512=${EXPERIMENT_512:-$EXPERIMENT${SEQ_BUCKETS:+_dynamic}}
 STEPS_128=${STEPS_128:-1000000}
 STEPS_512=${STEPS_512:-1000000}
+case $WORK in *" "*) echo "WORK=$WORK: expected a folder without spaces in its name" >&2; exit 1 ;; esac
+[ -z "$SEQ_BUCKETS" ] || [ $EXPERIMENT = bert/pretraining ] ||
+    { echo "SEQ_BUCKETS: $EXPERIMENT reads records of one length. Leave SEQ_BUCKETS out" >&2; exit 1; }

@@ -214,6 +214,21 @@ class TestRecipes:
         assert (parse_call(second).train_steps, parse_call(second).params_override) == (1_000_000, "a=1,b=2")
         assert parse_call(second).train_files == ["d/wikipedia/pretraining_data_*.tfrecord.gz"]
 
+    def test_the_value_of_a_recipe_comes_before_that_of_the_shell(self, workplace):
+        _, second, _ = script_calls(
+            calls("./recipes/albert_base_wordpiece.sh training", workplace, OVERRIDES_512="b=2")
+        )
+        assert parse_call(second).params_override.endswith(".initial_learning_rate=0.000625,b=2")
+
+    def test_a_folder_with_a_space_is_refused(self, workplace):
+        with pytest.raises(AssertionError, match="WORK=my data: expected a folder without spaces"):
+            calls("./recipes/bert_base_wordpiece.sh corpus", workplace, WORK="my data")
+
+    def test_buckets_are_refused_before_the_first_stage(self, workplace):
+        with pytest.raises(AssertionError, match="SEQ_BUCKETS: electra/pretraining reads records of one length"):
+            calls("./recipes/electra_small_wordpiece.sh training", workplace, SEQ_BUCKETS="128 512")
+        assert (workplace / "calls").read_text(encoding="utf-8") == ""
+
     def test_a_failed_stage_ends_the_recipe(self, workplace):
         (workplace / "bin" / "python").write_text(f"{RECORD}exit 1\n", encoding="utf-8")
         with pytest.raises(AssertionError):

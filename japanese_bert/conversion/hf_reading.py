@@ -19,11 +19,11 @@ import numpy as np
 
 from japanese_bert.common.json_files import read_json_object
 from japanese_bert.models.config import BertConfig, architectures_of
+from japanese_bert.models.training_history import HF_WEIGHT_FILES
 from japanese_bert.models.weight_names import is_next_sentence, weights_of
 from japanese_bert.tokenization.subwords import encode_wordpieces
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, UNK, Vocab
 
-FILES = ("model.safetensors", "pytorch_model.bin")
 OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}  # of models before 2020
 # The words of a masked language model head and their bias: weights with two names. The trainer's model has one of each.
 TIED_NAMES = {
@@ -42,7 +42,7 @@ Weights = dict[str, np.ndarray]
 
 def weight_files(directory: Path) -> list[Path]:
     """Return the files with weights, or raise FileNotFoundError."""
-    for name in FILES:
+    for name in HF_WEIGHT_FILES:
         if (directory / name).is_file():
             return [directory / name]
         index = directory / f"{name}.index.json"

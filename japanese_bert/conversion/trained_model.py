@@ -95,12 +95,17 @@ def describe_checkpoint(
         settings=load_settings(files[TOKENIZER_CONFIG_FILE]) if has_settings else None,
         vocab=load_fitting_vocab(vocab_file, config, config_name) if vocab_file else None,
         vocab_made_by=read_provenance(vocab_file) if vocab_file else None,
-        tokenization=_recorded_tokenization(prefix, stages, files, tfrecord, check_records),
+        tokenization=_recorded_tokenization(prefix, config.vocab_size, stages, files, tfrecord, check_records),
     )
 
 
 def _recorded_tokenization(
-    prefix: Path, stages: list[TrainingStage], files: Mapping[str, Path], tfrecord: Path | None, check_records: bool
+    prefix: Path,
+    vocab_size: int,
+    stages: list[TrainingStage],
+    files: Mapping[str, Path],
+    tfrecord: Path | None,
+    check_records: bool,
 ) -> identity.Tokenization:
     """Return what is recorded of the data, compared with the tokenizer's files and with the model that was continued.
 
@@ -108,7 +113,7 @@ def _recorded_tokenization(
     """
     stated = [identity.of_config(files[TOKENIZER_CONFIG_FILE])] if TOKENIZER_CONFIG_FILE in files else []
     recorded = [identity.of_data(read_provenance(tfrecord) or {}, f"{tfrecord}.json")] if tfrecord else []
-    recorded += [item for stage in stages for item in stage.tokenizations()]
+    recorded += [item for stage in stages for item in stage.tokenizations(vocab_size)]
     if VOCAB_FILE in files:
         stated.append(
             identity.Tokenization(str(files[VOCAB_FILE]), vocab_sha256=identity.hash_of_file(files[VOCAB_FILE]))
@@ -116,7 +121,7 @@ def _recorded_tokenization(
         if not any(item.dictionary for item in recorded):
             recorded.append(identity.of_vocab_record(files[VOCAB_FILE]))
     if start := start_of(stages, prefix):
-        stated.append(of_directory_of(start))
+        stated.append(of_directory_of(start, vocab_size))
     identity.check_same([*stated, *recorded], check_records)
     return identity.merged(recorded)
 

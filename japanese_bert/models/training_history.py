@@ -11,7 +11,7 @@ starts from a directory of convert_hf_checkpoint_to_tf2.py, whose provenance nam
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from japanese_bert.models.remote_paths import RemotePath, any_path, matching_fil
 from japanese_bert.tokenization.identity import Tokenization, of_data, of_directory
 
 PARAMS_FILE = "params.yaml"
+HF_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 BEST_STEP_FILE = "info.json"  # beside a best checkpoint
 CONTINUING_STAGE = "convert_hf_checkpoint_to_tf2"
 TF1_STAGE = "convert_tf1_checkpoint_to_tf2"
@@ -79,15 +80,17 @@ class TrainingStage:
         initial = any_path(name) if self.is_remote else Path(name)
         if not initial.name:
             return None
-        is_model_dir = initial.is_dir() and not (initial / "model.safetensors").is_file()
-        return initial / "latest" if is_model_dir else initial
+        return initial / "latest" if initial.is_dir() and not is_hf_directory(initial) else initial
 
     def method(self, name: str) -> object:
         """Return an argument of data creation."""
         return self.data[0].get("method", {}).get(name) if self.data else None
 
-    def tokenizations(self) -> list[Tokenization]:
-        return [of_data(item, f"{item.get('output', {}).get('name')}.json of the training data") for item in self.data]
+    def tokenizations(self, vocab_size: int | None = None) -> list[Tokenization]:
+        """Return what is recorded of the data. `vocab_size` is that of the last model, which may have more tokens."""
+        size = self.param("task.model.encoder.bert.vocab_size")
+        found = [of_data(item, f"{item.get('output', {}).get('name')}.json of the training data") for item in self.data]
+        return [_before_tokens_were_added(item, size, vocab_size) for item in found]
 
     def corpora(self) -> list[Corpus]:
         """Return the corpora in the order of their names."""
@@ -97,8 +100,15 @@ class TrainingStage:
         return [_corpus(name, found) for name, found in sorted(by_name.items())]
 
 
-def read_stages(prefix: Path) -> list[TrainingStage]:
+def is_hf_directory(path: Path) -> bool:
+    names = [f"{name}{end}" for name in HF_WEIGHT_FILES for end in ("", ".index.json")]
+    return (path / "config.json").is_file() and any((path / name).is_file() for name in names)
+
+
+def read_stages(prefix: Path, params: Mapping[str, Any] | None = None) -> list[TrainingStage]:
     """Return the stages that led to a checkpoint, the first one first. The list is empty if nothing is recorded.
+
+    `params` are those of the last stage, which may not have begun.
 
     Raises:
         ValueError: a `params.yaml` cannot be read.
@@ -106,15 +116,19 @@ def read_stages(prefix: Path) -> list[TrainingStage]:
     stages: list[TrainingStage] = []
     directories: set[Path] = set()
     checkpoint: Path | None = prefix
-    while checkpoint and (directory := _model_directory(checkpoint)) and directory not in directories:
+    while checkpoint:
+        directory = checkpoint.parent.resolve() if params else _model_directory(checkpoint)
+        if directory is None or directory in directories:
+            break
         directories.add(directory)
         is_remote = isinstance(prefix, RemotePath)
-        stage = TrainingStage(_read_yaml(directory / PARAMS_FILE), _step(checkpoint, directory), [], is_remote)
+        params = params or _read_yaml(directory / PARAMS_FILE)
+        stage = TrainingStage(params, _step(checkpoint, directory), [], is_remote)
         if stages and stage.is_archive:
             break
         stage.data.extend(_read_data(stage.param("task.train_data.input_path"), is_remote))
         stages.insert(0, stage)
-        checkpoint = stage.initial_checkpoint()
+        checkpoint, params = stage.initial_checkpoint(), None
     return stages
 
 
@@ -133,17 +147,29 @@ def start_of(stages: Sequence[TrainingStage], prefix: Path) -> Path | None:
     return stages[0].initial_checkpoint() if stages and not stages[0].is_archive else prefix
 
 
-def read_tokenizations(prefix: Path) -> list[Tokenization]:
-    """Return what is recorded of the tokenizations that led to a checkpoint: of the model it continued, of all data."""
+def read_tokenizations(prefix: Path, vocab_size: int | None = None) -> list[Tokenization]:
+    """Return what is recorded of the tokenizations that led to a checkpoint: of the model it continued, of all data.
+
+    `vocab_size` is that of the model that continues the checkpoint.
+    """
     stages = read_stages(prefix)
     start = start_of(stages, prefix)
-    data = [item for stage in stages for item in stage.tokenizations()]
-    return [*([of_directory_of(start)] if start else []), *data]
+    data = [item for stage in stages for item in stage.tokenizations(vocab_size)]
+    return [*([of_directory_of(start, vocab_size)] if start else []), *data]
 
 
-def of_directory_of(start: Path) -> Tokenization:
+def of_directory_of(start: Path, vocab_size: int | None = None) -> Tokenization:
     """Return what the directory of initial weights states. They are a checkpoint in it, or the directory itself."""
-    return of_directory(start if start.is_dir() else start.parent)
+    directory = start if start.is_dir() else start.parent
+    config = directory / "config.json"
+    size = read_json_object(config).get("vocab_size") if config.is_file() else None
+    return _before_tokens_were_added(of_directory(directory), size, vocab_size)
+
+
+def _before_tokens_were_added(stated: Tokenization, size: object, vocab_size: int | None) -> Tokenization:
+    """Return a tokenization without its vocabulary if the last model has more tokens. They have other ids than its."""
+    was_smaller = isinstance(size, int) and vocab_size is not None and size < vocab_size
+    return replace(stated, vocab_sha256=None) if was_smaller else stated
 
 
 def _model_directory(prefix: Path) -> Path | None:

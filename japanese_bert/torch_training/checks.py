@@ -88,7 +88,8 @@ def check_torch_weights(findings: Findings, training: Training, files: Mapping[s
     if training.trains:
         check_disk(findings, params, model, training.model_dir)
         check_best_metric(params, config)
-    describe_trained_model(Path(training.model_dir, "ckpt-0"), config, files)
+    checkpoint, check_records = Path(training.model_dir, "ckpt-0"), training.check_provenance
+    describe_trained_model(checkpoint, config, files, params.as_dict(), check_records)
     check_torch_start(findings, training, config, files.get(VOCAB_FILE))
 
 

@@ -101,8 +101,9 @@ class PretrainingBatches(IterableDataset):
                 for start in range(0, complete, size):
                     yield select_instances(found, np.arange(start, start + size))
                 pending = select_instances(found, np.arange(complete, len(found)))
-        if len(pending) and not self.drop_remainder:
-            yield pending
+        rest = len(pending) // self.world_size * self.world_size  # each rank has as many
+        if rest and not self.drop_remainder:
+            yield select_instances(pending, np.arange(rest))
 
     def _read(self, files: "_OpenFiles", window: ShuffledWindow, is_wanted: np.ndarray) -> InstanceBlock:
         """Return the wanted instances of a window in the order of their places."""

@@ -257,6 +257,8 @@ def _updated(section: Any, values: Mapping) -> Any:
     """Return the section with new values."""
     changes = {}
     for name, value in values.items():
+        if not hasattr(section, name):
+            raise ValueError(f"no parameter {name} in a head of task.model.cls_heads")
         before = getattr(section, name)
         if name == "cls_heads":
             changes[name] = tuple(_updated(Head(), head) for head in value or ())

@@ -102,7 +102,7 @@ def train_or_evaluate(
 def make_arguments(params: ExperimentSection, model_dir: str, seed: int, num_workers: int) -> TrainingArguments:
     """Return what `Trainer` must know. It saves, validates and prints when `Intervals` says so."""
     on_gpu = uses_gpu(params)
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=model_dir,
         max_steps=params.trainer.train_steps,
         max_grad_norm=params.trainer.optimizer_config.optimizer.adamw.gradient_clip_norm,
@@ -120,6 +120,9 @@ def make_arguments(params: ExperimentSection, model_dir: str, seed: int, num_wor
         report_to="none",
         disable_tqdm=True,
     )
+    # A process has one GPU. With more, `Trainer` would cut batches by DataParallel, and masked positions with them.
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
 
 
 def make_batches(params: ExperimentSection, section: str, seed: int, tokens: int, step: int) -> IterableDataset:

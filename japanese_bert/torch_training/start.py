@@ -7,12 +7,12 @@ begin with its own, and the new tokens get the means of their pieces (`conversio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from japanese_bert.common.workers import call_in_child
 from japanese_bert.conversion.hf_reading import (
-    FILES,
     Weights,
     add_rows,
     find_model_name,
@@ -24,7 +24,7 @@ from japanese_bert.conversion.model_card import read_license
 from japanese_bert.conversion.trained_model import TrainedModel, describe_checkpoint, load_fitting_vocab
 from japanese_bert.models.checkpoint_reading import find_checkpoint, read_weights
 from japanese_bert.models.config import BertConfig, load_bert_config
-from japanese_bert.models.training_history import BaseModel, read_base_model, read_stages
+from japanese_bert.models.training_history import BaseModel, is_hf_directory, read_base_model, read_stages
 from japanese_bert.tokenization.tokenizer_directory import (
     FAST_TOKENIZER_FILE,
     TOKENIZER_CONFIG_FILE,
@@ -33,10 +33,6 @@ from japanese_bert.tokenization.tokenizer_directory import (
 from japanese_bert.tokenization.vocab import load_vocab
 
 HEAD_SEED = 12345  # of a next sentence head, if the model was saved without one
-
-
-def is_hf_directory(path: Path) -> bool:
-    return (path / "config.json").is_file() and any(list(path.glob(f"{name}*")) for name in FILES)
 
 
 def load_initial_weights(initial: Path, config: BertConfig, vocab_file: Path | None) -> Weights:
@@ -101,12 +97,14 @@ def find_tokenizer_files(initial: Path | None, hf_config_dir: Path | None, vocab
     return {name: path for name, path in files.items() if path and (path.is_file() or path == vocab_file)}
 
 
-def describe_trained_model(checkpoint: Path, config: BertConfig, files: Mapping[str, Path]) -> TrainedModel:
-    """Return a checkpoint of this trainer with all that is known about it, for its model card."""
-    stages = read_stages(checkpoint)
-    start = stages[0].initial_checkpoint() if stages else None
+def describe_trained_model(
+    checkpoint: Path, config: BertConfig, files: Mapping[str, Path], params: Mapping[str, Any], check_records: bool
+) -> TrainedModel:
+    """Return a checkpoint of a training with `params`, with all that is known about it, for its model card."""
+    stages = read_stages(checkpoint, params)
+    start = stages[0].initial_checkpoint()
     base = _base_of_start(start, config) if start else None
-    return describe_checkpoint(checkpoint, config, "--config_file", stages, base, files)
+    return describe_checkpoint(checkpoint, config, "--config_file", stages, base, files, check_records=check_records)
 
 
 def _base_of_start(start: Path, config: BertConfig) -> BaseModel | None:

@@ -131,14 +131,13 @@ class PretrainingTrainer(Trainer):
         """Write `ckpt-N`. Every process writes its random state, the first one all else."""
         checkpoint = self.directory / f"ckpt-{self.state.global_step}"
         if not self.is_world_process_zero():
-            distributed.barrier()  # the first process has made the directory
-            self._save_rng_state(f"{checkpoint}.tmp")
+            self._save_rng_state(str(self.directory / self._share("")))
             distributed.barrier()
             distributed.barrier()  # it is published
             return
         provenance = self._provenance(self.state.global_step)
         with writing_checkpoint(checkpoint, provenance, self.params.trainer.max_to_keep) as directory:
-            self._barrier()
+            self._share(directory.name)
             self._save_optimizer_and_scheduler(str(directory))
             self._save_rng_state(str(directory))
             self.state.save_to_json(str(directory / STATE_FILE))
@@ -172,10 +171,18 @@ class PretrainingTrainer(Trainer):
         (directory / "config.json").write_text(self.config.to_json(), encoding="utf-8", newline="\n")
         write_tokenizer(directory, self.files)
         if self.files:
-            described = describe_trained_model(output, self.config, self.files)
+            # The checks before the training were strict. Data that was made again since is a note in the log.
+            described = describe_trained_model(output, self.config, self.files, self.params.as_dict(), False)
             values = values_of_model(described, self.directory.resolve().name, None, list(self.files))
             values["trainer"] = "The `Trainer` of Transformers"
             provenance.report["card_sha256"] = write_card(values, directory, output)
+
+    def _share(self, text: str) -> str:
+        """Return the text of the first process, in every process."""
+        texts = [text]
+        if distributed.is_initialized():
+            distributed.broadcast_object_list(texts, device=self.args.device)
+        return texts[0]
 
     def _barrier(self) -> None:
         if distributed.is_initialized():

@@ -4,6 +4,7 @@ import json
 
 METRICS = {
     "bert/pretraining": "masked_lm_accuracy",
+    "bert/pretraining_dynamic": "masked_lm_accuracy",
     "electra/pretraining": "discriminator_accuracy",
     "bert/squad": "answer_accuracy",
     "bert/tagging": "f1",

@@ -16,15 +16,7 @@ from japanese_bert.training.short_flags import SHORT_FLAGS, add_short_flags
 if TYPE_CHECKING:
     from official.core.config_definitions import ExperimentConfig
 
-MODES = (
-    "train",
-    "eval",
-    "train_and_eval",
-    "continuous_eval",
-    "continuous_train_and_eval",
-    "train_and_validate",
-    "train_and_post_eval",
-)
+MODES = ("train", "eval", "train_and_eval", "continuous_eval", "train_and_post_eval")
 OWN_FLAGS = ("check_records", "check_only", "tf_config_file", "keep_best", *SHORT_FLAGS)
 
 
@@ -72,14 +64,10 @@ def get_parser(description: str | None, *experiments: str) -> argparse.ArgumentP
     trainer.add_argument("--gin_params", action="append", help="gin bindings, several times")
     trainer.add_argument("--tf_data_service", help="address of a tf.data service")
     trainer.add_argument("--tpu_platform", help="TPU platform type")
-    trainer.add_argument("--pretrain_steps", type=int, help="steps, for continuous_train_and_eval")
     trainer.add_argument(
         "--enable_async_checkpointing", nargs="?", const="true", help="save checkpoints while training; default: true"
     )
     trainer.add_argument("--noenable_async_checkpointing", action="store_true", help="the same, false")
-    trainer.add_argument(
-        "--keep_best", action="store_true", help="also keep the checkpoint of the best validation, in best/"
-    )
     add_check_flags(parser)
     return parser
 
@@ -93,6 +81,9 @@ def add_training_flags(group: argparse._ArgumentGroup, modes: Sequence[str], *ex
         "--config_file", action="append", help="configs/{data,model,runtime}/*.yaml, several times; later ones win"
     )
     group.add_argument("--params_override", help="name=value,... or a YAML file; wins over --config_file")
+    group.add_argument(
+        "--keep_best", action="store_true", help="also keep the checkpoint of the best validation, in best/"
+    )
 
 
 def add_check_flags(parser: argparse.ArgumentParser) -> None:
@@ -116,14 +107,17 @@ def import_model_garden() -> None:
         from japanese_bert.training import bucketed_data  # noqa: F401
 
 
-def read_training(args: argparse.Namespace) -> Training:
-    """Return what the flags describe. --keep_best becomes one more --config_file. Raise ValueError for a mistake."""
-    params = parse_parameters(args)
+def read_training(args: argparse.Namespace, parse: Callable = parse_parameters) -> Training:
+    """Return what the flags describe. --keep_best becomes one more --config_file. Raise ValueError for a mistake.
+
+    `parse` reads the parameters of the trainer that is to run.
+    """
+    params = parse(args)
     if args.keep_best:
         best = keep_best_json(args.experiment, args.mode, params.task)
         args.config_file = [*(args.config_file or []), best]
-        params = parse_parameters(args)
-    gin = Gin(args.gin_file or (), args.gin_params or ())
+        params = parse(args)
+    gin = Gin(*(vars(args).get(name) or () for name in ("gin_file", "gin_params")))
     return Training(params, args.mode, args.model_dir, args.check_records, gin)
 
 

@@ -19,6 +19,8 @@ EXPONENT = re.compile(r"[-+]?\d[\d_]*[eE][-+]?\d+")  # a float for Model Garden,
 Section = Any  # of a configuration, with `as_dict`: Model Garden's, or that of `torch_training/parameters.py`
 
 
+NUMBERS_WITHOUT_DEFAULT = ("decay_steps", "initial_learning_rate", "warmup_steps")
+ENDLESS = "continuous_eval_timeout"  # if it is None
 OTHER_EXPERIMENT = (
     ". ELECTRA's configs/model/*.yaml go with --experiment=electra/pretraining, others with bert/pretraining"
 )
@@ -144,8 +146,12 @@ def check_parameters(source: str, values: Mapping, defaults: Section) -> None:
             hint = OTHER_EXPERIMENT if "PretrainerConfig" in type(section).__name__ else ""
             raise ValueError(f"{source}: no parameter {path}{_near(parent, name, known, defaults) or hint}")
         expected = known[name]
-        is_section, is_number = isinstance(expected, dict), isinstance(expected, int | float)
-        if (is_section and not isinstance(value, Mapping | None)) or (is_number and isinstance(value, str | list)):
+        is_section, is_number = (
+            isinstance(expected, dict),
+            isinstance(expected, int | float) or name in NUMBERS_WITHOUT_DEFAULT,
+        )
+        is_other_kind = isinstance(value, str | list) or (value is None and expected is not None and name != ENDLESS)
+        if (is_section and not isinstance(value, Mapping | None)) or (is_number and is_other_kind):
             kinds = {dict: "a section, name: value", bool: "true or false"}
             raise ValueError(f"{source}: {path} is {value!r}. Expected {kinds.get(type(expected), 'a number')}")
 

@@ -72,7 +72,7 @@ def config_files(args: argparse.Namespace, parse: Callable = parse_parameters) -
         flags |= validation_beside(args.train_files[0])
     values = {path: flags[name] for name in PATHS if name in flags for path in PATHS[name]}
     values |= {path: ",".join(value) for path, value in values.items() if isinstance(value, list)}
-    if args.train_steps not in (None, trainer.train_steps):
+    if args.train_steps:
         values |= schedule(args.train_steps, trainer)
     if args.learning_rate:
         values[f"{_rate_path(trainer)}.initial_learning_rate"] = args.learning_rate
@@ -150,21 +150,30 @@ def _is_file(path: str) -> bool:
 
 def schedule(steps: int, trainer: "TrainerConfig") -> dict[str, object]:
     """Return all parameters that depend on `train_steps`, from those of a longer or shorter training."""
+    values: dict[str, object] = {"trainer.train_steps": steps}
+    if hasattr(trainer.optimizer_config.learning_rate.get(), "decay_steps"):
+        values[f"{_rate_path(trainer)}.decay_steps"] = steps
+    if steps == trainer.train_steps:
+        return values  # intervals and warm-up are meant for it
     warmup = trainer.optimizer_config.warmup
-    loop = max(1, min(trainer.steps_per_loop, steps // LOOPS))
-    values = {"trainer.train_steps": steps, "trainer.steps_per_loop": loop}
+    loop = min(trainer.steps_per_loop, _round_down(max(1, steps // LOOPS)))
+    values["trainer.steps_per_loop"] = loop
     for name, times in TIMES.items():
         interval = min(getattr(trainer, name), steps // times)
         values[f"trainer.{name}"] = max(loop, interval // loop * loop)
     if trainer.validation_steps > 0:
         values["trainer.validation_steps"] = min(trainer.validation_steps, values["trainer.validation_interval"])
-    if hasattr(trainer.optimizer_config.learning_rate.get(), "decay_steps"):
-        values[f"{_rate_path(trainer)}.decay_steps"] = steps
     before = getattr(warmup.get(), "warmup_steps", None) if warmup.type else None
     if before:
         share = max(1, round(before * steps / trainer.train_steps))
         values[f"trainer.optimizer_config.warmup.{warmup.type}.warmup_steps"] = share
     return values
+
+
+def _round_down(number: int) -> int:
+    """Return the largest of 1, 2, 5, 10, 20, 50 ... up to `number`: intervals of 1,000 steps are multiples of it."""
+    power = 10 ** (len(str(number)) - 1)
+    return max(factor * power for factor in (1, 2, 5) if factor * power <= number)
 
 
 def _rate_path(trainer: "TrainerConfig") -> str:

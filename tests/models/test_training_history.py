@@ -42,6 +42,15 @@ def test_stages_in_their_order(tmp_path):
     assert read_stages(tmp_path / "nowhere" / "ckpt-1") == []
 
 
+def test_a_start_in_several_files(tmp_path):
+    base = tmp_path / "base"
+    base.mkdir()
+    for name in ("config.json", "model.safetensors.index.json"):
+        (base / name).write_text("{}", encoding="utf-8")
+    (stage,) = read_stages(tmp_path / "model" / "ckpt-0", {"task": {"init_checkpoint": str(base)}})
+    assert (stage.initial_checkpoint(), stage.steps) == (base, 0)
+
+
 @pytest.mark.parametrize(
     "inputs",
     [

@@ -11,7 +11,7 @@ from japanese_bert.conversion.hf_writing import PYTORCH_FILE, write_safetensors
 from japanese_bert.torch_training.model import make_model, weights_to_save
 from japanese_bert.torch_training.parameters import Model
 from tests.helpers.places import ROOT
-from tests.helpers.small_pretraining import make_config, num_tokens, write_all
+from tests.helpers.small_pretraining import make_config, make_data, num_tokens, write_all
 from tests.helpers.torch_training import SCRIPT
 
 WITHOUT_TENSORFLOW = """
@@ -55,13 +55,9 @@ def test_the_parser_needs_no_framework():
 
 @pytest.mark.slow
 def test_continued_pretraining(place, tmp_path):
-    """The short command of docs/continued_pretraining.md, with a vocabulary that has one more token."""
-    vocab = tmp_path / "larger.txt"
-    vocab.write_bytes((place / "vocab.txt").read_bytes() + "東京\n".encode())
+    """The short command of docs/continued_pretraining.md."""
     data = ["--train_files", place / "data" / "train_1.tfrecord.gz", "--train_steps", 6, "--batch_size", 8]
     start = ["--mode", "train", "--init_checkpoint", place / "base", "--model_dir", tmp_path / "model"]
-    done = run_without_tensorflow(*start, *data, "--vocab_file", vocab, "--no-check_records", "--num_workers", 1)
-    assert "vocabulary of" in done.stderr and done.returncode == 1  # the data has the old vocabulary
     done = run_without_tensorflow(*start, *data, "--num_workers", 1)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
@@ -77,6 +73,47 @@ def test_continued_pretraining(place, tmp_path):
         "# model",
     ):
         assert text in card
+
+
+@pytest.mark.slow
+def test_a_vocabulary_with_more_tokens(place, tmp_path):
+    """A stage with new tokens follows one without them. The vocabulary has no newline at its end."""
+    vocab = tmp_path / "larger.txt"
+    vocab.write_bytes((place / "vocab.txt").read_bytes() + "東京".encode())
+    make_data(place / "corpus_0.txt", vocab, tmp_path / "data.tfrecord.gz")
+    steps, old = (
+        ["--mode=train", "--train_steps=2", "--batch_size=8", "--num_workers=1"],
+        place / "data/train_1.tfrecord.gz",
+    )
+    first = ["--init_checkpoint", place / "base", "--model_dir", tmp_path / "first"]
+    done = run_without_tensorflow(*steps, *first, "--train_files", old, "--vocab_file", vocab)
+    assert "vocabulary of" in done.stderr and done.returncode == 1  # the data has the old vocabulary
+    done = run_without_tensorflow(*steps, *first, "--train_files", old)
+    assert (done.returncode, done.stderr) == (0, "")
+    for initial in (place / "base", tmp_path / "first" / "ckpt-2"):
+        second = ["--init_checkpoint", initial, "--model_dir", tmp_path / initial.name, "--vocab_file", vocab]
+        done = run_without_tensorflow(*steps, *second, "--train_files", tmp_path / "data.tfrecord.gz")
+        assert (done.returncode, done.stderr) == (0, "")
+        model = tmp_path / initial.name / "ckpt-2"
+        assert (model / "vocab.txt").read_bytes() == vocab.read_bytes()
+        assert "base_model: base" in (model / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_tokenizer_of_other_data_is_found_before_the_training(place, tmp_path):
+    """A vocabulary of the same size with other tokens would end the training at its first checkpoint."""
+    lines = (place / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "vocab.txt").write_text("\n".join([*lines[:-2], lines[-1], lines[-2], ""]), encoding="utf-8")
+    flags = [
+        "--train_files",
+        place / "data/train_1.tfrecord.gz",
+        "--vocab_file",
+        tmp_path / "vocab.txt",
+        "--mode=train",
+    ]
+    flags += ["--config_file", place / "model.yaml", "--config_file", place / "data.yaml", "--check_only"]
+    done = run_without_tensorflow(*flags, "--model_dir", tmp_path / "model")
+    assert done.returncode == 1
+    assert "vocabulary sha256" in done.stderr and str(tmp_path / "vocab.txt") in done.stderr
 
 
 def test_a_mistake_is_one_line(place, tmp_path):

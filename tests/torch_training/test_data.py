@@ -91,6 +91,12 @@ def test_tensors_follow_from_the_seed(files):
     assert as_lists(batches(files), 9) == as_lists(batches(files), 9) != as_lists(batches(files, seed=4), 9)
 
 
+def test_a_rest_that_not_every_rank_has_a_share_of_is_left_out(files):
+    for ranks in (2, 4, 8):
+        rest = numbers(files, 7, ranks, is_training=False, drop_remainder=False)[6]
+        assert rest == list(range(6 * BATCH, 6 * BATCH + (TOTAL - 6 * BATCH) // ranks * ranks))
+
+
 @pytest.mark.parametrize("processes", [0, 2])
 def test_validation_reads_the_files_once_in_order(files, processes):
     steps = numbers(files, 9, 1, processes, is_training=False, drop_remainder=False)

@@ -81,6 +81,10 @@ def test_other_models_are_refused_in_one_line(model, message):
         ("trainer.optimizer_config.optimizer.adamw.clipnorm=1.0", "clipnorm is 1.0, expected None"),
         ("runtime.distribution_strategy=tpu", "runtime.distribution_strategy is tpu. run_pretraining_torch.py trains"),
         ("trainer.optimizer_config.learning_rate.type=cosine", "learning_rate.type is cosine. run_pretraining_torch"),
+        (
+            "task.model.cls_heads=[{inner_dimension: 4}]",
+            "no parameter inner_dimension in a head of task.model.cls_heads",
+        ),
     ],
 )
 def test_what_it_does_not_follow_is_refused(override, message):

@@ -13,10 +13,11 @@ import pytest
 import torch
 from transformers import AutoModelForPreTraining
 
+from japanese_bert.torch_training import run as torch_run
 from japanese_bert.torch_training.run import clear_error
 from japanese_bert.training.curves import read_run
 from tests.helpers.small_pretraining import make_config, num_tokens, run, write_model_yaml
-from tests.helpers.torch_training import largest_difference, saved_weights, torch_command, train_torch
+from tests.helpers.torch_training import largest_difference, parse_torch, saved_weights, torch_command, train_torch
 
 LOSSES = (("train", "lm_example_loss"), ("train", "next_sentence_loss"), ("validation", "validation_loss"))
 EVERY_STEP = "trainer.steps_per_loop=1,trainer.summary_interval=1,trainer.max_to_keep=9"
@@ -131,6 +132,13 @@ def test_the_model_of_the_best_validation_is_kept(place, tmp_path, comparison, b
     shutil.rmtree(tmp_path / "ckpt-20")
     train_torch(place, tmp_path, more)  # the validation of step 20 again, which is not better than itself
     assert (tmp_path / "best" / "provenance.json").read_bytes() == written
+
+
+def test_a_process_has_one_of_several_gpus(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch_run, "uses_gpu", lambda params: True)
+    monkeypatch.setattr(torch_run, "precision", lambda params: "float32")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert torch_run.make_arguments(parse_torch(place), str(tmp_path), 1, 0).n_gpu == 1
 
 
 def test_a_record_file_that_was_cut(place, tmp_path):

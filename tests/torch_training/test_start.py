@@ -9,10 +9,11 @@ import torch
 
 from japanese_bert.conversion.hf_writing import PYTORCH_FILE, write_safetensors
 from japanese_bert.models.checkpoint_writing import write_checkpoint
+from japanese_bert.models.training_history import is_hf_directory
 from japanese_bert.tokenization.vocab import load_vocab
 from japanese_bert.torch_training.model import make_model, weights_to_save
 from japanese_bert.torch_training.parameters import Model
-from japanese_bert.torch_training.start import find_tokenizer_files, is_hf_directory, load_initial_weights
+from japanese_bert.torch_training.start import find_tokenizer_files, load_initial_weights
 from tests.helpers.small_pretraining import make_config, num_tokens
 from tests.test_configs import with_tensorflow
 

@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
+import run_pretraining_torch
+from japanese_bert.torch_training.parameters import parse_torch_parameters
 from japanese_bert.training import command
 from japanese_bert.training.best_checkpoint import keep_best_json
 from tests.helpers import small_pretraining as small
@@ -15,6 +17,7 @@ from tests.test_configs import with_tensorflow
     ("experiment", "metric_type", "metric"),
     [
         ("bert/pretraining", None, "masked_lm_accuracy"),
+        ("bert/pretraining_dynamic", None, "masked_lm_accuracy"),
         ("electra/pretraining", None, "discriminator_accuracy"),
         ("bert/sentence_prediction", "accuracy", "cls_accuracy"),
         ("bert/sentence_prediction", "f1", "f1"),
@@ -30,6 +33,16 @@ def test_each_experiment_has_its_metric(experiment, metric_type, metric):
 def test_a_training_without_validation_has_no_best():
     with pytest.raises(ValueError, match="--keep_best: --mode is train, which does not validate"):
         keep_best_json("bert/pretraining", "train", None)
+
+
+def test_the_trainer_in_pytorch_gets_the_parameters():
+    files = [
+        f"--config_file={small.ROOT}/configs/{name}.yaml" for name in ("data/demo_128", "model/bert_tiny_character")
+    ]
+    args = run_pretraining_torch.get_parser().parse_args(["--model_dir=m", "--keep_best", *files])
+    trainer = command.read_training(args, parse_torch_parameters).params.trainer
+    found = (trainer.best_checkpoint_export_subdir, trainer.best_checkpoint_eval_metric, trainer.train_steps)
+    assert found == ("best", "masked_lm_accuracy", 300)
 
 
 class TestTrainer:

@@ -23,6 +23,7 @@ def test_later_ones_win():
     runtime = f"{ROOT}/configs/runtime/cpu.yaml"
     found = parse('{"trainer": {"train_steps": 5}, "runtime": {"num_gpus": 3}}', runtime, params_override="task.name=a")
     assert (found.trainer.train_steps, found.runtime.num_gpus, found.task.name) == (5, 0, "a")
+    assert parse(params_override="trainer.continuous_eval_timeout=null").trainer.continuous_eval_timeout is None
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,8 @@ def test_a_directory_and_a_file_that_is_no_text(tmp_path):
         ("runtime.zzz=1", ": no parameter runtime.zzz"),
         ("task.train_data.seq_bucket_lengths=[8, 16]", ": task.train_data.seq_bucket_lengths goes with training data "
          "and run_pretraining.py --experiment=bert/pretraining_dynamic. Others take configs/data/wikipedia.yaml"),
+        ("trainer.train_steps=", ": trainer.train_steps is None. Expected a number"),
+        (f"{RATE}.decay_steps=1000k", f": {RATE}.decay_steps is '1000k'. Expected a number"),
         ("trainer.train_steps=abc", ": trainer.train_steps is 'abc'. Expected a number"),
         ("task.train_data.is_training=ture", ": task.train_data.is_training is 'ture'. Expected true or false"),
         ("trainer=5", ": trainer is 5. Expected a section, name: value"),

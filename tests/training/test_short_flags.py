@@ -72,7 +72,9 @@ def test_short_and_long_commands_describe_one_training():
     [
         (1, 1, 1, 1, 1, 1),
         (100, 5, 20, 20, 20, 1),
-        (2_500, 125, 500, 500, 64, 25),
+        (2_500, 100, 500, 500, 64, 25),
+        (3_000, 100, 600, 600, 64, 30),
+        (19_999, 500, 3_500, 1000, 64, 200),
         (20_000, 1000, 4_000, 1000, 64, 200),
         (2_000_000, 1000, 20_000, 1000, 64, 20_000),
     ],
@@ -84,6 +86,13 @@ def test_everything_that_depends_on_the_steps(steps, loop, checkpoint, validatio
     assert trainer.validation_steps == validation_steps
     assert trainer.optimizer_config.learning_rate.polynomial.decay_steps == steps
     assert trainer.optimizer_config.warmup.polynomial.warmup_steps == warmup
+
+
+def test_the_steps_of_a_file_also_end_the_learning_rate():
+    """The NOTE of the checks about another decay_steps says: give --train_steps."""
+    trainer = read(CC100, TINY, '--config_file={"trainer": {"train_steps": 500}}', "--train_steps=500").trainer
+    assert trainer.optimizer_config.learning_rate.polynomial.decay_steps == 500
+    assert (trainer.steps_per_loop, trainer.optimizer_config.warmup.polynomial.warmup_steps) == (1000, 10_000)
 
 
 def test_params_override_wins():

@@ -126,7 +126,7 @@ def check_task(findings: Findings, task) -> None:
         names = task.class_names or []
         if len(set(names)) < max(2, len(names)):
             raise ValueError(f"task.class_names is {names}, expected the --labels of create_tagging_data.py")
-        findings.facts.append(f"task: tagging, {len(names)} labels ({', '.join(names)})")
+        findings.facts.append(f"task: tagging, {len(names)} labels ({', '.join(map(str, names))})")
 
 
 def _check_classes(findings: Findings, task) -> None:
@@ -137,6 +137,8 @@ def _check_classes(findings: Findings, task) -> None:
             f"task.model.num_classes is {num_classes}, expected the number of labels, or 1 for a regression. See "
             "configs/finetuning"
         )
+    if label_type not in METRIC_TYPES:
+        raise ValueError(f"task.train_data.label_type is {label_type}, expected {' or '.join(METRIC_TYPES)}")
     if (num_classes == 1) != (label_type == "float"):
         raise ValueError(
             f"task.model.num_classes is {num_classes}, but task.train_data.label_type {label_type}. A regression has 1 "

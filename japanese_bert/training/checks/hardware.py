@@ -84,7 +84,7 @@ def _count_workers(findings: Findings, strategy: str) -> int:
     if not text:
         raise ValueError(
             "runtime.distribution_strategy is multi_worker_mirrored, but the environment variable TF_CONFIG is not "
-            "set, so that this machine would train alone. See docs/training.md, several machines"
+            "set, so that this machine would train alone. See docs/several_machines.md"
         )
     try:
         config = json.loads(text)

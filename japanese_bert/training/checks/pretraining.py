@@ -65,7 +65,8 @@ def check_pretraining_data(findings: Findings, training: Training) -> None:
     found = {name: _read_section(training, name) for name in training.sections}
     if len(found) == 2:
         _check_held_out(findings, found["train_data"], found["validation_data"])
-    start = tokenizations_of_start(training.params.task.init_checkpoint)
+    vocab_size = max(vocab_sizes(training.params).values(), default=None)
+    start = tokenizations_of_start(training.params.task.init_checkpoint, vocab_size)
     check_tokenizations(findings, itertools.chain(*found.values()), start, training.check_provenance)
     data = training.params.task.train_data
     shape = f"{data.seq_length} tokens, {data.max_predictions_per_seq} predictions"

@@ -30,9 +30,12 @@ def check_tokenizations(
     findings.remarks += found
 
 
-def tokenizations_of_start(init_checkpoint: str | None) -> list[Tokenization]:
-    """Return what is recorded of the weights that `task.init_checkpoint` names: a prefix or a directory."""
+def tokenizations_of_start(init_checkpoint: str | None, vocab_size: int | None = None) -> list[Tokenization]:
+    """Return what is recorded of the weights that `task.init_checkpoint` names: a prefix or a directory.
+
+    `vocab_size` is that of the model that starts from them, which may have more tokens.
+    """
     if not init_checkpoint:
         return []
     path = any_path(init_checkpoint)
-    return read_tokenizations(path / "latest" if path.is_dir() else path)
+    return read_tokenizations(path / "latest" if path.is_dir() else path, vocab_size)

@@ -77,6 +77,7 @@ def test_validation_on_the_text_of_training(place):
     [
         ("task.model.num_classes=0", ["num_classes is 0, expected the number of labels"]),
         ("task.model.num_classes=1", ["num_classes is 1, but task.train_data.label_type int"]),
+        ("task.train_data.label_type=int64", ["label_type is int64, expected int or float"]),
         ("task.train_data.label_type=float", ["num_classes is 3, but task.train_data.label_type float"]),
         ("task.metric_type=f1", ["metric_type is f1, which fails at the first validation", "metric_type=accuracy"]),
         ("task.metric_type=pearson_spearman_corr", ["metric_type=accuracy"]),
