@@ -91,7 +91,10 @@ def main(args: argparse.Namespace) -> None:
     check_cuda_packages()
     import_triton_first()
     stopwatch = Stopwatch()
-    command_line.check_positive({"initial_learning_rate": args.initial_learning_rate})
+    numbers = {name: vars(args)[name] for name in ("initial_learning_rate", "max_added_tokens")}
+    command_line.check_positive({name: value for name, value in numbers.items() if value is not None})
+    if not args.add_vocab_file and (args.max_added_tokens or args.add_pieces):
+        raise ValueError("--max_added_tokens and --add_pieces need a list of words, --add_vocab_file")
     if args.base_model and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", args.base_model):
         raise ValueError(f"--base_model {args.base_model}: expected a name on the Hub, such as tohoku-nlp/bert-...")
     directories = [args.hf_model_dir, *([args.hf_generator_dir] if args.hf_generator_dir else [])]
@@ -101,7 +104,7 @@ def main(args: argparse.Namespace) -> None:
         print(f"NOTE {note}")
     tokenizer_files = [path for name in TOKENIZER_FILES if (path := args.hf_model_dir / name).is_file()]
     settings_file = args.hf_model_dir / TOKENIZER_CONFIG_FILE
-    settings = read_json_object(settings_file) if settings_file.is_file() else {}
+    settings = with_class(read_json_object(settings_file), config_files[0]) if settings_file.is_file() else {}
     provenance = make_provenance(args, directories, tokenizer_files, names_no_dictionary(settings))
     settings = complete_settings(settings_file, settings, args.mecab_dic_type)
     if skip_if_complete(provenance, [args.output_dir]):
@@ -174,6 +177,15 @@ def load_vocab_of_every_row(directory: Path, config: BertConfig, settings: Mappi
         print(f"NOTE config.json has {len(rows):,} rows more than vocab.txt. The new vocab.txt names them")
     tokens = (*vocab.tokens, *rows.values())
     return Vocab(tokens, {token: number for number, token in enumerate(tokens)})
+
+
+def with_class(settings: Mapping[str, Any], config_file: Path) -> dict[str, Any]:
+    """Return a `tokenizer_config.json` with the class that Transformers takes if it names none."""
+    if {"tokenizer_class", "word_tokenizer_type"} & settings.keys():
+        return dict(settings)
+    config = read_json_object(config_file)
+    name = "AlbertTokenizer" if config.get("model_type") == "albert" else "BertTokenizer"
+    return {**settings, "tokenizer_class": config.get("tokenizer_class") or name}
 
 
 def complete_settings(config_file: Path, values: Mapping[str, Any], mecab_dic_type: str | None) -> dict[str, Any]:

@@ -55,7 +55,8 @@ def get_parser() -> argparse.ArgumentParser:
     output.add_argument(
         "--license",
         help="licence of the model, by its name on the Hub, for the card (README.md). A continued model has its base "
-        f"model's by default, other models {model_card.DEFAULT_LICENSE}. --hf_config_dir or --vocab_file give a card",
+        f"model's by default, a model trained from random weights {model_card.DEFAULT_LICENSE}. --hf_config_dir or "
+        "--vocab_file give a card",
     )
     add_proof_arguments(parser)
     command_line.add_run_arguments(parser, num_workers=False)

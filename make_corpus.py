@@ -10,7 +10,7 @@ Example:
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -130,6 +130,7 @@ def make_preparation(args: argparse.Namespace):
         by_option = bool(args.mecab_option)
         find = mecab.dictionary_of_option if by_option else mecab.find_dictionary
         dictionary = find(args.mecab_option if by_option else args.mecab_dic_type)
+        dictionary = mecab.with_user_dictionaries(dictionary, mecab.make_tagger(dictionary, args.mecab_option))
     words = read_words(args.listed_words) if args.listed_words else []
     sources = SourceOptions(args.text_field, args.id_field, args.encoding.replace("_", "-"), args.documents)
     options = ConversionOptions(args.min_sentence_length, args.max_sentence_length, args.rules, args.quality, words)
@@ -172,8 +173,8 @@ def make_corpus(args: argparse.Namespace, stopwatch: Stopwatch) -> None:
         remove_parts(directory.glob("*"))  # of a run that was killed at its very end
         return
     with open_outputs([args.output_file], provenance, args.overwrite) as (file,):
-        parts = prepare()
         with text_files.compressed_writer(args.output_file, file) as stream:
+            parts = prepare()
             options = SelectionOptions(
                 args.drop_duplicate_documents, args.drop_duplicate_paragraphs, args.near_duplicates
             )
@@ -206,9 +207,22 @@ def plan_parts(args: argparse.Namespace, directory: Path) -> tuple[Provenance, C
         provenance = preparation.provenance("make_corpus", inputs, **duplicates)
         return provenance, partial(preparation.write_all, paths, directory)
     given = part_directories(args.input_parts)
-    method = {**common_method(open_parts(given)), **duplicates}
+    method = common_method(open_parts(given))
+    check_method_of_parts(args, method)
+    method = {**method, **duplicates}
     files = InputFiles(parts=[path / "provenance.json" for path in given])
     return Provenance("make_corpus", method, files, vars(args), packages=("isal", "numba", "numpy")), lambda: given
+
+
+def check_method_of_parts(args: argparse.Namespace, method: Mapping[str, object]) -> None:
+    """Raise ValueError for a flag of the method that says something else than the parts were made with."""
+    words = read_words(args.listed_words) if args.listed_words else []
+    given = {**vars(args), "rules": sorted(args.rules), "listed_words": words}
+    for name, value in given.items():
+        if vars(args)[name] != get_parser().get_default(name) and method.get(name, value) != value:
+            raise ValueError(
+                f"--{name} {value}: the parts were made with {method[name]}. Leave it out, or make the parts again"
+            )
 
 
 def part_directories(patterns: list[str]) -> list[Path]:

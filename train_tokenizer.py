@@ -58,6 +58,7 @@ def main(args: argparse.Namespace) -> None:
     initial_alphabet = alphabet.load_alphabet(args.initial_alphabet_file) if args.initial_alphabet_file else []
     directories = [args.output_dir, *([args.character_output_dir] if args.character_output_dir else [])]
     outputs = [directory / "vocab.txt" for directory in directories]
+    _check_kinds(outputs, provenance, args.vocab_size)
     if skip_if_complete(provenance, outputs):
         return
     with open_outputs(outputs, provenance, args.overwrite) as files:
@@ -79,6 +80,13 @@ def main(args: argparse.Namespace) -> None:
         provenance.report.update(watch.measurements())
     summary = {"vocabulary": len(tokens), "character_vocabulary": num_fixed, **provenance.report["counts"]}
     print_summary(f"{args.output_dir}:", summary | watch.measurements())
+
+
+def _check_kinds(outputs: list[Path], provenance: Provenance, vocab_size: int) -> None:
+    """Raise FileExistsError if one vocabulary of this training has the place of the other. Provenance tells no kind."""
+    for path, is_wordpiece in zip(outputs, (True, False), strict=False):
+        if provenance.is_complete([path]) and (path.read_bytes().count(b"\n") == vocab_size) != is_wordpiece:
+            raise FileExistsError(f"{path}: is the other one of this training's vocabularies. Name another directory")
 
 
 def _check_arguments(args: argparse.Namespace) -> list[Path]:

@@ -117,7 +117,8 @@ def read_data(args: argparse.Namespace, vocab: "Vocab") -> list["DataSet"]:
             read_data_set(data, limits, bar.update)
     compare_dictionary(data_sets, args.mecab_dic_type)
     if not any(data.counts.totals["instances"] for data in data_sets):
-        raise ValueError(data_sets[0].problems[0])
+        problems = (problem for data in data_sets for problem in data.problems)
+        raise ValueError(next(problems, f"{data_sets[0].paths[0]}: no instance. Expected pretraining data"))
     return data_sets
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from japanese_bert.common.locks import check_not_locked, is_same_file, open_locked, temporary_path, unique_part
 from japanese_bert.common.process import uninterrupted
-from japanese_bert.common.provenance import DIRECTORY_PROVENANCE, Provenance
+from japanese_bert.common.provenance import DIRECTORY_PROVENANCE, Provenance, read_provenance
 from japanese_bert.common.renames import exchange_directories
 
 EDITABLE = ("README.md",)  # users may change it: the directory stays complete
@@ -43,6 +43,7 @@ def open_output_directory(
             with open(path, "rb") as file:
                 os.fsync(file.fileno())
         if _has_files(directory):
+            _tell_what_stays(directory, provenance)
             _replace_directory(temporary, directory)
         else:
             os.rename(temporary, directory)
@@ -66,6 +67,14 @@ def _write_provenance(temporary: Path, directory: Path, provenance: Provenance) 
     provenance.report["files"] = sizes
     text = provenance.to_json(directory, sum(sizes.values()))
     (temporary / DIRECTORY_PROVENANCE).write_text(text, encoding="utf-8", newline="\n")
+
+
+def _tell_what_stays(directory: Path, provenance: Provenance) -> None:
+    """Print which files the run before wrote and this one does not. They may be of another model."""
+    before = (read_provenance(directory) or {}).get("files")
+    names = sorted(set(before if isinstance(before, dict) else ()) - provenance.report["files"].keys())
+    if left := [name for name in names if os.path.lexists(directory / name)]:
+        print(f"NOTE {directory}: {', '.join(left)} stay from the run before. Remove what you do not need")
 
 
 def _replace_directory(temporary: Path, directory: Path) -> None:

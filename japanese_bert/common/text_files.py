@@ -55,7 +55,8 @@ def expand_paths(patterns: str | list[str]) -> list[Path]:
     Raises:
         FileNotFoundError: a pattern matches nothing.
     """
-    names = [name for entry in ([patterns] if isinstance(patterns, str) else patterns) for name in entry.split(",")]
+    entries = [patterns] if isinstance(patterns, str) else patterns
+    names = [name for entry in entries for name in ([entry] if os.path.isfile(entry) else entry.split(","))]
     paths: list[Path] = []
     for name in filter(None, names):
         matches = [name] if name == "-" or os.path.isfile(name) else _glob(name)
@@ -157,7 +158,12 @@ def compressed_writer(path: Path, raw: BinaryIO) -> Iterator[Writable]:
     """Yield a writer onto `raw` that compresses as the name of `path` says. The caller closes `raw`.
 
     The same text gives the same bytes for any sizes of writes. The gzip header has no time and no name.
+
+    Raises:
+        ValueError: `path` is `.zst`, which is only read.
     """
+    if path.suffix == ".zst":
+        raise ValueError(f"{path}: .zst is only read. Expected .gz, .bz2, .xz or another name for the output")
     if path.suffix == ".gz":
         from isal import igzip
 

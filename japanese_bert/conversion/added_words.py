@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from japanese_bert.conversion.hf_reading import PREFIX, new_tokens
+from japanese_bert.tokenization.tokenizer_directory import with_class_defaults
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, Vocab, read_tokens
 from japanese_bert.tokenization.words import make_word_splitter, normalize_word
 
@@ -20,6 +21,7 @@ def choose_tokens(
     """Return the words of a file that the vocabulary lacks, and its pieces if asked for."""
     if vocab is None:
         raise FileNotFoundError(f"--add_vocab_file {add_vocab_file}: the model has no vocab.txt to add to")
+    settings = with_class_defaults(settings)
     candidates = normalized_tokens(add_vocab_file, settings)
     tokens = new_tokens(vocab, candidates)
     added = [token for token in tokens if add_pieces or not token.startswith(PREFIX)]
@@ -42,15 +44,17 @@ def normalized_tokens(path: Path, settings: Mapping[str, Any]) -> list[str]:
     """
     words, changed = [], []
     kind, lowers = settings.get("word_tokenizer_type", "mecab"), bool(settings.get("do_lower_case"))
+    splits_kanji = bool(settings.get("tokenize_chinese_chars"))
     for number, line in enumerate(read_tokens(path, "list of words", "an editor, one word a line"), 1):
         entry = line.strip()
         if not entry or entry in SPECIAL_TOKENS or entry.startswith("[unused"):
             continue
         prefix = PREFIX if entry.startswith(PREFIX) else ""
-        word = prefix + normalize_word(entry.removeprefix(prefix), kind, lowers)
+        word = prefix + normalize_word(entry.removeprefix(prefix), kind, lowers, splits_kanji)
         is_character = settings.get("subword_tokenizer_type") == "character"
         if " " in word or (is_character and len(word.removeprefix(prefix)) > 1):
-            unit = "character" if is_character else "word, because text is split at white space and punctuation"
+            places = "white space, punctuation and kanji" if splits_kanji else "white space and punctuation"
+            unit = "character" if is_character else f"word, because text is split at {places}"
             raise ValueError(f"{path}:{number}: {word!r} is never one token of this model. Expected one {unit}")
         changed += [f"{entry} -> {word}"] * (word != entry)
         words.append(word)

@@ -1,7 +1,7 @@
 """Sentences with a tag for each word, in columns as in CoNLL's files -> `TaggedSentence`.
 
 A line is one word. Columns are separated by tabs, or by spaces if the line has no tab. A blank line ends a sentence.
-Lines that begin with `#` and a space (CoNLL-U) or with `-DOCSTART-` are no words.
+Lines that begin with `-DOCSTART-` are no words, nor those with `#` and a space (CoNLL-U) that end in no label.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from japanese_bert.corpus.lines import numbered_lines
-
-NO_WORD = ("# ", "-DOCSTART-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +33,14 @@ def read_tagged_sentences(
             yield sentence
             sentence = TaggedSentence([], [])
         last = number
-        if line.startswith(NO_WORD):
+        if line.startswith("-DOCSTART-"):
             continue
         try:
             word, tag = _columns(line, word_column, tag_column)
             sentence.tags.append(_number_of(tag, labels))
         except ValueError as error:
+            if line.startswith("# "):
+                continue
             raise ValueError(f"{path}:{number}: {error}") from None
         sentence.words.append(word)
     if sentence.words:

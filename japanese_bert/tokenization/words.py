@@ -165,10 +165,10 @@ def make_word_splitter(
     raise ValueError(f"word tokenizer {word_tokenizer_type!r}: expected one of {', '.join(WORD_TOKENIZER_TYPES)}")
 
 
-def normalize_word(word: str, word_tokenizer_type: str, do_lower_case: bool) -> str:
+def normalize_word(word: str, word_tokenizer_type: str, do_lower_case: bool, tokenize_chinese_chars: bool) -> str:
     """Return a word of a list in the form that it has in tokenized text, with spaces where it is always split."""
     if word_tokenizer_type == "basic":
-        words = BasicWords(do_lower_case, strip_accents=do_lower_case, tokenize_chinese_chars=False)
+        words = BasicWords(do_lower_case, do_lower_case, tokenize_chinese_chars)
         return " ".join(words.split(word))
     return " ".join(WhitespaceWords(do_lower_case).split(word))
 

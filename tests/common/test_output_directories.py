@@ -68,6 +68,19 @@ def test_files_in_subdirectories_are_replaced_and_others_kept(tmp_path):
     assert not (tmp_path / "out.tmp").exists()
 
 
+def test_what_stays_of_the_run_before_is_told(tmp_path, capsys):
+    output = tmp_path / "out"
+    write(output, make())
+    (output / "mine.txt").write_text("mine", encoding="utf-8")
+    write(output, make(2), overwrite=True)
+    assert capsys.readouterr().out == ""
+    write(output, make(3), overwrite=True, parts=())
+    assert capsys.readouterr().out.startswith(f"NOTE {output}: assets/vocab.txt stay from the run before")
+    (output / "provenance.json").write_text('{"files": [1]}', encoding="utf-8")
+    write(output, make(4), overwrite=True, parts=())
+    assert capsys.readouterr().out == ""
+
+
 def test_a_subdirectory_can_be_new_in_an_existing_output(tmp_path):
     output = tmp_path / "out"
     write(output, make(), parts=())

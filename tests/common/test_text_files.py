@@ -99,6 +99,11 @@ def test_writes_of_any_size_give_the_same_bytes(tmp_path, suffix):
     assert b"".join(read_blocks(path)) == text
 
 
+def test_zstd_is_only_read(tmp_path):
+    with pytest.raises(ValueError, match=r"a\.txt\.zst: \.zst is only read"), (tmp_path / "a").open("wb") as raw:
+        compressed_writer(tmp_path / "a.txt.zst", raw).__enter__()
+
+
 def test_inputs_are_checked_before_work(tmp_path):
     (tmp_path / "a.txt").write_text("あ\n", encoding="utf-8")
     with pytest.raises(FileNotFoundError, match=r"b\*\.txt: no file matches"):
@@ -107,5 +112,7 @@ def test_inputs_are_checked_before_work(tmp_path):
         expand_paths(str(tmp_path))
     with pytest.raises(ValueError, match="named twice"):
         expand_paths([f"{tmp_path}/a.txt", f"{tmp_path}/*.txt"])
+    (tmp_path / "東京, 日本.txt").write_text("あ\n", encoding="utf-8")
+    assert expand_paths([f"{tmp_path}/東京, 日本.txt"]) == [tmp_path / "東京, 日本.txt"]
     with pytest.raises(FileNotFoundError, match="no input file given"):
         expand_paths(",")

@@ -37,6 +37,7 @@ def test_forms_of_text(tmp_path, settings, line, expected):
     [
         ({}, "東京　都", "words.txt:2: '東京 都' is never one token of this model. Expected one word"),
         (BASIC, "A-B", "words.txt:2: 'A - B' is never one token"),
+        (BASIC | {"tokenize_chinese_chars": True}, "東京都", "words.txt:2: '東 京 都' is never one token"),
         ({}, "\udcff", "words.txt: not UTF-8 text"),
     ],
 )
@@ -45,6 +46,13 @@ def test_entries_that_no_text_can_hit(tmp_path, settings, line, message):
     path.write_text(f"犬\n{line}\n", encoding="utf-8", errors="surrogateescape")
     with pytest.raises(ValueError, match=message):
         normalized_tokens(path, settings)
+
+
+def test_the_defaults_of_a_class_count(tmp_path):
+    (tmp_path / "words.txt").write_text("東京都\n", encoding="utf-8")
+    vocab = Vocab(("犬",), {"犬": 0})
+    with pytest.raises(ValueError, match="'東 京 都' is never one token"):
+        choose_tokens(tmp_path / "words.txt", vocab, False, {"tokenizer_class": "BertTokenizer"})
 
 
 def test_what_is_there_already_and_what_is_changed_is_told(tmp_path, capsys):

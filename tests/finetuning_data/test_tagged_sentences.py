@@ -19,7 +19,7 @@ def test_tabs_spaces_and_lines_that_are_no_words(tmp_path, name):
     )
     assert read(tmp_path / name, text) == [
         TaggedSentence(["東京", "都", "　"], [1, 2, 0]),
-        TaggedSentence(["U.N.", "#"], [0, 0]),
+        TaggedSentence(["U.N.", "#", "#"], [0, 0, 0]),
     ]
 
 

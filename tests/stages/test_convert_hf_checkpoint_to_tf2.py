@@ -127,7 +127,7 @@ def test_an_electra_of_two_directories_there_and_back_again(place, tmp_path, ele
 
 def test_new_words_of_an_electra_are_in_both_networks(place, tmp_path, electra):
     words = tmp_path / "words.txt"
-    words.write_text("猫駅\n", encoding="utf-8")
+    words.write_text("ネコエキ\n", encoding="utf-8")
     flags = ["--hf_generator_dir", str(tmp_path / "hf1"), "--add_vocab_file", str(words)]
     run(tmp_path / "hf0", tmp_path / "tf2", *flags)
     for name in ("config.json", "generator_config.json"):
@@ -185,6 +185,7 @@ def test_there_and_back_again_gives_the_same_bits(place, converted):
     names += ["provenance.json", FAST_TOKENIZER_FILE, "tokenizer_config.json", "vocab.txt"]
     assert sorted(path.name for path in converted.iterdir()) == names
     tokenizer = json.loads((converted / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert tokenizer.pop("tokenizer_class") == "BertJapaneseTokenizer"  # of config.json
     assert tokenizer == {"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]}
     assert (converted / FAST_TOKENIZER_FILE).read_bytes() == (place / "hf" / FAST_TOKENIZER_FILE).read_bytes()
 
@@ -293,6 +294,33 @@ def test_a_base_model_is_no_path(place, tmp_path, capsys):
     """The card is made to be published."""
     message = "--base_model /home/me/bert: expected a name on the Hub, such as tohoku-nlp/bert-"
     assert_refused(capsys, message, place / "hf", tmp_path / "tf2", "--base_model", "/home/me/bert")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--max_added_tokens", "5"], "--max_added_tokens and --add_pieces need a list of words"),
+        (["--add_vocab_file", "words.txt", "--max_added_tokens", "-5"], "--max_added_tokens -5: expected a positive"),
+    ],
+)
+def test_numbers_of_added_tokens(place, tmp_path, capsys, flags, message):
+    assert_refused(capsys, message, place / "hf", tmp_path / "tf2", *flags)
+
+
+@pytest.mark.parametrize(
+    ("settings", "config", "expected"),
+    [
+        ({"do_lower_case": False}, {}, "BertTokenizer"),
+        ({}, {"model_type": "albert"}, "AlbertTokenizer"),
+        ({}, {"tokenizer_class": "BertJapaneseTokenizer"}, "BertJapaneseTokenizer"),
+        ({"word_tokenizer_type": "mecab"}, {}, None),
+        ({"tokenizer_class": "BertTokenizerFast"}, {"tokenizer_class": "BertTokenizer"}, "BertTokenizerFast"),
+    ],
+)
+def test_the_class_of_a_tokenizer_is_that_of_transformers(tmp_path, settings, config, expected):
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    found = convert.with_class(settings, tmp_path / "config.json")
+    assert found == ({**settings, "tokenizer_class": expected} if expected else settings)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ def test_the_terminal_and_the_report(tmp_path, capsys):
         (["--input_files", "DATA", "--vocab_file", "VOCAB", "--num_samples", "-1"], "--num_samples -1: expected 0 or"),
         (["--input_files", "none*", "--vocab_file", "VOCAB"], "none*: no file matches"),
         (["--input_files", "VOCAB", "--vocab_file", "VOCAB"], "vocab.txt: record 1: checksum of the length differs"),
+        (["--input_files", "/dev/null", "--vocab_file", "VOCAB"], "/dev/null: no instance. Expected pretraining data"),
         (["--input_files", "DATA", "--vocab_file", "VOCAB", "--output_file", "r.gz"], "--output_file r.gz: expected a"),
     ],
 )

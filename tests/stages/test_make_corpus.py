@@ -126,10 +126,12 @@ def test_parts_of_a_cluster_give_the_same_corpus(tmp_path):
     run("--input_files", names[0], "--output_part", tmp_path / "parts" / "2")
     with pytest.raises(ValueError, match=r"parts/2: was made with other arguments than"):
         run("--input_parts", f"{tmp_path}/parts/*", "--output_file", tmp_path / "three.txt")
+    parts = ("--input_parts", tmp_path / "parts" / "2", "--output_file", tmp_path / "three.txt")
+    for flags in (("--quality", "strict"), ("--rules", "urls"), ("--min_sentence_length", 9)):
+        with pytest.raises(ValueError, match=rf"^{flags[0]} .*{flags[1]}.*: the parts were made with "):
+            run(*parts, *flags)
     with pytest.raises(ValueError, match="was made without --near_duplicates"):
-        run(
-            "--input_parts", tmp_path / "parts" / "2", "--output_file", tmp_path / "three.txt", "--near_duplicates", 0.8
-        )
+        run(*parts, "--near_duplicates", 0.8)
 
 
 def test_files_that_were_read_are_not_read_again(tmp_path, monkeypatch):

@@ -135,6 +135,13 @@ def test_second_run_does_nothing_and_other_arguments_need_overwrite(corpus_file,
     assert len(train(corpus_file, tmp_path, "--min_frequency", 3, "--overwrite")) == VOCAB_SIZE
 
 
+def test_a_character_vocabulary_is_no_wordpiece_vocabulary(corpus_file, tmp_path):
+    train(corpus_file, tmp_path / "a", "--character_output_dir", tmp_path / "b")
+    for flags in ([], ["--character_output_dir", tmp_path / "a"]):
+        with pytest.raises(FileExistsError, match=r"b/vocab\.txt: is the other one of this training's"):
+            train(corpus_file, tmp_path / "b", *flags)
+
+
 @pytest.mark.parametrize(
     "argv, message",
     [
