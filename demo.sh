@@ -89,5 +89,4 @@ Done in $SECONDS s. The models are tiny and the text is small: the demo shows th
   demo/model/bert_tiny_*/                                checkpoints, train.log, curves.png
   demo/hf_model/bert-tiny-japanese-*/                    the models, for Hugging Face Transformers
 Next: ./recipes/bert_base_wordpiece.sh trains the released model, ./recipes/my_domain.sh continues it on your text.
-README.md says what each stage needs.
 END
