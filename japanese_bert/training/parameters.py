@@ -146,10 +146,8 @@ def check_parameters(source: str, values: Mapping, defaults: Section) -> None:
             hint = OTHER_EXPERIMENT if "PretrainerConfig" in type(section).__name__ else ""
             raise ValueError(f"{source}: no parameter {path}{_near(parent, name, known, defaults) or hint}")
         expected = known[name]
-        is_section, is_number = (
-            isinstance(expected, dict),
-            isinstance(expected, int | float) or name in NUMBERS_WITHOUT_DEFAULT,
-        )
+        is_section = isinstance(expected, dict)
+        is_number = isinstance(expected, int | float) or name in NUMBERS_WITHOUT_DEFAULT
         is_other_kind = isinstance(value, str | list) or (value is None and expected is not None and name != ENDLESS)
         if (is_section and not isinstance(value, Mapping | None)) or (is_number and is_other_kind):
             kinds = {dict: "a section, name: value", bool: "true or false"}
