@@ -218,8 +218,9 @@ def check_method_of_parts(args: argparse.Namespace, method: Mapping[str, object]
     """Raise ValueError for a flag of the method that says something else than the parts were made with."""
     words = read_words(args.listed_words) if args.listed_words else []
     given = {**vars(args), "rules": sorted(args.rules), "listed_words": words}
+    parser = get_parser()
     for name, value in given.items():
-        if vars(args)[name] != get_parser().get_default(name) and method.get(name, value) != value:
+        if vars(args)[name] != parser.get_default(name) and method.get(name, value) != value:
             raise ValueError(
                 f"--{name} {value}: the parts were made with {method[name]}. Leave it out, or make the parts again"
             )

@@ -29,8 +29,7 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.training.trainer import pretrain
 
     stopwatch = Stopwatch()
-    if args.experiment not in EXPERIMENTS:
-        raise ValueError(f"--experiment is {args.experiment}, expected {' or '.join(EXPERIMENTS)}")
+    command.check_experiment(args.experiment, EXPERIMENTS)
     args.config_file = config_files(args)
     findings = check_pretraining(command.read_training(args))
     report_findings(findings, stopwatch, "run_pretraining.py")

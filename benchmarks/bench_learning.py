@@ -151,14 +151,13 @@ def make_data(place: Path, seeds: int, name: str, shard: Path) -> None:
     flags += ["--input_file", shard, "--max_predictions_per_seq", data.predictions]
     file = f"{shard.stem.replace('corpus', 'data')}.tfrecord.gz"
     outputs = {12344 + seed: data_of(place, name, seed) / file for seed in range(1, seeds + 1)}
-    for random_seed, output in outputs.items():
+    for output in outputs.values():
         output.parent.mkdir(parents=True, exist_ok=True)
-        if not data.field:
-            own = ["--do_whole_word_mask", "--gzip_compress", "--use_v2_feature_names", *WORDPIECE, *MECAB, *data.flags]
-            own += ["--random_seed", random_seed, "--output_file", output]
-            run("create_pretraining_data.py", *flags, *own)
-    missing = {seed: output for seed, output in outputs.items() if data.field and not output.exists()}
-    if missing:
+    if not data.field:
+        flags += ["--do_whole_word_mask", "--gzip_compress", "--use_v2_feature_names", *WORDPIECE, *MECAB, *data.flags]
+        for random_seed, output in outputs.items():
+            run("create_pretraining_data.py", *flags, "--random_seed", random_seed, "--output_file", output)
+    elif missing := {seed: output for seed, output in outputs.items() if not output.exists()}:
         parts = [output.with_suffix(".part") for output in missing.values()]
         flags += ["--random_seed", *missing, "--output_file", *parts, "--max_instances", FIELD_INSTANCES]
         flags += ["--subword_tokenizer_type", data.subwords, *data.field]

@@ -39,8 +39,7 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.training.trainer import fine_tune
 
     stopwatch = Stopwatch()
-    if args.experiment not in EXPERIMENTS:
-        raise ValueError(f"--experiment is {args.experiment}, expected {' or '.join(EXPERIMENTS)}")
+    command.check_experiment(args.experiment, EXPERIMENTS)
     if args.tf_config_file:
         args.config_file = [encoder_json(args.tf_config_file), *(args.config_file or [])]
     args.config_file = config_files(args)

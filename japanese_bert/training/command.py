@@ -98,6 +98,12 @@ def add_check_flags(parser: argparse.ArgumentParser) -> None:
     own.add_argument("--check_only", action="store_true", help="end after the checks")
 
 
+def check_experiment(experiment: str, experiments: Sequence[str]) -> None:
+    """Raise ValueError for an experiment that the command does not know. Model Garden may have it."""
+    if experiment not in experiments:
+        raise ValueError(f"--experiment is {experiment}, expected {' or '.join(experiments)}")
+
+
 def import_model_garden() -> None:
     """Register the experiments, without the warnings of Model Garden's dependencies about each other."""
     with warnings.catch_warnings():
