@@ -4,9 +4,9 @@
 
 It makes every data set, trains a 2 x 128 BERT on each with run_pretraining_torch.py, and scores all models on text of
 other documents (japanese_bert/evaluation/held_out.py). It prints a table and JSON, and draws EXPERIMENT.png. Scores are
-means over seeds, and half of the distance between the lowest and the highest. Each seed draws the data anew. What is
-complete is skipped, and experiments of one --work_dir share their runs. As many models train side by side as there are
-CPUs, one thread each.
+means over seeds, and half of the distance between the lowest and the highest. Each seed has its own draw of the data.
+What is complete is skipped, and experiments of one --work_dir share their runs. As many models train side by side as
+there are CPUs, one thread each.
 """
 
 import argparse
@@ -26,7 +26,8 @@ from measure import cut_corpus, machine, print_json
 
 MEGABYTE = 1_000_000
 SHARD_MEGABYTES = 10  # the field's code takes 1.5 GB of memory for them
-FIELD_INSTANCES = 20_000  # of a shard, at random: enough for 3,000 steps. Its code takes long to write all of them
+FIELD_INSTANCES = 10_000  # of a shard and seed. Its code takes long to write all of them
+BATCH = 32  # configs/data/demo_128.yaml
 LENGTH = 128
 HELD_OUT_CHARACTERS = LENGTH - 3  # of a passage: a character model has so much room
 QUESTIONS = 2000  # of each kind
@@ -99,10 +100,13 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(args: argparse.Namespace) -> None:
     os.environ |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    names, num_shards = EXPERIMENTS[args.experiment], -(-args.megabytes // SHARD_MEGABYTES)
+    most = FIELD_INSTANCES * num_shards // BATCH
+    if args.steps > most and any(DATA_SETS[name].field for name in names):
+        raise SystemExit(f"--steps {args.steps}: the field's data of {args.megabytes} MB is enough for {most}")
     place = args.work_dir / f"{args.megabytes}_mb_{args.held_out_megabytes}_held_out_{args.vocab_size}_tokens"
-    make_text(args, place)
+    make_text(args, place, num_shards)
     questions = read_questions(place / "held_out.txt")
-    names = EXPERIMENTS[args.experiment]
     for share in {DATA_SETS[name].share for name in names}:
         make_vocab(place, share, args.vocab_size)
     shards = sorted((place / "corpus").glob("*.txt"))
@@ -111,7 +115,8 @@ def main(args: argparse.Namespace) -> None:
         make_start(place, name, seed)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         list(threads.map(lambda part: make_data(place, args.seeds, *part), product(names, shards)))
-        found = list(threads.map(lambda run: score_run(args, place, *run, questions), runs))
+        scored = [threads.submit(score_run, args, place, *run, questions) for run in runs]
+        found = list(threads.map(lambda run, task: fine_tune(args.jglue_dir, run[0], task.result()), runs, scored))
     scores = {name: [values for (_, other), values in zip(runs, found, strict=True) if other == name] for name in names}
     print_table(scores)
     draw_scores(scores, args.work_dir / f"{args.experiment}.png")
@@ -120,7 +125,7 @@ def main(args: argparse.Namespace) -> None:
     print_json({"machine": machine("torch", "transformers"), **settings, "hidden_words": asked, "scores": scores})
 
 
-def make_text(args: argparse.Namespace, place: Path) -> None:
+def make_text(args: argparse.Namespace, place: Path, num_shards: int) -> None:
     """Write text to train on, also in shards, and held-out text of later documents."""
     place.mkdir(parents=True, exist_ok=True)
     shares = {1.0, *(DATA_SETS[name].share for name in EXPERIMENTS[args.experiment])}
@@ -131,9 +136,8 @@ def make_text(args: argparse.Namespace, place: Path) -> None:
         if not path.exists():
             part = cut_corpus(args.input_file, int(size * MEGABYTE), place / "part", int(skip * MEGABYTE))
             part.rename(path)
-    num_files = -(-args.megabytes // SHARD_MEGABYTES)
     text = place / "train_1.0.txt"
-    run("merge_split_corpora.py", "--input_files", text, "--output_dir", place / "corpus", "--num_files", num_files)
+    run("merge_split_corpora.py", "--input_files", text, "--output_dir", place / "corpus", "--num_files", num_shards)
 
 
 def make_vocab(place: Path, share: float, vocab_size: int) -> None:
@@ -157,12 +161,12 @@ def make_data(place: Path, seeds: int, name: str, shard: Path) -> None:
         flags += ["--do_whole_word_mask", "--gzip_compress", "--use_v2_feature_names", *WORDPIECE, *MECAB, *data.flags]
         for random_seed, output in outputs.items():
             run("create_pretraining_data.py", *flags, "--random_seed", random_seed, "--output_file", output)
-    elif missing := {seed: output for seed, output in outputs.items() if not output.exists()}:
-        parts = [output.with_suffix(".part") for output in missing.values()]
-        flags += ["--random_seed", *missing, "--output_file", *parts, "--max_instances", FIELD_INSTANCES]
+    elif not all(output.exists() for output in outputs.values()):  # all seeds share one run of the field's code
+        parts = [output.with_suffix(".part") for output in outputs.values()]
+        flags += ["--random_seed", 12345, "--output_file", *parts, "--max_instances", FIELD_INSTANCES]
         flags += ["--subword_tokenizer_type", data.subwords, *data.field]
         run("benchmarks/reference_create_pretraining_data.py", *flags)
-        for part, output in zip(parts, missing.values(), strict=True):
+        for part, output in zip(parts, outputs.values(), strict=True):
             part.rename(output)
 
 
@@ -235,15 +239,14 @@ def hf_config_of(data: DataSet) -> Path:
     return ROOT / "hf_model_configs" / f"bert_tiny_{data.subwords}"
 
 
-def score_run(args: argparse.Namespace, place: Path, seed: int, name: str, questions) -> dict[str, float]:
-    """Train a model, score it, and keep its scores. Scores that are there are returned."""
+def score_run(args: argparse.Namespace, place: Path, seed: int, name: str, questions) -> Path:
+    """Train a model, score it, and keep its scores beside it. Return the model. Scores that are there are kept."""
     steps = args.steps
     if name == "character":  # equal text, not equal tokens
         steps = round(steps * count_records(place, name, seed) / count_records(place, "ours", seed))
     model_dir = place / "models" / f"{name}_{steps}_{seed}"
     model, file = model_dir / f"ckpt-{steps}", model_dir / "scores.json"
-    scores = json.loads(file.read_text()) if file.exists() else {}
-    if not scores:
+    if not file.exists():
         train_model(place, name, model_dir, steps, seed)
         from japanese_bert.evaluation.held_out import score_held_out
         from japanese_bert.evaluation.masked_lm import MaskedLM
@@ -251,11 +254,9 @@ def score_run(args: argparse.Namespace, place: Path, seed: int, name: str, quest
         with LOADING:
             masked_lm = MaskedLM(model)
         scores = score_held_out(masked_lm, model, questions)
-    if args.jglue_dir and "jsts_pearson" not in scores:
-        scores |= fine_tune(model, args.jglue_dir, model_dir / "jglue", seed)
-    file.write_text(json.dumps(scores), encoding="utf-8")
-    print(f"{name}, seed {seed}: masked LM loss {scores['all_loss']:.4f}", flush=True)
-    return scores
+        file.write_text(json.dumps(scores), encoding="utf-8")
+        print(f"{name}, seed {seed}: masked LM loss {scores['all_loss']:.4f}", flush=True)
+    return model
 
 
 def count_records(place: Path, name: str, seed: int) -> int:
@@ -282,15 +283,20 @@ def train_model(place: Path, name: str, model_dir: Path, steps: int, seed: int) 
     train("run_pretraining_torch.py", model_dir, config, data_of(place, name, seed), steps, override, *flags)
 
 
-def fine_tune(model: Path, jglue_dir: Path, output_dir: Path, seed: int) -> dict[str, float]:
+def fine_tune(jglue_dir: Path | None, seed: int, model: Path) -> dict[str, float]:
+    """Return the scores of a model, after those of JGLUE were added to them."""
     from japanese_bert.jglue.tasks import TASKS
 
-    flags = ["--model_dir", model, "--data_dir", jglue_dir, "--output_dir", output_dir, "--seeds", seed]
-    run("tools/evaluate_jglue.py", *flags, "--tasks", "jsts", "jcommonsenseqa", *FINE_TUNING)
-    tasks = json.loads((output_dir / "results.json").read_text(encoding="utf-8"))["tasks"]
-    return {
-        f"{name}_{metric}": task["runs"][0][metric] for name, task in tasks.items() for metric in TASKS[name].metrics
-    }
+    file, output_dir = model.with_name("scores.json"), model.with_name("jglue")
+    scores = json.loads(file.read_text(encoding="utf-8"))
+    if jglue_dir and "jsts_pearson" not in scores:
+        flags = ["--model_dir", model, "--data_dir", jglue_dir, "--output_dir", output_dir, "--seeds", seed]
+        run("tools/evaluate_jglue.py", *flags, "--tasks", "jsts", "jcommonsenseqa", *FINE_TUNING)
+        tasks = json.loads((output_dir / "results.json").read_text(encoding="utf-8"))["tasks"]
+        for name, task in tasks.items():
+            scores |= {f"{name}_{metric}": task["runs"][0][metric] for metric in TASKS[name].metrics}
+        file.write_text(json.dumps(scores), encoding="utf-8")
+    return scores
 
 
 def columns(scores: dict[str, list[dict[str, float]]]) -> list[str]:

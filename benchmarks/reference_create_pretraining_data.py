@@ -4,11 +4,10 @@ It drives Model Garden's `official.nlp.data.create_pretraining_data` with transf
 call per sentence. In character mode, pieces inside a word have `##` until they become ids, because whole word masking
 needs it. The best-known public pipeline does the same.
 
-Several --random_seed and --output_file make several draws, which tokenize once.
+Each --output_file gets the next --max_instances of the shuffled instances: several draws from one run.
 """
 
 import argparse
-import functools
 import random
 import sys
 from pathlib import Path
@@ -54,23 +53,24 @@ class ReferenceTokenizer:
 
 def main(args: argparse.Namespace) -> None:
     tokenizer = ReferenceTokenizer(args.vocab_file, args.subword_tokenizer_type, args.do_lower_case)
-    if len(args.random_seed) > 1:
-        tokenizer.tokenize = functools.cache(tokenizer.tokenize)
-    for random_seed, output_file in zip(args.random_seed, args.output_file, strict=True):
-        instances = model_garden.create_training_instances(
-            [args.input_file],
-            tokenizer,
-            lambda line: line.decode("utf-8", errors="ignore").strip(),
-            args.max_seq_length,
-            args.dupe_factor,
-            0.1,
-            0.15,
-            args.max_predictions_per_seq,
-            random.Random(random_seed),
-            do_whole_word_mask=True,
-        )[: args.max_instances]
+    instances = model_garden.create_training_instances(
+        [args.input_file],
+        tokenizer,
+        lambda line: line.decode("utf-8", errors="ignore").strip(),
+        args.max_seq_length,
+        args.dupe_factor,
+        0.1,
+        0.15,
+        args.max_predictions_per_seq,
+        random.Random(args.random_seed),
+        do_whole_word_mask=True,
+    )
+    size = args.max_instances or len(instances)
+    if len(instances) < size * len(args.output_file):
+        sys.exit(f"{args.input_file}: {len(instances)} instances, fewer than {size * len(args.output_file)}")
+    for index, output_file in enumerate(args.output_file):
         model_garden.write_instance_to_example_files(
-            instances,
+            instances[index * size : (index + 1) * size],
             tokenizer,
             args.max_seq_length,
             args.max_predictions_per_seq,
@@ -84,11 +84,10 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("input_file", "vocab_file", "subword_tokenizer_type"):
         parser.add_argument(f"--{name}", required=True)
-    for name in ("max_seq_length", "max_predictions_per_seq", "dupe_factor"):
+    for name in ("max_seq_length", "max_predictions_per_seq", "dupe_factor", "random_seed"):
         parser.add_argument(f"--{name}", type=int, required=True)
-    parser.add_argument("--random_seed", type=int, nargs="+", required=True)
-    parser.add_argument("--output_file", nargs="+", required=True, help="one for each --random_seed")
-    parser.add_argument("--max_instances", type=int, help="write no more of the shuffled instances")
+    parser.add_argument("--output_file", nargs="+", required=True)
+    parser.add_argument("--max_instances", type=int, help="of an output. Default: all")
     parser.add_argument("--do_lower_case", action=argparse.BooleanOptionalAction, default=False)
     return parser
 
