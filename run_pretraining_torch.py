@@ -6,6 +6,7 @@ same command again. It starts from the last checkpoint.
 """
 
 import argparse
+import os
 from pathlib import Path
 
 from japanese_bert.common import command_line
@@ -45,6 +46,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def main(args: argparse.Namespace) -> None:
+    os.environ.pop("TF_CONFIG", None)  # the machines of the other trainer. torchrun numbers these processes
     check_cuda_packages()
     from japanese_bert.models.training_history import is_hf_directory
     from japanese_bert.tokenization.vocab import load_vocab

@@ -51,8 +51,11 @@ def check_torch_devices(findings: Findings, params: ExperimentSection, model_dir
     if "://" in model_dir:
         raise ValueError(f"--model_dir {model_dir}: expected a directory of a file system")
     gpus, wanted, processes = torch.cuda.device_count(), params.runtime.num_gpus or 0, num_processes()
-    if wanted and not gpus:
-        raise ValueError(f"runtime.num_gpus is {wanted}, but PyTorch finds no GPU. See nvidia-smi, or set num_gpus=0")
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if uses_gpu(params) else 0
+    if wanted > gpus:
+        raise ValueError(f"runtime.num_gpus is {wanted}, but PyTorch finds {gpus}. See nvidia-smi, or set num_gpus=0")
+    if local > gpus:
+        raise ValueError(f"{local} processes on this machine, but it has {gpus} GPU(s). Start one for each GPU")
     if wanted > 1 and "WORLD_SIZE" not in os.environ:
         raise ValueError(
             f"runtime.num_gpus is {wanted}: start one process for each GPU, torchrun --nproc-per-node {wanted} "
@@ -110,7 +113,7 @@ def check_torch_start(findings: Findings, training: Training, config: BertConfig
     checkpoints = find_checkpoints(model_dir)
     if not checkpoints:
         if initial:
-            load_initial_weights(Path(initial), config, vocab_file)
+            load_initial_weights(Path(initial), config, vocab_file, findings.remarks)
             findings.remarks += notes_of(Path(initial, "config.json"))
         elif not training.trains:
             raise ValueError(f"{model_dir}: no checkpoint to evaluate. Give its --model_dir or task.init_checkpoint")

@@ -28,6 +28,25 @@ class ModelGardenAdamW(torch.optim.AdamW):
         for group in self.param_groups:
             group.update(epsilon=epsilon, updates=0)
 
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Load the state alone. Decay, betas and epsilon stay as the configuration has them now.
+
+        Raises:
+            ValueError: other weights decay than before.
+        """
+        now, before = (
+            [len(each["params"]) for each in groups] for groups in (self.param_groups, state_dict["param_groups"])
+        )
+        if now != before:
+            raise ValueError(
+                "trainer.optimizer_config.optimizer.adamw.exclude_from_weight_decay has changed since the last run. "
+                "Set it back, or start another training from these weights with --init_checkpoint"
+            )
+        own = [{name: group[name] for name in ("weight_decay", "betas", "epsilon")} for group in self.param_groups]
+        super().load_state_dict(state_dict)
+        for group, values in zip(self.param_groups, own, strict=True):
+            group.update(values)
+
     def step(self, closure=None):
         for group in self.param_groups:
             group["updates"] += 1

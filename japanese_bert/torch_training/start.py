@@ -31,20 +31,32 @@ from japanese_bert.tokenization.tokenizer_directory import (
     VOCAB_FILE,
 )
 from japanese_bert.tokenization.vocab import load_vocab
+from japanese_bert.torch_training.checkpoints import find_checkpoints
 
 HEAD_SEED = 12345  # of a next sentence head, if the model was saved without one
 
 
-def load_initial_weights(initial: Path, config: BertConfig, vocab_file: Path | None) -> Weights:
-    """Return the weights of every head that `task.init_checkpoint` names.
+def load_initial_weights(
+    initial: Path, config: BertConfig, vocab_file: Path | None, remarks: list[str] | None = None
+) -> Weights:
+    """Return the weights of every head that `task.init_checkpoint` names. A head that it lacks is new, with a remark.
 
     Raises:
         ValueError: they do not fit `config`, or cannot be read.
     """
+    if checkpoints := find_checkpoints(initial):
+        raise ValueError(f"{initial}: the --model_dir of a training. Give a checkpoint of it, e.g. {checkpoints[-1]}")
     every_head = replace(config, architecture="BertForPreTraining")
     if not is_hf_directory(initial):
         return call_in_child(_read_tf2, initial, every_head)
     found = load_bert_config(initial / "config.json")
+    if vocab_file and found.vocab_size != config.vocab_size:
+        size = len(load_vocab(initial / VOCAB_FILE))
+        if size != found.vocab_size:
+            raise ValueError(
+                f"{initial}: vocab_size is {found.vocab_size}, but {VOCAB_FILE} has {size} tokens. Convert it with "
+                "convert_hf_checkpoint_to_tf2.py --add_vocab_file, which gives each row a token"
+            )
     fields = (*BertConfig.__slots__[1:7],) if found.vocab_size < config.vocab_size else BertConfig.__slots__[:7]
     for name in fields:
         if getattr(found, name) != getattr(config, name):
@@ -55,6 +67,8 @@ def load_initial_weights(initial: Path, config: BertConfig, vocab_file: Path | N
     own = replace(every_head, vocab_size=found.vocab_size)
     weights = read_hf_weights(initial, own)
     missing = missing_next_sentence(weights, own)
+    if missing and remarks is not None and config.architecture == "BertForPreTraining":
+        remarks.append(f"{initial}: no weight {missing[0]}: the next sentence head is new, random")
     weights |= new_next_sentence(missing, own, np.random.default_rng(HEAD_SEED))
     return _with_new_tokens(weights, initial, config, vocab_file) if found.vocab_size < config.vocab_size else weights
 

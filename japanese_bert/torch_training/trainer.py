@@ -111,6 +111,10 @@ class PretrainingTrainer(Trainer):
                 means.add(add_over_processes(with_counts(found, batches)))
                 if means.steps == limit:
                     break
+        if not means.steps:
+            raise ValueError(
+                "task.validation_data: no batch. Lower task.validation_data.global_batch_size, or add data"
+            )
         values = means.read("validation_loss")
         if self.is_world_process_zero():
             step = self.state.global_step

@@ -22,6 +22,8 @@ sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
+OF_THE_OTHER_TRAINER = '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}'
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
@@ -43,7 +45,7 @@ def place(tmp_path_factory) -> Path:
 
 def run_without_tensorflow(*arguments: object) -> subprocess.CompletedProcess:
     command = [sys.executable, "-c", WITHOUT_TENSORFLOW, SCRIPT, *map(str, arguments)]
-    environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": ""}
+    environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PATH": "", "TF_CONFIG": OF_THE_OTHER_TRAINER}
     return subprocess.run(command, capture_output=True, encoding="utf-8", env=environment)
 
 
@@ -114,6 +116,7 @@ def test_a_tokenizer_of_other_data_is_found_before_the_training(place, tmp_path)
     done = run_without_tensorflow(*flags, "--model_dir", tmp_path / "model")
     assert done.returncode == 1
     assert "vocabulary sha256" in done.stderr and str(tmp_path / "vocab.txt") in done.stderr
+    assert "checks: " in done.stdout  # as process 0
 
 
 def test_a_mistake_is_one_line(place, tmp_path):

@@ -35,7 +35,8 @@ def test_a_training_that_can_start(place):
 @pytest.mark.parametrize(
     ("more", "messages"),
     [
-        ("runtime.num_gpus=2", ["runtime.num_gpus is 2, but PyTorch finds no GPU"]),
+        ("runtime.num_gpus=2", ["runtime.num_gpus is 2, but PyTorch finds 0. See nvidia-smi"]),
+        ("trainer.train_steps=20.0", ["trainer.train_steps is 20.0, expected a whole number from 1"]),
         ("runtime.mixed_precision_dtype=float16", ["mixed_precision_dtype is float16, expected bfloat16"]),
         ("trainer.optimizer_config.optimizer.adamw.exclude_from_weight_decay=[kernel]", ["has 'kernel'"]),
         ("task.train_data.file_type=tfrecord", ["2 files", "compressed", "file_type=tfrecord_compressed"]),
@@ -62,6 +63,15 @@ def test_no_checkpoint_to_evaluate(place):
 def test_the_batch_is_a_multiple_of_the_processes(place, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     assert_problem(check(place), "task.train_data.global_batch_size is 8, not a multiple of the 3 processes")
+
+
+def test_a_process_has_a_gpu_of_its_own(place, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "8")
+    assert_problem(check(place), "8 processes on this machine, but it has 4 GPU(s). Start one for each GPU")
+    assert_problem(check(place, "runtime.num_gpus=5"), "runtime.num_gpus is 5, but PyTorch finds 4")
 
 
 def test_continuing(place, trained):

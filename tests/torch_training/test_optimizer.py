@@ -105,6 +105,11 @@ def test_updates_are_counted_in_the_state():
         weight.grad = torch.ones_like(weight)
     optimizer.step()
     optimizer.step()
-    again = make_optimizer(model, AdamW())
+    again = make_optimizer(model, AdamW(weight_decay_rate=0.05, beta_2=0.9, epsilon=1e-5))
     again.load_state_dict(optimizer.state_dict())
     assert [group["updates"] for group in again.param_groups] == [2, 2]
+    assert [group["weight_decay"] for group in again.param_groups] == [0.05, 0.0]  # of the command, not of the state
+    assert {(group["betas"], group["epsilon"]) for group in again.param_groups} == {((0.9, 0.9), 1e-5)}
+    others = make_optimizer(model, AdamW(exclude_from_weight_decay=("bias",)))
+    with pytest.raises(ValueError, match="exclude_from_weight_decay has changed since the last run"):
+        others.load_state_dict(optimizer.state_dict())

@@ -188,3 +188,9 @@ def test_a_disk_that_fills_during_a_checkpoint(place, tmp_path):
         assert (disk / "model" / "ckpt-20" / "provenance.json").is_file()
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_a_validation_without_a_batch_is_an_error(place, tmp_path):
+    data = "task.validation_data.global_batch_size=4096,task.validation_data.drop_remainder=true"
+    with pytest.raises(ValueError, match=r"task\.validation_data: no batch\. Lower .*global_batch_size"):
+        train_torch(place, tmp_path, data, mode="eval")

@@ -58,6 +58,39 @@ def test_new_tokens_get_the_means_of_their_pieces(hf, tmp_path):
         load_initial_weights(directory, larger, vocab)
 
 
+def test_a_vocabulary_with_fewer_tokens_than_rows_needs_the_converter(hf, tmp_path):
+    directory, config = hf
+    padded = replace(config, vocab_size=config.vocab_size + 5)
+    (directory / "config.json").write_text(padded.to_json(), encoding="utf-8")
+    vocab = tmp_path / "larger.txt"
+    vocab.write_bytes((directory / "vocab.txt").read_bytes() + b"a7\n" * 8)
+    message = rf"vocab_size is {padded.vocab_size}, but vocab\.txt has {config.vocab_size} tokens\. Convert it with"
+    for size in (config.vocab_size, config.vocab_size + 8):
+        with pytest.raises(ValueError, match=message):
+            load_initial_weights(directory, replace(config, vocab_size=size), vocab)
+
+
+def test_a_new_next_sentence_head_is_a_remark(hf):
+    directory, config = hf
+    weights = load_initial_weights(directory, config, None)
+    kept = {name: weight for name, weight in weights.items() if "pooler" not in name and "seq_rel" not in name}
+    write_safetensors(kept, directory / PYTORCH_FILE)
+    remarks: list[str] = []
+    assert load_initial_weights(directory, config, None, remarks).keys() == weights.keys()
+    [remark] = remarks
+    assert remark == f"{directory}: no weight bert.pooler.dense.weight: the next sentence head is new, random"
+    load_initial_weights(directory, replace(config, architecture="BertForMaskedLM"), None, remarks)
+    assert len(remarks) == 1
+
+
+def test_the_directory_of_a_training_is_refused(hf, tmp_path):
+    (tmp_path / "model" / "ckpt-3").mkdir(parents=True)
+    with pytest.raises(
+        ValueError, match=r"model: the --model_dir of a training\. Give a checkpoint of it, e\.g\. .*ckpt-3"
+    ):
+        load_initial_weights(tmp_path / "model", hf[1], None)
+
+
 def test_another_model_is_refused(hf):
     directory, config = hf
     with pytest.raises(ValueError, match=r"config\.json: num_hidden_layers is 3, but 2 in --config_file"):
