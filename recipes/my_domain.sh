@@ -24,7 +24,7 @@ RUNTIME=${RUNTIME:---config_file=configs/runtime/gpu.yaml}
 OVERRIDES=${OVERRIDES:-}                          # further parameters of the trainer: name=value,...
 
 # --- download
-[ -e $BASE_DIR/config.json ] || hf download $BASE --local-dir $BASE_DIR --exclude '*.h5' --exclude '*.msgpack'
+compgen -G "$BASE_DIR/*model*.[sb]*" > /dev/null || hf download $BASE --local-dir $BASE_DIR --exclude '*.h5' --exclude '*.msgpack'
 
 # --- corpus
 python merge_split_corpora.py --input_files $TEXT --output_dir corpus/$DOMAIN --num_files $SHARDS

@@ -16,7 +16,8 @@
     --params_override="$OVERRIDES${OVERRIDES_512:+,$OVERRIDES_512}"
 
 # --- curves
-case $MODEL_DIR in
+case ${TF_CONFIG:-},$MODEL_DIR in
+    *\"index\":[1-9]*,* | *\"index\":\ [1-9]*,*) echo "skipped: curves, because the first machine draws them" ;;
     *://*) echo "skipped: curves, because $MODEL_DIR is not a local folder" ;;
     *) python -m tools.plot_training_curves --run $MODEL=$MODEL_DIR/cc-100,$MODEL_DIR/wikipedia --output_file $MODEL_DIR/curves.png ;;
 esac

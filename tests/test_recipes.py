@@ -200,6 +200,13 @@ class TestRecipes:
         assert "run_pretraining" not in [call[0] for call in found] != []
         assert set((workplace / "trained").read_text(encoding="utf-8").split("\n")) == {"run_pretraining.py", ""}
 
+    def test_a_download_that_was_stopped_goes_on(self, workplace):
+        base = workplace / "tohoku-nlp" / "bert-base-japanese-v3"
+        base.mkdir(parents=True)
+        for name, count in (("config.json", 1), ("model.safetensors", 0)):  # in this order they come
+            (base / name).touch()
+            assert [call[1] for call in calls("./recipes/my_domain.sh", workplace)].count("hf") == count
+
     def test_a_bucket_has_no_curves(self, workplace):
         found = script_calls(
             calls("./recipes/bert_base_wordpiece.sh training", workplace, MODEL_DIR="gs://bucket/model")
@@ -354,6 +361,8 @@ def test_slurm_job_tells_every_task_of_the_others(workplace):
     found = calls("./recipes/slurm_job.sh", workplace, SLURM_JOB_NODELIST="node[1-2]", SLURM_GPUS_ON_NODE="4")
     trainings = [call for call in found if "run_pretraining.py" in call]
     assert len(trainings) == 4
+    [curves] = [call for call in found if "tools.plot_training_curves" in call]  # they share the picture
+    assert json.loads(curves[0])["task"]["index"] == 0
     for number, call in enumerate(trainings):
         workers, task = ["node1:12345", "node2:12345"], {"type": "worker", "index": number // 2}
         assert json.loads(call[0]) == {"cluster": {"worker": workers}, "task": task}

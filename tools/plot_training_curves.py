@@ -55,12 +55,14 @@ def check_replaces_a_picture(path: Path) -> None:
 
 
 def parse_run(text: str) -> tuple[str, list[Path]]:
-    """Return a run's name, by default its first directory, and its directories.
+    """Return a run's name, by default its first directory, and its directories. A name has no slash.
 
     >>> parse_run("base=model/base/cc-100,model/base/wikipedia")[0]
     'base'
     """
-    name, is_named, directories = text.rpartition("=")
+    name, is_named, directories = text.partition("=")
+    if "/" in name:  # a directory such as model/lr=5e-5
+        name, is_named, directories = "", "", text
     stages = [Path(directory) for directory in directories.split(",") if directory]
     if not stages or (is_named and not name):
         raise ValueError(f"--run {text}: expected NAME=DIR or NAME=DIR,DIR")

@@ -19,7 +19,7 @@ from japanese_bert.common.report import Stopwatch, print_summary
 def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=command_line.HelpFormatter)
     files = parser.add_argument_group("input and output")
-    files.add_argument("--model_dir", type=Path, required=True, help="--model_dir of run_finetuning.py")
+    files.add_argument("--model_dir", type=Path, required=True, help="--model_dir of run_finetuning.py, or best/ in it")
     files.add_argument(
         "--input_file",
         type=Path,
@@ -41,10 +41,12 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.common.output_files import open_outputs
     from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
     from japanese_bert.models.checkpoint_reading import checkpoint_files, find_checkpoint
+    from japanese_bert.models.training_history import BEST_STEP_FILE
 
     stopwatch = Stopwatch()
     command_line.check_positive({"batch_size": args.batch_size})
-    params_file = args.model_dir / "params.yaml"
+    at_top = not (args.model_dir / BEST_STEP_FILE).is_file()
+    params_file = (args.model_dir if at_top else args.model_dir.parent) / "params.yaml"
     command_line.check_files_exist([params_file], "run_finetuning.py")
     command_line.check_files_exist([args.input_file], "create_classification_data.py")
     texts = [args.text_file] if args.text_file else []

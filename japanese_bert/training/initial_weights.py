@@ -38,6 +38,11 @@ def find_initial(path: str) -> str:
     if tf.io.gfile.isdir(path):
         directory = path.rstrip("/")
         latest = latest_checkpoint(directory)
+        if latest is None and tf.io.gfile.exists(f"{directory}/config.json"):
+            raise ValueError(
+                f"task.init_checkpoint {path}: a Hugging Face directory. Convert it with "
+                "convert_hf_checkpoint_to_tf2.py, or train with run_pretraining_torch.py"
+            )
         if latest is None:
             found = tf.io.gfile.glob(f"{directory}/*.index")
             choice = f"{directory}/{newest_name(found)}" if found else "model/.../ckpt-1000000"

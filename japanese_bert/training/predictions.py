@@ -65,12 +65,13 @@ def predict(
     model = task.build_model()
     with reading_checkpoint(str(checkpoint)):
         tf.train.Checkpoint(model=model).read(str(checkpoint)).expect_partial().assert_existing_objects_matched()
+    check_weights(checkpoint, model.get_weights())
     if kind is QUESTION_ANSWERING:
-        return predict_answers(checkpoint, model, data, batch_size, examples)
+        return predict_answers(model, data, batch_size, examples)
     if kind is TAGGING:
         return predict_tags(model, data, batch_size, labels or [])
     found = predict_classes(task, model, data, batch_size)
-    values = check_scores(checkpoint, found) if labels is None else [labels[int(number)] for number in found]
+    values = found if labels is None else [labels[int(number)] for number in found]
     return Predictions({str(number): value for number, value in enumerate(values)})
 
 
@@ -100,13 +101,11 @@ def predict_classes(task, model, data: DataFile, batch_size: int) -> list[float]
     return [round(float(tf.squeeze(score)), 4) for score in found]
 
 
-def predict_answers(checkpoint: Path, model, data: DataFile, batch_size: int, examples: Sequence) -> Predictions:
+def predict_answers(model, data: DataFile, batch_size: int, examples: Sequence) -> Predictions:
     """Return the text of the paragraph that answers each question."""
     names = (*TOKEN_FEATURES, *NUMBERS[3:])
     rows = [(features, *outputs) for features, outputs in _batches_of(model, data, names, batch_size)]
     starts, ends = (np.concatenate([row[place] for row in rows]) for place in (1, 2))
-    check_scores(checkpoint, starts)
-    check_scores(checkpoint, ends)
     windows, tokens = read_windows({name: np.concatenate([row[0][name] for row in rows]) for name in names})
     of_paragraph = {examples[index].texts[1]: found for index, found in tokens.items()}
     return Predictions(decode_answers(examples, windows, of_paragraph.__getitem__, starts, ends))
@@ -149,11 +148,10 @@ def _batches_of(
         yield {name: value.numpy() for name, value in features.items()}, outputs
 
 
-def check_scores(checkpoint: Path, scores: Any) -> Any:
-    """Return the scores, a list or an array. Raise ValueError if one is no number, which JSON has no form for."""
-    if not np.isfinite(scores).all():
-        raise ValueError(f"{checkpoint}: predicts NaN or infinity. The training diverged: lower its --learning_rate")
-    return scores
+def check_weights(checkpoint: Path, weights: Sequence[np.ndarray]) -> None:
+    """Raise ValueError if a weight is no number. Such a model would give the first label to every example."""
+    if not all(np.isfinite(weight).all() for weight in weights):
+        raise ValueError(f"{checkpoint}: has NaN or infinite weights. The training diverged: lower its --learning_rate")
 
 
 def _kind_of_file(data_file: Path) -> DataKind:

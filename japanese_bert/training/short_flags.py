@@ -8,11 +8,12 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from japanese_bert.common.command_line import check_positive
-from japanese_bert.models.config import load_bert_config
+from japanese_bert.models.config import architectures_of, load_bert_config
 from japanese_bert.models.model_garden import continued_params
 from japanese_bert.tfrecord.reading import open_file
 from japanese_bert.training.data_files import PRETRAINING, match_files, read_data_file
@@ -123,13 +124,14 @@ def validation_beside(train_file: str) -> dict[str, list[str]]:
 
 
 def model_files(init_checkpoint: str) -> list[str]:
-    """Return the model of a checkpoint, which is a directory or a file in one.
+    """Return the model of a checkpoint, which is a directory or a file in one, or in the folder `best` of one.
 
     It is in `model.yaml` of a conversion, `bert_config.json` or `albert_config.json` of an archive, `params.yaml` of a
     training, or `config.json` of a Hugging Face directory. The `params.yaml` of an archive has no heads.
     """
-    for directory in (init_checkpoint, os.path.dirname(init_checkpoint)):
-        names = [*ARCHIVE_CONFIGS, *(["config.json"] if directory == init_checkpoint else [])]
+    start = init_checkpoint.rstrip("/")
+    for directory in (start, above := os.path.dirname(start), os.path.dirname(above)):
+        names = [*ARCHIVE_CONFIGS, *(["config.json"] if directory == start else [])]
         configs = [config for name in names if (config := Path(directory, name)).is_file()]
         for name in ("model.yaml", "params.yaml"):
             path = os.path.join(directory, name)
@@ -138,7 +140,9 @@ def model_files(init_checkpoint: str) -> list[str]:
                 model = (params.get("task") or params).get("model")  # ELECTRA's archives have no `task`
                 return [path] if name == "model.yaml" else [json.dumps({"task": {"model": model}})] * bool(model)
         if configs:
-            return [json.dumps(continued_params(load_bert_config(configs[0])))]
+            found = load_bert_config(configs[0])
+            every_head = replace(found, architecture=architectures_of(found.model_type)[0])
+            return [json.dumps(continued_params(every_head))]
     return []
 
 

@@ -18,7 +18,9 @@ Each fix was measured with tf-models-official 2.20.0:
 Imports are inside the functions, because they take seconds.
 """
 
+import hashlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -27,7 +29,7 @@ from typing import TextIO
 from japanese_bert.common.progress_line import ProgressLine
 from japanese_bert.training.initial_weights import find_initial, restore_weights
 from japanese_bert.training.question_answering import fix_question_answering
-from japanese_bert.training.reporting import TrainingReport, report_in_loops
+from japanese_bert.training.reporting import TrainingReport, read_values, report_in_loops
 from japanese_bert.training.trainer_log import log_path, output_to
 from japanese_bert.training.workers import num_workers, worker_index
 
@@ -116,7 +118,7 @@ def make_runner_class(stream: TextIO) -> type:
             subdir = self.params.trainer.best_checkpoint_export_subdir
             if not subdir or not worker_index():
                 return super()._build_best_checkpoint_exporter()
-            directory = tempfile.mkdtemp()
+            directory = empty_directory(self.model_dir, "best")
             copy_best_values(os.path.join(self.model_dir, subdir), os.path.join(directory, subdir))
             return train_lib.maybe_create_best_ckpt_exporter(self.params, directory)
 
@@ -131,7 +133,10 @@ def make_runner_class(stream: TextIO) -> type:
 
         def run(self):
             try:
-                return super().run()
+                result = super().run()
+                if num_workers() > 1:  # all must call it: so none ends before the first one has saved
+                    read_values(self.trainer)
+                return result
             finally:
                 self.report.line.close()
 
@@ -144,7 +149,7 @@ def make_runner_class(stream: TextIO) -> type:
 
             if self.strategy.extended.should_checkpoint:
                 return super()._maybe_build_checkpoint_manager()
-            directory = tempfile.mkdtemp()
+            directory = empty_directory(self.model_dir, "latest")
             link_latest_checkpoint(self.model_dir, directory)
             return tf.train.CheckpointManager(
                 self.trainer.checkpoint,
@@ -156,6 +161,16 @@ def make_runner_class(stream: TextIO) -> type:
             )
 
     return Runner
+
+
+def empty_directory(model_dir: str, name: str) -> str:
+    """Make a temporary directory of this worker. It is the same for each start of a training, so that none are left."""
+    place = model_dir if "://" in model_dir else os.path.abspath(model_dir)
+    number = hashlib.sha256(f"{place} {worker_index()} {name}".encode()).hexdigest()[:16]
+    directory = os.path.join(tempfile.gettempdir(), f"bert_japanese_{os.getuid()}_{number}")
+    shutil.rmtree(directory, ignore_errors=True)
+    os.mkdir(directory, mode=0o700)
+    return directory
 
 
 def make_report(params, stream: TextIO) -> TrainingReport:

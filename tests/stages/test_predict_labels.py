@@ -25,6 +25,8 @@ def place(tmp_path_factory) -> Path:
     params = yaml.safe_load((place / "task.yaml").read_text(encoding="utf-8"))
     params["task"]["train_data"]["input_path"] = f"{place}/train.tfrecord.gz"
     (place / "trained" / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (place / "trained" / "best").mkdir()
+    (place / "trained" / "best" / "info.json").write_text("{}", encoding="utf-8")
     (place / "pretraining").mkdir()
     (place / "pretraining" / "params.yaml").write_text("task: {model: {cls_heads: []}}", encoding="utf-8")
     for path in [*(place / "trained").glob("ckpt*"), place / "trained" / "checkpoint"]:
@@ -41,6 +43,7 @@ def place(tmp_path_factory) -> Path:
             "valid.tfrecord.gz",
             "not of a fine-tuning on classification data. Give the --model_dir of",
         ),
+        ("trained/best", "valid.tfrecord.gz", "best: no checkpoint in this directory"),
         ("trained", "nothing", "nothing: no such file. Make it with create_classification_data.py"),
         ("trained", "vocab.txt", "vocab.txt: no classification data"),
         ("trained", "long", "was made with --max_seq_length 40, but the model was trained with 32"),

@@ -172,3 +172,11 @@ def test_runs_that_are_none(tmp_path, capsys, runs, message):
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "curves.png").exists()
+
+
+def test_a_directory_may_have_an_equals_sign():
+    assert plot_training_curves.parse_run("model/lr=5e-5/cc,b") == (
+        "model/lr=5e-5/cc",
+        [Path("model/lr=5e-5/cc"), Path("b")],
+    )
+    assert plot_training_curves.parse_run("base=model/lr=5e-5") == ("base", [Path("model/lr=5e-5")])

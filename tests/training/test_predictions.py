@@ -3,11 +3,12 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from japanese_bert.tfrecord.reading import FirstExample
 from japanese_bert.training.data_files import CLASSIFICATION, DataFile
-from japanese_bert.training.predictions import check_data_fits, check_scores
+from japanese_bert.training.predictions import check_data_fits, check_weights
 from tests.test_configs import with_tensorflow
 
 pytestmark = with_tensorflow
@@ -46,8 +47,8 @@ def test_data_of_another_model_is_refused(task_config, labels, message):
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize("score", [float("nan"), float("inf")])
-def test_a_model_that_predicts_no_number(score):
-    assert check_scores(Path("ckpt-5"), [0.5, 1.0]) == [0.5, 1.0]
-    with pytest.raises(ValueError, match=r"ckpt-5: predicts NaN or infinity. The training diverged"):
-        check_scores(Path("ckpt-5"), [0.5, score])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_model_that_diverged(value):
+    check_weights(Path("ckpt-5"), [np.ones(2), np.array([7])])
+    with pytest.raises(ValueError, match=r"ckpt-5: has NaN or infinite weights. The training diverged"):
+        check_weights(Path("ckpt-5"), [np.ones(2), np.array([0.5, value])])

@@ -185,10 +185,18 @@ class TestImplied:
         params = read(start)
         assert (params.task.model.encoder.bert.vocab_size, params.runtime.num_gpus) == (10_000, 0)
         assert params.task.init_checkpoint == f"{tmp_path}/ckpt-7"
+        for best in ("best", "best/", "best/best_ckpt-3"):
+            assert read(f"--init_checkpoint={tmp_path}/{best}").task.model.encoder.bert.vocab_size == 10_000
         model["task"]["model"]["encoder"]["bert"]["vocab_size"] = 7
         (tmp_path / "model.yaml").write_text(yaml.safe_dump(model), encoding="utf-8")
         assert read(f"--init_checkpoint={tmp_path}").task.model.encoder.bert.vocab_size == 7
         assert read(start, TINY).task.model.encoder.bert.vocab_size == 10_000
+
+    def test_model_of_a_directory_without_a_next_sentence_head_gets_one(self, tmp_path):
+        config = dataclasses.replace(converting.BERT, architecture="BertForMaskedLM")
+        (tmp_path / "config.json").write_text(config.to_json(), encoding="utf-8")
+        [head] = read(f"--init_checkpoint={tmp_path}").task.model.cls_heads
+        assert head.inner_dim == config.hidden_size
 
     def test_model_of_an_archive_has_heads(self, tmp_path):
         """Its own parameters describe the encoder alone. Those of an ELECTRA have another form."""

@@ -1,5 +1,7 @@
 """What the trainer adds to Model Garden: all heads, a shared seed, a regression. It trains in tests/stages."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -84,6 +86,19 @@ def test_workers_compare_with_the_same_best_validation(tmp_path):
     (tmp_path / "model/best/info.json").write_text('{"loss": 1}', encoding="utf-8")
     copy_best_values(str(tmp_path / "model/best"), str(tmp_path / "worker/best"))
     assert (tmp_path / "worker/best/info.json").read_text(encoding="utf-8") == '{"loss": 1}'
+
+
+def test_temporary_directories_of_earlier_starts_are_used_again(tmp_path, monkeypatch):
+    from japanese_bert.training.trainer import empty_directory
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    first = Path(empty_directory("model", "latest"))
+    (first / "ckpt-1.index").touch()
+    assert empty_directory("model", "latest") == str(first) and list(first.iterdir()) == []
+    others = {empty_directory("model", "best"), empty_directory("gs://model", "latest")}
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a", "b"]}, "task": {"type": "worker", "index": 1}}')
+    others |= {empty_directory("model", "latest")}
+    assert len({str(first), *others}) == 4 == len(list(tmp_path.iterdir()))
 
 
 class TestRegression:

@@ -46,9 +46,12 @@ def _check_decay(findings: Findings, rate, path: str, steps: int) -> None:
 
 
 def _check_intervals(trainer) -> None:
-    for name in ("summary_interval", "checkpoint_interval", "validation_interval"):
-        if getattr(trainer, name) % trainer.steps_per_loop:
+    for name in ("train_steps", "steps_per_loop", "summary_interval", "checkpoint_interval", "validation_interval"):
+        value = getattr(trainer, name)
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"trainer.{name} is {value}, expected a whole number from 1, such as 1000")
+        if name.endswith("interval") and value % trainer.steps_per_loop:
             raise ValueError(
-                f"trainer.{name} is {getattr(trainer, name)}, expected a multiple of steps_per_loop "
-                f"({trainer.steps_per_loop}): the trainer does nothing in the middle of a loop"
+                f"trainer.{name} is {value}, expected a multiple of steps_per_loop ({trainer.steps_per_loop}): the "
+                "trainer does nothing in the middle of a loop"
             )

@@ -14,6 +14,8 @@ pytestmark = with_tensorflow
         ("trainer.optimizer_config.learning_rate.polynomial.decay_steps=null", ["lacks decay_steps"]),
         ("trainer.optimizer_config.warmup.polynomial.warmup_steps=null", ["lacks warmup_steps"]),
         ("trainer.train_steps=30", ["the last 10 steps train at learning rate 0", "set them equal"]),
+        ("trainer.checkpoint_interval=0", ["trainer.checkpoint_interval is 0, expected a whole number from 1"]),
+        ("trainer.steps_per_loop=0", ["trainer.steps_per_loop is 0, expected a whole number from 1"]),
         ("trainer.checkpoint_interval=7", ["trainer.checkpoint_interval is 7", "multiple of steps_per_loop (5)"]),
     ],
 )

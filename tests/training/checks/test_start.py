@@ -35,6 +35,12 @@ def test_the_only_checkpoint_of_a_directory_has_four_names(place, tmp_path, name
     assert found.facts[-1] == f"start: from the weights of {first}/ckpt-0, with a new optimizer"
 
 
+def test_a_hugging_face_directory_must_be_converted(place, tmp_path):
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    found = check(place, f"task.init_checkpoint={tmp_path}")
+    assert_problem(found, "a Hugging Face directory. Convert it with convert_hf_checkpoint_to_tf2.py, or train with")
+
+
 def test_directory_without_state_is_refused_as_start(place, tmp_path):
     """The trainer would start from scratch. At most a line of its log says so."""
     first = copy_checkpoint(place, tmp_path / "first")
