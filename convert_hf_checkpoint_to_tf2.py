@@ -48,7 +48,7 @@ from japanese_bert.tokenization.tokenizer_directory import (
     VOCAB_FILE,
     names_no_dictionary,
 )
-from japanese_bert.tokenization.vocab import Vocab, load_vocab, vocab_bytes
+from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, Vocab, load_vocab, vocab_bytes
 
 ADDED_TOKENS_FILE = "added_tokens.json"
 TOKENIZER_FILES = (VOCAB_FILE, SPM_FILE, TOKENIZER_CONFIG_FILE)
@@ -226,7 +226,15 @@ def with_added_tokens(network: Network, vocab: Vocab, added: Sequence[str]) -> N
 
 
 def complete_tokenizer(directory: Path, settings: Mapping[str, Any], vocab: Vocab | None, added: Sequence[str]) -> None:
-    """Write the settings of a tokenizer and its larger vocabulary."""
+    """Write the settings of a tokenizer and its larger vocabulary.
+
+    Tokens that were added beside vocab.txt are in it now. Transformers would still find them before MeCab splits the
+    text, which data creation does not, so `added_tokens_decoder` keeps special tokens only.
+    """
+    decoder = settings.get("added_tokens_decoder")
+    if vocab and decoder:
+        kept = {n: token for n, token in decoder.items() if token.get("special") or token["content"] in SPECIAL_TOKENS}
+        settings = {**settings, "added_tokens_decoder": kept}
     if settings:
         text = json.dumps(settings, ensure_ascii=False, indent=2, sort_keys=True)
         (directory / TOKENIZER_CONFIG_FILE).write_text(f"{text}\n", encoding="utf-8", newline="\n")

@@ -107,6 +107,8 @@ def main(args: argparse.Namespace) -> None:
         vocab=model.vocab,
         other_pythons=args.verify_python,
     )
+    if args.license and not model.tokenizer_files:
+        raise ValueError(f"--license {args.license}: no card without a tokenizer. Add --hf_config_dir or --vocab_file")
     files = [*model.tokenizer_files, *([ONNX_FILE] if args.onnx else [])]
     name = args.output_path.resolve().name
     card = model_card.values_of_model(model, name, args.license, files) if model.tokenizer_files else None
@@ -126,6 +128,8 @@ def main(args: argparse.Namespace) -> None:
         was_verified = bool((read_provenance(args.output_path) or {}).get("differences"))
         if args.verify and (args.verify_tfrecord or args.verify_python or not was_verified):
             verify(directory=args.output_path)
+        if card and not (args.output_path / model_card.CARD_FILE).exists():
+            model_card.write_card(card, args.output_path, args.output_path)
         return
     with open_output_directory(args.output_path, provenance, args.overwrite) as directory:
         counts = write_model_directory(directory, model, args.onnx)

@@ -187,6 +187,7 @@ def _data_params(tfrecord: Path) -> dict:
         "seq_length": len(example.features["input_mask"]),
         "max_predictions_per_seq": len(example.features["masked_lm_positions"]),
         "use_v2_feature_names": "input_word_ids" in example.features,
+        "use_next_sentence_label": "next_sentence_labels" in example.features,
         "file_type": "tfrecord_compressed" if example.is_compressed else "tfrecord",
     }
 

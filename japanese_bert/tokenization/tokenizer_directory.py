@@ -8,7 +8,7 @@ from typing import Any
 from japanese_bert.common.json_files import read_json_object
 from japanese_bert.tokenization.mecab import parse_mecab_option
 from japanese_bert.tokenization.subwords import make_subword_encoder
-from japanese_bert.tokenization.vocab import CLS, PAD, SEP, SPECIAL_TOKENS, Vocab, load_vocab
+from japanese_bert.tokenization.vocab import CLS, PAD, SEP, Vocab, load_vocab
 from japanese_bert.tokenization.words import WordSplitter, make_word_splitter
 
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
@@ -137,13 +137,12 @@ def load_checked_vocab(directory: Path) -> Vocab:
     """Return the vocabulary, compared with `config.json` if the directory has one.
 
     Raises:
-        ValueError: special tokens are not in their places, or `config.json` describes another vocabulary.
+        ValueError: [PAD] is not the first token, or `config.json` describes another vocabulary.
     """
     path = directory / VOCAB_FILE
     vocab = load_vocab(path)
-    if vocab.tokens[: len(SPECIAL_TOKENS)] != SPECIAL_TOKENS:
-        first = " ".join(vocab.tokens[: len(SPECIAL_TOKENS)])
-        raise ValueError(f"{path}:1: begins with {first}, expected {' '.join(SPECIAL_TOKENS)}")
+    if vocab.ids[PAD]:
+        raise ValueError(f"{path}:1: is {vocab.tokens[0]}, expected {PAD}")
     config_file = directory / "config.json"
     if config_file.is_file():
         expected = {"vocab_size": len(vocab), "pad_token_id": vocab.ids[PAD]}

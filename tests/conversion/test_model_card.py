@@ -224,6 +224,7 @@ def test_name_of_a_dictionary_that_is_not_recorded(mecab_dic, name):
     text = card([], dictionary=None, settings=dataclasses.replace(settings, mecab_dic=mecab_dic))
     assert f"by MeCab with the dictionary {name}. Words are split" in text
     assert "/home/me" not in text
+    assert f"fugashi {'ipadic' if name == 'ipadic' else 'unidic-lite'}\n" in text
 
 
 def test_data_that_is_gone_and_a_foreign_start(two_stages, tmp_path):

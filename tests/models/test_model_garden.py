@@ -68,6 +68,16 @@ class TestInstances:
         assert instances["input_word_ids"].shape == (3, 16)
         assert instances["masked_lm_positions"].shape == (3, 3)
 
+    def test_instances_without_next_sentence_labels(self, tfrecord, tmp_path):
+        import tensorflow as tf
+
+        with tf.io.TFRecordWriter(str(tmp_path / "single")) as writer:
+            for record in tf.data.TFRecordDataset(str(tfrecord), "GZIP"):
+                example = tf.train.Example.FromString(record.numpy())
+                del example.features.feature["next_sentence_labels"]
+                writer.write(example.SerializeToString())
+        assert read_instances(tmp_path / "single", BERT, 2)["input_mask"].shape == (2, 16)
+
     def test_data_of_another_model_is_refused(self, tfrecord):
         with pytest.raises(ValueError, match=r"16 tokens long .* but the model has 8 positions"):
             read_instances(tfrecord, dataclasses.replace(BERT, max_position_embeddings=8), 4)

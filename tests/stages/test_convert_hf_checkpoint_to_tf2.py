@@ -524,5 +524,8 @@ def test_embeddings_with_more_rows_than_the_vocabulary(place, tmp_path, capsys, 
     assert tokens[100] == ("[unused_row100]" if place_of_tokens == "none" else "<追加>")
     assert tokens[101:] == tuple(f"[unused_row{number}]" for number in range(101, 131))
     assert_same_weights(tmp_path / "tf2", place / "hf")
+    if place_of_tokens == "tokenizer_config.json":  # a word would be found before MeCab splits the text
+        settings = json.loads((tmp_path / "tf2" / "tokenizer_config.json").read_text(encoding="utf-8"))
+        assert settings["added_tokens_decoder"] == {"0": {"content": "[PAD]"}}
     (directory / "added_tokens.json").write_text('{"<追加>": 131}', encoding="utf-8")
     assert_refused(capsys, "but vocab_size is 131 in config.json", directory, tmp_path / "other")

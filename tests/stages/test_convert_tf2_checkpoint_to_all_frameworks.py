@@ -246,6 +246,11 @@ def test_proof_needs_no_contradiction(trained, tmp_path, capsys):
     assert_refused(capsys, message, trained[0] / "ckpt-8", tmp_path / "model", *flags)
 
 
+def test_a_licence_needs_a_card(trained, tmp_path, capsys):
+    message = "--license mit: no card without a tokenizer. Add --hf_config_dir or --vocab_file"
+    assert_refused(capsys, message, trained[0] / "ckpt-8", tmp_path / "model", "--license", "mit")
+
+
 def test_rerun_skips_what_is_complete(trained, tmp_path, capsys):
     output = tmp_path / "model"
     run(trained[0] / "ckpt-8", output)
@@ -282,6 +287,9 @@ def test_a_card_is_replaced_only_as_it_was_written(trained, tokenizer_flags, tmp
     assert card.read_text(encoding="utf-8") == changed
     run(prefix, output, *tokenizer_flags, "--license", "mit", "--overwrite")
     assert card.read_text(encoding="utf-8") == changed
+    card.rename(tmp_path / "mine.md")
+    run(prefix, output, *tokenizer_flags, "--license", "mit")
+    assert "license: mit\n" in card.read_text(encoding="utf-8") != changed
 
 
 @pytest.mark.parametrize(

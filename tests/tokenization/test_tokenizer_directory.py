@@ -93,8 +93,14 @@ def test_vocabulary(directory):
 def test_vocabulary_in_another_order_is_refused(directory):
     lines = (directory / "vocab.txt").read_bytes().split(b"\n")
     (directory / "vocab.txt").write_bytes(b"\n".join([lines[1], lines[0], *lines[2:]]))
-    with pytest.raises(ValueError, match=r"vocab.txt:1: begins with \[UNK\] \[PAD\]"):
+    with pytest.raises(ValueError, match=r"vocab\.txt:1: is \[UNK\], expected \[PAD\]$"):
         load_checked_vocab(directory)
+
+
+def test_special_tokens_may_be_where_google_has_them(directory):
+    lines = (directory / "vocab.txt").read_bytes().split(b"\n")
+    (directory / "vocab.txt").write_bytes(b"\n".join([lines[0], *lines[5:-1], *lines[1:5], b""]))
+    assert load_checked_vocab(directory).tokens[0] == "[PAD]"
 
 
 def test_ids_are_those_of_data_creation(directory):
