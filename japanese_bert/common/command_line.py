@@ -110,12 +110,18 @@ def describe_error(error: BaseException) -> str:
         return "out of memory. Run again with a smaller --num_workers, or with smaller shards"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"{error.filename or 'output or work directory'}: {os.strerror(errno.ENOSPC)}. Make room and run again"
+    if isinstance(error, FileExistsError) and error.filename and is_dangling(error.filename):
+        return f"{error.filename}: is a link to nothing. Is its disk mounted? Expected a directory"
     if isinstance(error, FileExistsError | NotADirectoryError) and error.filename:
         return f"{error.filename}: is a file, expected a directory"
     if isinstance(error, OSError) and error.strerror:
         text = " ".join(error.strerror.split())  # HDF5 gives several lines
         return f"{error.filename}: {text}" if error.filename else text
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def is_dangling(path: str) -> bool:
+    return os.path.islink(path) and not os.path.exists(path)
 
 
 def check_positive(arguments: Mapping[str, float]) -> None:

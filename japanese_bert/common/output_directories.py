@@ -31,6 +31,10 @@ def open_output_directory(
     directory = directory.resolve()  # rename the directory that a link points to, not the link
     if directory.exists() and not directory.is_dir():
         raise NotADirectoryError(f"{directory}: is a file, expected the name of a directory to write")
+    if os.path.ismount(directory):
+        raise ValueError(f"{directory}: is a mount point, which no rename replaces. Name a directory in it")
+    if inside := [path for path in provenance.inputs.paths if temporary_path(directory) in path.resolve().parents]:
+        raise ValueError(f"{inside[0]}: is an input, but {temporary_path(directory)} is emptied. Rename it")
     with _locked_directory(directory, subdirectories) as temporary:
         _check_directory_is_free(directory, overwrite)  # after the lock: another run could finish before it
         with provenance.inputs.unchanged():

@@ -59,7 +59,8 @@ def open_outputs(outputs: Sequence[Path], provenance: Provenance, overwrite: boo
         BlockingIOError: another process is writing the same output.
         ValueError: an output is an input.
     """
-    provenance.inputs.check_not_among([beside for path in outputs for beside in (path, provenance_path(path))])
+    names = [beside for path in outputs for beside in (path, provenance_path(path))]
+    provenance.inputs.check_not_among([*names, *map(temporary_path, names)])
     with ExitStack() as stack:
         temporary = [stack.enter_context(_locked_temporary(path)) for path in outputs]
         for path in outputs:  # after the lock: another run could finish between the look and the lock

@@ -74,6 +74,19 @@ class FilePerKey(IndexDataCacheFile):
         self._save_data(name, data)
         self._save_index({**self._load_index(), key: name})
 
+    def load(self, key: object) -> object:
+        """Return what was saved, or None if the file is damaged. Then it is compiled again."""
+        try:
+            return super().load(key)
+        except Exception:  # pickle raises errors of many kinds
+            return None
+
+    def _load_index(self) -> dict:
+        try:
+            return super()._load_index()
+        except Exception:
+            return {}
+
 
 def kernel(function: Callable) -> Callable:
     """Return the function compiled: numba compiles it at its first call, for the types of the arguments."""

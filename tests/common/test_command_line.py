@@ -136,6 +136,13 @@ def test_errors_of_the_system_say_what_to_do(error, part):
     assert "\n" not in describe_error(error)
 
 
+def test_a_link_to_nothing_is_no_file(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "not_mounted")
+    with pytest.raises(FileExistsError) as error:
+        (tmp_path / "link").mkdir(exist_ok=True)
+    assert describe_error(error.value).endswith("link: is a link to nothing. Is its disk mounted? Expected a directory")
+
+
 def test_checks_of_arguments():
     check_positive({"num_workers": 1})
     with pytest.raises(ValueError, match="--num_workers 0: expected a positive number"):

@@ -209,6 +209,23 @@ def test_an_input_in_the_output_is_not_replaced(tmp_path):
     assert tree(output) == {"assets/vocab.txt": "text", "model": "text"}
 
 
+def test_an_input_in_a_directory_with_the_temporary_name_is_kept(tmp_path):
+    (tmp_path / "out.tmp").mkdir()
+    (tmp_path / "out.tmp" / "model").write_text("text", encoding="utf-8")
+    provenance = Provenance("test", {}, InputFiles(model=[tmp_path / "out.tmp" / "model"]), {})
+    with pytest.raises(ValueError, match=r"out\.tmp/model: is an input, but .*out\.tmp is emptied\. Rename it"):
+        write(tmp_path / "out", provenance)
+    assert tree(tmp_path / "out.tmp") == {"model": "text"}
+
+
+def test_a_mount_point_is_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr("os.path.ismount", lambda path: path == tmp_path / "out")
+    with pytest.raises(ValueError, match=r"out: is a mount point, which no rename replaces\. Name a directory in it"):
+        write(tmp_path / "out", make(), overwrite=True)
+    write(tmp_path / "out" / "model", make())
+
+
 def test_a_planted_link_is_not_followed(tmp_path):
     victim = tmp_path / "victim"
     victim.mkdir()

@@ -207,6 +207,15 @@ def test_an_output_that_is_an_input_is_refused(tmp_path):
     assert entries(tmp_path) == {"source.txt", "link", "other.json"}
 
 
+def test_an_input_with_the_name_of_a_temporary_file_is_kept(tmp_path):
+    source = tmp_path / "out.tmp"
+    source.write_bytes(b"text")
+    provenance = Provenance("test", {}, InputFiles(text=[source]), {})
+    with pytest.raises(ValueError, match=r"out\.tmp: is also an input of this stage"):
+        write(tmp_path / "out", provenance, b"new", overwrite=True)
+    assert source.read_bytes() == b"text"
+
+
 def test_a_file_that_appears_during_the_run_is_not_replaced(tmp_path):
     output = tmp_path / "a"
     with (

@@ -105,5 +105,16 @@ def test_two_processes_that_compile_one_kernel_for_two_types(tmp_path):
     assert [third.load((name,)) for name in ("int16", "int32")] == ["code for 16 bits", "code for 32 bits"]
 
 
+def test_a_damaged_cache_is_written_again(tmp_path):
+    for suffix in ("nbi", "nbc"):
+        cache = FilePerKey(str(tmp_path), "copy", "stamp")
+        cache.save(("int16",), "code")
+        for path in tmp_path.glob(f"*.{suffix}"):
+            path.write_bytes(path.read_bytes()[:-2])
+        assert cache.load(("int16",)) is None
+        cache.save(("int16",), "code")
+        assert cache.load(("int16",)) == "code"
+
+
 def test_kernels_are_saved_under_their_types():
     assert isinstance(copy._cache._cache_file, FilePerKey)
