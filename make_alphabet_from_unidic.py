@@ -57,7 +57,8 @@ def find_surfaces(args: argparse.Namespace) -> tuple[Path, mecab.Dictionary | No
     if args.lex_file is None:
         from japanese_bert.tokenization.dictionary_file import iter_surfaces
 
-        dictionary = mecab.find_dictionary(args.mecab_dic_type or str(args.dictionary_dir))
+        by_name = args.mecab_dic_type is not None
+        dictionary = mecab.find_dictionary(args.mecab_dic_type) if by_name else mecab.dictionary_in(args.dictionary_dir)
         path = dictionary.directory / "sys.dic"
         return path, dictionary, iter_surfaces(path)
     if not args.lex_file.is_file():

@@ -101,6 +101,8 @@ def check_arguments(args: argparse.Namespace) -> None:
             raise ValueError(f"--rules {rule}: expected one or more of {' '.join(MARKUP_RULES)}")
     if args.near_duplicates is not None and not 0.5 <= args.near_duplicates <= 1:
         raise ValueError(f"--near_duplicates {args.near_duplicates}: expected a similarity from 0.5 to 1, such as 0.8")
+    if args.max_corrupt_rows < 0:
+        raise ValueError(f"--max_corrupt_rows {args.max_corrupt_rows}: expected 0 or a positive number")
     if args.listed_words and args.quality == "none":
         raise ValueError("--listed_words is a rule of --quality web and strict. Add one of them")
     if args.output_part and args.input_parts:
@@ -179,10 +181,11 @@ def make_corpus(args: argparse.Namespace, stopwatch: Stopwatch) -> None:
                 args.drop_duplicate_documents, args.drop_duplicate_paragraphs, args.near_duplicates
             )
             report = write_selected(parts, options, stream.write, partial(open_temporary, args.output_file.parent))
+        remove_parts(set(directory.glob("*")) - set(parts))  # of runs with other arguments that were stopped
         if not report["counts"].get("sentences_out"):
             names = " ".join(args.input_files or args.input_parts)
             raise ValueError(
-                f"{names}: no sentence kept of {report['counts']['rows']} rows. Dropped documents: "
+                f"{names}: no sentence kept of {report['counts'].get('rows', 0)} rows. Dropped documents: "
                 f"{report['dropped_documents']}, characters: {report['dropped_characters']}"
             )
         provenance.report.update(report.pop("counts"), **report, **stopwatch.measurements())

@@ -90,10 +90,6 @@ def check_arguments(args: argparse.Namespace) -> None:
             f"--min_sentence_length {args.min_sentence_length} is above "
             f"--max_sentence_length {args.max_sentence_length}. No sentence would be kept"
         )
-    paths = mecab.parse_mecab_option(args.mecab_option or "")[0]
-    for flag, path in (("-r", paths.rcfile), *(("-u", path) for path in paths.userdic)):
-        if path and not Path(path).exists():
-            raise FileNotFoundError(f"{path}: no such file. {flag} in --mecab_option names it")
     if args.max_corrupt_lines < 0:
         raise ValueError(f"--max_corrupt_lines {args.max_corrupt_lines}: expected 0 or a positive number")
 

@@ -49,16 +49,19 @@ class Writable(Protocol):
     def write(self, data: bytes | memoryview, /) -> int: ...
 
 
+def split_names(entries: list[str]) -> list[str]:
+    """Return the names of comma-separated lists. What exists under a name with a comma is one name."""
+    return [name for entry in entries for name in ([entry] if os.path.exists(entry) else entry.split(",")) if name]
+
+
 def expand_paths(patterns: str | list[str]) -> list[Path]:
     """Return the files that comma-separated names and globs match, the matches of each pattern sorted.
 
     Raises:
         FileNotFoundError: a pattern matches nothing.
     """
-    entries = [patterns] if isinstance(patterns, str) else patterns
-    names = [name for entry in entries for name in ([entry] if os.path.isfile(entry) else entry.split(","))]
     paths: list[Path] = []
-    for name in filter(None, names):
+    for name in split_names([patterns] if isinstance(patterns, str) else patterns):
         matches = [name] if name == "-" or os.path.isfile(name) else _glob(name)
         if not matches:
             raise FileNotFoundError(f"{name}: no file matches. Check the path, or run the stage that makes it")

@@ -58,16 +58,21 @@ def find_dictionary(mecab_dic_type: str) -> Dictionary:
     """
     package = DICTIONARY_PACKAGES.get(mecab_dic_type)
     if package is None:
-        return _describe_dictionary(Path(mecab_dic_type).name, Path(mecab_dic_type), "")
+        return dictionary_in(Path(mecab_dic_type))
     try:
-        module = importlib.import_module(mecab_dic_type)
-    except ModuleNotFoundError:
+        directory = Path(importlib.import_module(mecab_dic_type).DICDIR)
+    except (ModuleNotFoundError, AttributeError):  # the second: a folder of this name, which Python takes for a package
         raise ImportError(
             f"the dictionary {mecab_dic_type} is not installed. Install it with: pip install {package}"
         ) from None
-    if mecab_dic_type == "unidic" and not Path(module.DICDIR, "sys.dic").is_file():
-        raise FileNotFoundError(f"{module.DICDIR}: no dictionary. Download it (500 MB): python -m unidic download")
-    return _describe_dictionary(mecab_dic_type, Path(module.DICDIR), metadata.version(package))
+    if mecab_dic_type == "unidic" and not (directory / "sys.dic").is_file():
+        raise FileNotFoundError(f"{directory}: no dictionary. Download it (500 MB): python -m unidic download")
+    return _describe_dictionary(mecab_dic_type, directory, metadata.version(package))
+
+
+def dictionary_in(directory: Path) -> Dictionary:
+    """Return the dictionary in a directory, also if the directory has the name of a package."""
+    return _describe_dictionary(directory.name, directory, "")
 
 
 def parse_mecab_option(mecab_option: str) -> tuple[argparse.Namespace, str]:
@@ -92,10 +97,11 @@ def dictionary_of_option(mecab_option: str, default: str | None = None) -> Dicti
     MeCab takes that one whatever else is named. Without `-d` it is `default`, a package or a directory.
     """
     paths, _ = parse_mecab_option(mecab_option)
-    name = paths.dicdir or default
-    if not name:
+    if paths.dicdir:
+        return dictionary_in(Path(paths.dicdir))
+    if not default:
         raise ValueError(f"--mecab_option {mecab_option!r}: names no dictionary. Add -d DIRECTORY")
-    return find_dictionary(name)
+    return find_dictionary(default)
 
 
 def with_user_dictionaries(dictionary: Dictionary, tagger) -> Dictionary:
@@ -113,9 +119,14 @@ def make_tagger(dictionary: Dictionary, mecab_option: str = ""):
 
     Raises:
         ValueError: MeCab cannot open the dictionary.
+        FileNotFoundError: the options name a file that is not there.
     """
     import fugashi
 
+    paths, _ = parse_mecab_option(mecab_option)
+    for flag, path in (("-r", paths.rcfile), *(("-u", path) for path in paths.userdic)):
+        if path and not Path(path).exists():
+            raise FileNotFoundError(f"{path}: no such file. {flag} in --mecab_option names it")
     mecabrc = dictionary.directory / "mecabrc"
     resource = mecabrc if mecabrc.is_file() else Path("/dev/null")
     try:

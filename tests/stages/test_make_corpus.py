@@ -3,6 +3,7 @@
 import gzip
 import json
 import lzma
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,6 +178,34 @@ def test_standard_input_is_never_taken_for_what_was_read_before(tmp_path, monkey
         assert corpus(tmp_path / f"{number}.txt") == f"{text}\n\n"
 
 
+def test_a_pipe_is_never_taken_for_what_was_read_before(tmp_path):
+    """Bash gives <(...) the same name each time."""
+    for text in ("これは最初の文章である。", "これは二番目の文章である。"):
+        read, write = os.pipe()
+        os.write(write, text.encode())
+        os.close(write)
+        run("--input_files", f"/dev/fd/{read}", "--output_part", tmp_path / "part", "--overwrite")
+        os.close(read)
+        assert (tmp_path / "part" / "text").read_text(encoding="utf-8") == f"{text}\n"
+
+
+def test_parts_of_a_run_that_was_given_up_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(preparation, "PART_BYTES", 1)
+    good = write_jsonl(tmp_path / "1.jsonl", DOCUMENTS)
+    (tmp_path / "2.jsonl.gz").write_bytes(gzip.compress(json.dumps({"text": SAMPLE}).encode())[:-9])
+    with pytest.raises(ValueError, match="truncated"):
+        run("--input_files", good, tmp_path / "2.jsonl.gz", "--output_file", tmp_path / "out.txt")
+    assert len(list((tmp_path / "out.txt.parts").iterdir())) == 1
+    run("--input_files", good, "--min_sentence_length", 5, "--output_file", tmp_path / "out.txt")
+    assert not (tmp_path / "out.txt.parts").exists()
+
+
+def test_a_text_of_empty_lines(tmp_path):
+    (tmp_path / "a.txt").write_text("\n\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="no sentence kept of 0 rows"):
+        run("--input_files", tmp_path / "a.txt", "--output_file", tmp_path / "out.txt")
+
+
 def test_rows_that_cannot_be_read_are_named_and_counted(tmp_path, capsys):
     path = write_jsonl(tmp_path / "a.jsonl", DOCUMENTS)
     with open(path, "a", encoding="utf-8") as file:
@@ -210,6 +239,7 @@ def test_rules_and_lines(tmp_path):
         (["--rules", "nothing"], "--rules nothing: expected one or more of html ruby"),
         (["--near_duplicates", "80"], r"--near_duplicates 80\.0: expected a similarity from 0\.5 to 1"),
         (["--listed_words", "words.txt"], "--listed_words is a rule of --quality"),
+        (["--max_corrupt_rows", "-1"], "--max_corrupt_rows -1: expected 0 or a positive number"),
         (["--encoding", "sjs"], "--encoding sjs: unknown"),
         (["--min_sentence_length", "300"], "--min_sentence_length 300 is above the maximum 200"),
         (["--min_sentence_length", "200"], "no sentence kept"),

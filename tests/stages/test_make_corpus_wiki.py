@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import ipadic
 import pytest
 
 import make_corpus_wiki as stage_script
@@ -102,8 +103,6 @@ def test_output_does_not_depend_on_the_number_of_workers(tmp_path):
 
 
 def test_mecab_option_names_another_dictionary(tmp_path, dump):
-    import ipadic
-
     option = f"-r {ipadic.DICDIR}/mecabrc -d {ipadic.DICDIR}"
     run("--input_file", dump, "--output_file", tmp_path / "o.txt", "--mecab_option", option, "--min_sentence_length", 5)
     assert (tmp_path / "o.txt").read_text(encoding="utf-8") == EXPECTED
@@ -115,8 +114,6 @@ def test_mecab_option_names_another_dictionary(tmp_path, dump):
 
 
 def test_a_changed_user_dictionary_makes_another_corpus(tmp_path, dump):
-    import ipadic
-
     option = f"-d {ipadic.DICDIR} -u {tmp_path / 'words.dic'}"
     arguments = ["--input_file", dump, "--output_file", tmp_path / "o.txt", "--mecab_option", option]
     with pytest.raises(FileNotFoundError, match=r"words\.dic: no such file. -u in --mecab_option names it"):
@@ -205,7 +202,8 @@ def test_second_run_skips_and_another_recipe_needs_overwrite(tmp_path, dump, cap
         (["--num_workers", 0], "--num_workers 0"),
         (["--max_corrupt_lines", -1], "--max_corrupt_lines -1"),
         (["--mecab_option", "-l 1"], "names no dictionary"),
-        (["--mecab_option", "-r nowhere -d nowhere"], "nowhere: no such file. -r in --mecab_option names it"),
+        (["--mecab_option", "-d nowhere"], "no compiled MeCab dictionary"),
+        (["--mecab_option", f"-r nowhere -d {ipadic.DICDIR}"], "nowhere: no such file. -r in --mecab_option names it"),
         (["--mecab_dic_type", "nowhere"], "no compiled MeCab dictionary"),
     ],
 )

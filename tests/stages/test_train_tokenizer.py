@@ -150,6 +150,8 @@ def test_a_character_vocabulary_is_no_wordpiece_vocabulary(corpus_file, tmp_path
         (["--vocab_size", 0], "--vocab_size 0: expected a positive number"),
         (["--num_workers", 0], "--num_workers 0: expected a positive number"),
         (["--num_unused_tokens", -1], "--num_unused_tokens -1"),
+        (["--random_seed", -1], "--random_seed -1: expected 0 or a positive number"),
+        (["--mecab_option", "-u words.dic"], r"words\.dic: no such file\. -u in --mecab_option names it"),
         (["--mecab_dic_type", "no/such/dir"], "no compiled MeCab dictionary"),
     ],
 )
@@ -157,6 +159,12 @@ def test_bad_arguments_leave_nothing_behind(corpus_file, tmp_path, argv, message
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         train(corpus_file, tmp_path, *argv)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_directory_under_two_names(corpus_file, tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(ValueError, match="expected another directory than --output_dir"):
+        train(corpus_file, tmp_path, "--character_output_dir", tmp_path / "link")
 
 
 def test_the_size_named_in_the_error_works(corpus_file, tmp_path):

@@ -4,6 +4,7 @@ import doctest
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import ipadic
 import pytest
@@ -44,6 +45,20 @@ def test_dictionary_of_an_option(option):
     dictionary = dictionary_of_option(option.format(ipadic.DICDIR))
     assert str(dictionary.directory) == ipadic.DICDIR
     assert len(dictionary.sha256) == 64
+
+
+def test_a_directory_with_the_name_of_a_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "unidic_lite").symlink_to(ipadic.DICDIR)
+    size = find_dictionary("ipadic").size
+    for found in (mecab.dictionary_in(Path("unidic_lite")), dictionary_of_option("-d unidic_lite")):
+        assert (found.directory, found.size, found.version) == (Path("unidic_lite"), size, "")
+    (tmp_path / "unidic").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(sys.modules, "unidic", None)  # so that the end of the test removes what is imported
+    del sys.modules["unidic"]
+    with pytest.raises(ImportError, match="the dictionary unidic is not installed"):
+        find_dictionary("unidic")
 
 
 def test_missing_dictionaries(tmp_path):

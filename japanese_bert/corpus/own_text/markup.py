@@ -9,8 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 _HIDDEN = re.compile(r"<(script|style|rt|rp)\b[^<>]*>.*?</\1\s*>|<!--.*?-->", re.DOTALL | re.IGNORECASE)
-_BLOCK = re.compile(r"</?(?:p|div|br|li|ul|ol|tr|table|h[1-6]|section|article|header|footer)\b[^<>]*>", re.IGNORECASE)
-_TAG = re.compile(r"</?[A-Za-z][^<>]*>")
+_BLOCK = re.compile(
+    r"</?(?:p|div|br|hr|li|ul|ol|dl|dt|dd|tr|td|th|table|caption|h[1-6]|section|article|header|footer|main|nav|aside"
+    r"|figure|figcaption|blockquote|pre|form|title|head|body)\b[^<>]*>",
+    re.IGNORECASE,
+)
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!(?:DOCTYPE\b|\[)[^<>]*>|<\?xml\b[^<>]*>", re.IGNORECASE)
 _URL = re.compile(r"(?:https?|ftp)://[!-;=?-~]+|\bwww\.[!-;=?-~]+")
 _RUBY = re.compile(r"[｜|]?([^｜|《》\s]{1,20}?)《[^《》\n]*[ぁ-ゖァ-ヺ][^《》\n]*》")
 _AOZORA_NOTE = re.compile(r"※?［＃[^［］\n]*］")

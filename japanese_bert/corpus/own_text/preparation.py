@@ -53,7 +53,9 @@ class Preparation:
     ) -> Mapping:
         """Make one part, unless it is complete. Return its counts."""
         inputs = provenance.inputs.paths
-        if text_files.STANDARD_INPUT not in inputs and provenance.is_complete([directory]):
+        # The bytes of a pipe are gone, so a part of it is made again.
+        has_pipe = text_files.STANDARD_INPUT in inputs or not all(path.is_file() for path in inputs)
+        if not has_pipe and provenance.is_complete([directory]):
             progress(text_files.size_on_disk(inputs) or 0)
             return read_provenance(directory) or {}
         self.converter(SourceBlock(Path("-"), 1, "line", "一文。\n".encode()))  # load compiled code before the fork

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from japanese_bert.common.encodings import check_format, guess_encoding, is_json_lines, marked_encoding
-from japanese_bert.common.text_files import STANDARD_INPUT, complete_lines, expand_paths, read_blocks
+from japanese_bert.common.text_files import STANDARD_INPUT, complete_lines, expand_paths, read_blocks, split_names
 from japanese_bert.corpus.wikipedia.cirrussearch import parse_object
 
 Progress = Callable[[int], object]
@@ -63,7 +63,7 @@ def source_files(names: list[str]) -> list[Path]:
     So a corpus does not depend on the order of the list. Standard input comes last. A directory gives its files with a
     known suffix at any depth. Hidden ones, and what stages write beside their outputs, are left out.
     """
-    parts = [part for name in names for part in name.split(",") if part]
+    parts = split_names(names)
     files = [file for part in parts for file in (_files_below(Path(part)) if Path(part).is_dir() else [part])]
     return sorted(expand_paths(files), key=lambda path: (path == STANDARD_INPUT, str(path)))
 

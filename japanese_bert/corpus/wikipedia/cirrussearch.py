@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from japanese_bert.common.encodings import check_format
-from japanese_bert.common.text_files import expand_paths, read_line_blocks
+from japanese_bert.common.text_files import expand_paths, read_line_blocks, split_names
 
 SUCCESS_MARK = "_SUCCESS"
 DUMP_SUFFIXES = (".json", ".json.gz", ".json.bz2", ".json.xz")
@@ -41,7 +41,7 @@ def dump_files(names: str) -> list[Path]:
     Raises:
         FileNotFoundError: nothing matches, or a directory holds no complete dump.
     """
-    parts = [part for name in names.split(",") if name for part in (_files_of_dump(Path(name)) or [name])]
+    parts = [part for name in split_names([names]) for part in (_files_of_dump(Path(name)) or [name])]
     return expand_paths(parts)
 
 
@@ -105,7 +105,9 @@ def _files_of_dump(directory: Path) -> list[str]:
             f"{directory / SUCCESS_MARK}: no such file. The dump is not complete, or this is not the directory of its "
             ".json.bz2 files. Wait for the dump, download it again, or name the files themselves"
         )
-    files = sorted(str(path) for path in directory.iterdir() if path.name.endswith(DUMP_SUFFIXES))
+    names = {path.name for path in directory.iterdir()}
+    records = {f"{name}.json" for name in names}  # that stages wrote beside their outputs
+    files = sorted(str(directory / name) for name in names - records if name.endswith(DUMP_SUFFIXES))
     if not files:
         raise FileNotFoundError(f"{directory}: no dump file. Expected names that end in .json.bz2")
     return files

@@ -143,6 +143,8 @@ def test_files_of_names_globs_and_directories(tmp_path, capsys):
     found = source_files([str(tmp_path / "b"), f"{tmp_path}/*.csv,-", str(tmp_path / "a.txt")])
     assert [path.name for path in found] == ["a.txt", "2.txt", "1.jsonl.gz", "z.csv", "-"]
     assert "b: 2 files, 3 with other suffixes are left out" in capsys.readouterr().out
+    (tmp_path / "東京, 日本.txt").touch()
+    assert source_files([f"{tmp_path}/東京, 日本.txt"]) == [tmp_path / "東京, 日本.txt"]
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match=r"empty: no file of this directory ends in \.jsonl"):
         source_files([str(tmp_path / "empty")])

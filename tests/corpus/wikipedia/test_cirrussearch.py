@@ -102,12 +102,14 @@ def test_dump_directory(tmp_path):
     (directory / "_SUCCESS").touch()
     with pytest.raises(FileNotFoundError, match="no dump file"):
         dump_files(str(directory))
-    for name in ("b-00001.json.bz2", "b-00000.json.bz2", "b-00000.json.bz2.part", "notes.txt"):
+    for name in ("b-00001.json.bz2", "b-00000.json.bz2", "b-00000.json.bz2.part", "notes.txt", "c.gz", "c.gz.json"):
         (directory / name).touch()
     expected = [directory / "b-00000.json.bz2", directory / "b-00001.json.bz2"]
     assert dump_files(str(directory)) == expected
     assert dump_files(f"{directory}/*.bz2") == expected
     assert dump_files(f"{expected[1]},{expected[0]}") == expected[::-1]
+    (tmp_path / "a,b.json").touch()
+    assert dump_files(f"{tmp_path}/a,b.json") == [tmp_path / "a,b.json"]
 
 
 def test_missing_dump():
