@@ -6,6 +6,7 @@ comes from, so that predict_labels.py can predict answers as text.
 """
 
 import argparse
+import sys
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -32,12 +33,19 @@ def main(args: argparse.Namespace) -> None:
 def write(args: argparse.Namespace, file: BinaryIO, tokenizer: "DataTokenizer") -> dict[str, Any]:
     """Write all windows. Return counts in and out, and rates."""
     from japanese_bert.finetuning_data.question_encoding import render_questions
-    from japanese_bert.finetuning_data.questions import read_squad
+    from japanese_bert.finetuning_data.questions import is_answer_there, read_squad
 
     counts: Counter[str] = Counter()
     examples = [*read_squad(args.input_file)]
     if not examples:
         raise ValueError(f"{args.input_file}: no question. Expected the layout of SQuAD 1.1")
+    shifted = [example for example in examples if not is_answer_there(example)]
+    if shifted:
+        print(
+            f"NOTE {args.input_file}: {len(shifted)} of {len(examples)} answers are not at their answer_start, which "
+            f"counts characters from 0. The first one is that of question {shifted[0].id}",
+            file=sys.stderr,
+        )
     for piece in render_questions(examples, tokenizer, args.max_seq_length, args.gzip_compress, counts):
         file.write(piece)
     names = ("instances", "tokens", "instances_without_answer")

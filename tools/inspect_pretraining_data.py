@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> None:
     keep_arrays_out_of_heap()
     check_arguments(args)
     vocab = load_vocab(args.vocab_file) if args.vocab_file else None
-    data_sets = read_data(args, vocab) if vocab else []
+    data_sets = read_data(args, vocab) if vocab and args.input_files else []
     text = read_text(args) if args.corpus_files else None
     found = judge(data_sets, text, vocab)
     replace_file(args.output_file, fill_page(found).encode("utf-8"))
@@ -131,6 +131,8 @@ def compare_dictionary(data_sets: list["DataSet"], mecab_dic_type: str) -> None:
     if mecab_dic_type:
         splitter = make_word_splitter("mecab", mecab_dic_type, do_lower_case=False)
         for data in data_sets:
+            if "basic" in (made_by.get("method", {}).get("word_tokenizer_type") for made_by in data.made_by.values()):
+                continue  # its words are not MeCab's
             data.dictionary = mecab_dic_type
             data.agreement = boundary_agreement(data.samples, data.counts.table, splitter)
         if splitter.dictionary:

@@ -50,7 +50,7 @@ def _rows_of_json(path: Path) -> Iterator[tuple[int, dict]]:
     for number, line in numbered_lines(path):
         row = parse_json(line, f"{path}:{number}")
         if not isinstance(row, dict):
-            raise ValueError(f"{path}:{number}: is {_shown(row)}, expected an object")
+            raise ValueError(f"{path}:{number}: is a JSON {type(row).__name__}, expected one object on each line")
         yield number, row
 
 

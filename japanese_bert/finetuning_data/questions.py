@@ -23,6 +23,12 @@ class Example:
     answer_start: int | None = None
 
 
+def is_answer_there(example: Example) -> bool:
+    """Return True if the context of a question has the first right answer where it says."""
+    assert isinstance(example.gold, tuple) and example.answer_start is not None
+    return example.answer_start >= 0 and example.texts[1].startswith(example.gold[0], example.answer_start)
+
+
 def read_squad(path: Path) -> Iterator[Example]:
     """Yield all questions of a file in its order.
 

@@ -44,7 +44,8 @@ class Devices:
         import torch
 
         world_size = int(os.environ.get("WORLD_SIZE", "1"))
-        return world_size if world_size > 1 or self.use_cpu else max(1, torch.cuda.device_count())
+        has_one_device = world_size > 1 or "LOCAL_RANK" in os.environ or self.use_cpu
+        return world_size if has_one_device else max(1, torch.cuda.device_count())
 
     def batch_size(self, batch_size: int) -> int:
         """Return how many examples a device takes at once.

@@ -57,6 +57,14 @@ def test_an_output_is_skipped_when_complete_and_needs_overwrite_otherwise(tmp_pa
     assert {len(example["input_ids"]) for example in read_examples(output)} == {40}
 
 
+def test_answers_at_another_place_are_noted(tmp_path, vocab, capsys, monkeypatch):
+    monkeypatch.setattr(
+        "japanese_bert.finetuning_data.questions.is_answer_there", lambda example: example.id[-1] != "1"
+    )
+    run("answers", tmp_path, "--vocab_file", str(vocab))
+    assert "source.json: 1 of 6 answers are not at their answer_start" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kind", STAGES)
 def test_tokens_of_albert(tmp_path, kind):
     directory = write_albert(tmp_path / "albert", ["".join(small.SUBJECTS), *small.VERBS] * 20, do_lower_case=True)

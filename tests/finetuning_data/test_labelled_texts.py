@@ -41,7 +41,7 @@ def test_wrong_scores(tmp_path, score):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('\n["猫"]\n', '2: is ["猫"], expected an object'),
+        ('\n["猫"]\n', "2: is a JSON list, expected one object on each line"),
         ('{"a": "猫", "label": "no"}\n', "1: no field b (but a, label)"),
         ('{"a": "猫", "b": 1, "label": "no"}\n', "1: b is 1, expected text"),
         ('{"a": "猫", "b": "\\ud840", "label": "no"}\n', "1: b has half a character"),

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from japanese_bert.finetuning_data.questions import Example, read_squad
+from japanese_bert.finetuning_data.questions import Example, is_answer_there, read_squad
 
 PARAGRAPH = {
     "context": "題 [SEP] 猫が好きだ。",
@@ -24,6 +24,11 @@ def write(path, data):
 def test_questions_of_all_paragraphs(tmp_path):
     path = write(tmp_path / "a.json", {"data": [{"paragraphs": [PARAGRAPH]}, {"paragraphs": [PARAGRAPH, PARAGRAPH]}]})
     assert [*read_squad(path)] == [Example("7", ("何が？", PARAGRAPH["context"]), ("猫", "猫が"), 8)] * 3
+
+
+@pytest.mark.parametrize(("start", "expected"), [(2, True), (1, False), (-3, False), (9, False)])
+def test_where_an_answer_is(start, expected):
+    assert is_answer_there(Example("7", ("何が？", "犬と猫と猫が"), ("猫と", "犬"), start)) == expected
 
 
 @pytest.mark.parametrize(

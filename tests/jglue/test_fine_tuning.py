@@ -58,6 +58,14 @@ def test_batch_is_divided_among_devices(monkeypatch):
         Devices().batch_size(32)
 
 
+def test_one_process_of_torchrun_has_one_gpu(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 8)
+    assert Devices().batch_size(32) == 4
+    for name, value in {"WORLD_SIZE": "1", "LOCAL_RANK": "0"}.items():
+        monkeypatch.setenv(name, value)
+    assert Devices().batch_size(32) == 32
+
+
 def test_sequences_are_no_longer_than_the_model(model_dir):
     assert max_seq_length(TASKS["marc_ja"], model_dir, False) == 400
     assert max_seq_length(TASKS["jsts"], model_dir, False) == 128

@@ -8,6 +8,7 @@ import pytest
 
 from japanese_bert.common import command_line
 from japanese_bert.common.text_files import read_blocks
+from japanese_bert.inspection import dictionaries
 from tests.helpers.browser import CHROMIUM, Page
 from tests.helpers.places import ROOT
 from tests.helpers.small_inspection import write_small
@@ -41,6 +42,20 @@ def test_the_terminal_and_the_report(tmp_path, capsys):
     assert "unusual:\n  data: " in out
     assert report.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert [path.name for path in tmp_path.glob("report*")] == ["report.html"]
+
+
+def test_a_corpus_with_a_vocabulary_alone(tmp_path, capsys):
+    _, vocab = write_small(tmp_path)
+    (tmp_path / "text.txt").write_text("東京の鰻。\n", encoding="utf-8")
+    run("--corpus_files", tmp_path / "text.txt", "--vocab_file", vocab, "--output_file", tmp_path / "report.html")
+    assert "unknown characters: 鰻 1" in capsys.readouterr().out
+
+
+def test_words_without_mecab_are_not_compared_with_its(tmp_path, monkeypatch):
+    data, vocab = write_small(tmp_path, "--word_tokenizer_type", "basic")
+    monkeypatch.setattr(dictionaries, "boundary_agreement", None)  # cannot be called
+    run("--input_files", data, "--vocab_file", vocab, "--output_file", tmp_path / "report.html")
+    assert (tmp_path / "report.html").is_file()
 
 
 @pytest.mark.parametrize(
