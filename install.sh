@@ -16,6 +16,10 @@ fail() {
     exit 1
 }
 
+minor() {
+    "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+}
+
 find_python() {
     local supported='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
     for python in ${PYTHON:-python3.11 python3.12 python3.13 python3}; do
@@ -44,12 +48,18 @@ for argument in "${@:-all}"; do
         *) fail "$argument: unknown. Expected data, all, train-gpu, train-tpu, test, cluster or transformers4." ;;
     esac
     venv=${VENV:-$own_venv}
+    kind=$(cat "$venv/kind" 2> /dev/null || echo "$own_venv")
+    [ "$kind" = "$own_venv" ] || fail "$venv is an environment like $kind. Give $name a VENV of its own."
+    if [ -n "${PYTHON:-}" ] && [ -x "$venv/bin/python" ] && [ "$(minor "$python")" != "$(minor "$venv/bin/python")" ]; then
+        fail "$venv has Python $(minor "$venv/bin/python"). Remove it first, or give VENV=/another/folder."
+    fi
     stamp=$venv/installed-$name-$(cat "$file" requirements/data.txt | sha256sum | cut -c 1-16)
     if [ -e "$stamp" ]; then
         continue
     fi
     started=$SECONDS log=$venv/install.log
     [ -x "$venv/bin/pip" ] || "$python" -m venv "$venv"
+    echo "$own_venv" > "$venv/kind"
     printf 'Installing %s into %s%s ... ' "$file" "$venv" "${size:+, about $size}"
     if ! "$venv/bin/pip" install --disable-pip-version-check --progress-bar off "${options[@]}" -r "$file" > "$log" 2>&1; then
         printf 'failed\n'

@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 ./install.sh all test cluster
-.venv/bin/ruff check .
-.venv/bin/ruff format --check .
-.venv/bin/mypy
-exec .venv/bin/python -m pytest -n 2 --dist loadfile "$@"
+export PATH="$(realpath "${VENV:-.venv}")/bin:$PATH"
+ruff check .
+ruff format --check .
+mypy
+exec python -m pytest -n 2 --dist loadfile "$@"

@@ -2,7 +2,7 @@
 # ./recipes/bert_large_character.sh publication
 
 # --- publication
-./install.sh transformers4
+env -u VENV ./install.sh transformers4
 python convert_tf2_checkpoint_to_all_frameworks.py --tf_checkpoint_path $MODEL_DIR/wikipedia/ckpt-$STEPS_512 \
     --tf_config_file model_configs/$MODEL/config.json --output_path $HF_MODEL \
     --hf_config_dir hf_model_configs/$MODEL --vocab_file $WORK/tokenizers/$TOKENIZER/vocab.txt \

@@ -109,6 +109,35 @@ def test_what_is_installed_is_skipped(tmp_path, argument):
     assert (again.returncode, again.stdout) == (0, "")
 
 
+def test_environments_are_not_mixed_in_one_folder(tmp_path):
+    make_stand_in(tmp_path / "venv")
+    assert run_install("data", VENV=str(tmp_path / "venv")).returncode == 0
+    process = run_install("train-gpu", VENV=str(tmp_path / "venv"))
+    assert process.returncode == 1
+    assert process.stderr == (
+        f"install.sh: error: {tmp_path}/venv is an environment like .venv. Give train-gpu a VENV of its own.\n"
+    )
+
+
+def test_another_python_than_that_of_the_environment(tmp_path):
+    make_stand_in(tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    python.unlink()
+    python.write_text("#!/bin/sh\necho 3.9\n", encoding="utf-8")
+    python.chmod(0o755)
+    process = run_install("data", PYTHON=sys.executable, VENV=str(tmp_path / "venv"))
+    assert process.stderr == (
+        f"install.sh: error: {tmp_path}/venv has Python 3.9. Remove it first, or give VENV=/another/folder.\n"
+    )
+
+
+def make_stand_in(venv: Path) -> None:
+    """Make an environment whose pip does nothing."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    (venv / "bin" / "pip").write_text("#!/bin/sh\n", encoding="utf-8")
+    (venv / "bin" / "pip").chmod(0o755)
+
+
 def run_in(venv: Path, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **variables}
     return subprocess.run(
@@ -119,9 +148,7 @@ def run_in(venv: Path, *arguments: str | Path, **variables: str) -> subprocess.C
 def test_python_that_ignores_the_folder_of_a_script(tmp_path):
     """`python -P` or `-I`, or PYTHONSAFEPATH on hardened machines."""
     venv = tmp_path / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
-    (venv / "bin" / "pip").write_text("#!/bin/sh\n", encoding="utf-8")
-    (venv / "bin" / "pip").chmod(0o755)
+    make_stand_in(venv)
     assert run_install("data", VENV=str(venv)).returncode == 0
     script = ROOT / "merge_split_corpora.py"
     process = subprocess.run([venv / "bin" / "python", "-I", script, "--help"], capture_output=True, encoding="utf-8")

@@ -170,21 +170,29 @@ def obstacle(use: str, hardware: Hardware) -> str:
     """Return why a use will not work here, and what to do about it."""
     modules, name = USES[use]
     if lacking := [module for module in modules if find_spec(module) is None]:
-        return f"{', '.join(lacking)} missing: run ./install.sh {name}"
+        return f"{', '.join(lacking)} missing: {remedy(name)}"
     if use == "training on GPUs":
         return gpu_obstacle(hardware)
     if use == "training on a TPU":
         if not version("tensorflow-tpu"):
-            return "tensorflow-tpu missing: run ./install.sh train-tpu"
+            return f"tensorflow-tpu missing: {remedy(name)}"
         return "" if hardware.tpus else "this machine has no TPU: use a TPU VM"
     if use == "JGLUE" and hardware.gpus and hardware.torch.startswith("CPU ("):
         return "PyTorch lists no GPU: update NVIDIA's driver (CUDA 13 needs 580 or later), or give --use_cpu"
     return ""
 
 
+def remedy(name: str) -> str:
+    """Return how to get what a name of install.sh brings. It may be in another environment of this folder."""
+    for stamp in Path().glob(f".venv*/installed-{name}-*"):
+        if stamp.parent.resolve() != Path(sys.prefix).resolve():
+            return f"{stamp.parent} has it. Ask {stamp.parent}/bin/python -m tools.check_environment"
+    return f"run ./install.sh {name}"
+
+
 def gpu_obstacle(hardware: Hardware) -> str:
     if "cannot open" in hardware.libraries or not hardware.libraries:
-        return "TensorFlow cannot open the CUDA libraries: run ./install.sh train-gpu"
+        return f"TensorFlow cannot open the CUDA libraries: {remedy('train-gpu')}"
     if not hardware.gpus:
         return "nvidia-smi lists no GPU: use a machine with one, or install NVIDIA's driver"
     if "GPU" not in hardware.tensorflow:

@@ -3,7 +3,7 @@
 import pytest
 
 from tools import check_environment
-from tools.check_environment import Hardware, ask, obstacle
+from tools.check_environment import Hardware, ask, obstacle, remedy
 
 LIBRARIES = "Cublas, Cudnn"
 GPU = Hardware(["NVIDIA A100, 81920 MiB, 550.54"], [], LIBRARIES, "CPU:0, GPU:0", "CPU, NVIDIA A100 (built for ...)")
@@ -51,6 +51,17 @@ def test_every_obstacle_has_its_remedy(monkeypatch, use, hardware, reason):
 def test_a_missing_package_has_its_remedy(monkeypatch):
     monkeypatch.setattr(check_environment, "find_spec", lambda name: None if name == "dask" else name)
     assert obstacle("shards on a cluster", GPU) == "dask missing: run ./install.sh cluster"
+
+
+def test_what_another_environment_has_is_not_installed_again(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".venv-train-gpu").mkdir()
+    (tmp_path / ".venv-train-gpu" / "installed-train-gpu-7").touch()
+    there = ".venv-train-gpu has it. Ask .venv-train-gpu/bin/python -m tools.check_environment"
+    assert remedy("train-gpu") == there
+    assert remedy("train-tpu") == "run ./install.sh train-tpu"
+    monkeypatch.setattr("sys.prefix", str(tmp_path / ".venv-train-gpu"))
+    assert remedy("train-gpu") == "run ./install.sh train-gpu"
 
 
 def test_a_tpu_environment_without_a_tpu(monkeypatch):
