@@ -101,8 +101,7 @@ def check_arguments(args: argparse.Namespace) -> None:
             raise ValueError(f"--rules {rule}: expected one or more of {' '.join(MARKUP_RULES)}")
     if args.near_duplicates is not None and not 0.5 <= args.near_duplicates <= 1:
         raise ValueError(f"--near_duplicates {args.near_duplicates}: expected a similarity from 0.5 to 1, such as 0.8")
-    if args.max_corrupt_rows < 0:
-        raise ValueError(f"--max_corrupt_rows {args.max_corrupt_rows}: expected 0 or a positive number")
+    command_line.check_not_negative({"max_corrupt_rows": args.max_corrupt_rows})
     if args.listed_words and args.quality == "none":
         raise ValueError("--listed_words is a rule of --quality web and strict. Add one of them")
     if args.output_part and args.input_parts:

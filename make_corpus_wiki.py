@@ -90,8 +90,7 @@ def check_arguments(args: argparse.Namespace) -> None:
             f"--min_sentence_length {args.min_sentence_length} is above "
             f"--max_sentence_length {args.max_sentence_length}. No sentence would be kept"
         )
-    if args.max_corrupt_lines < 0:
-        raise ValueError(f"--max_corrupt_lines {args.max_corrupt_lines}: expected 0 or a positive number")
+    command_line.check_not_negative({"max_corrupt_lines": args.max_corrupt_lines})
 
 
 def make_provenance(args: argparse.Namespace, inputs: list[Path], dictionary: mecab.Dictionary) -> Provenance:

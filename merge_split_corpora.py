@@ -86,8 +86,7 @@ def check_arguments(args: argparse.Namespace) -> None:
     command_line.check_positive({"num_files": args.num_files, **{k: v for k, v in limits.items() if v is not None}})
     if None not in limits.values() and args.min_line_length > args.max_line_length:
         raise ValueError(f"--min_line_length {args.min_line_length} is above --max_line_length {args.max_line_length}")
-    if args.random_seed < 0:
-        raise ValueError(f"--random_seed {args.random_seed}: expected 0 or a positive number")
+    command_line.check_not_negative({"random_seed": args.random_seed})
 
 
 def shard_paths(output_dir: Path, num_files: int, compress: bool = False) -> list[Path]:

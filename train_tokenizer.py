@@ -93,10 +93,7 @@ def _check_arguments(args: argparse.Namespace) -> list[Path]:
     """Return the input files, or raise ValueError for the first argument that cannot work."""
     names = ("vocab_size", "limit_alphabet", "min_frequency", "num_workers", "sample_sentences")
     command_line.check_positive({name: getattr(args, name) for name in names if getattr(args, name) is not None})
-    if args.num_unused_tokens < 0:
-        raise ValueError(f"--num_unused_tokens {args.num_unused_tokens}: expected 0 or more")
-    if args.random_seed < 0:
-        raise ValueError(f"--random_seed {args.random_seed}: expected 0 or a positive number")
+    command_line.check_not_negative({name: getattr(args, name) for name in ("num_unused_tokens", "random_seed")})
     if args.character_output_dir and args.character_output_dir.resolve() == args.output_dir.resolve():
         raise ValueError(f"--character_output_dir {args.output_dir}: expected another directory than --output_dir")
     return text_files.expand_paths(args.input_files)

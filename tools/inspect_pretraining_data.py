@@ -85,9 +85,7 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise ValueError("--input_files: needs the --vocab_file that the data was made with")
     if args.output_file.suffix not in (".html", ".htm"):
         raise ValueError(f"--output_file {args.output_file}: expected a name that ends in .html")
-    for name in ("num_samples", "max_instances"):
-        if vars(args)[name] < 0:
-            raise ValueError(f"--{name} {vars(args)[name]}: expected 0 or more")
+    command_line.check_not_negative({name: getattr(args, name) for name in ("num_samples", "max_instances")})
 
 
 def read_data(args: argparse.Namespace, vocab: "Vocab") -> list["DataSet"]:

@@ -41,12 +41,11 @@ def main(args: argparse.Namespace) -> None:
     from japanese_bert.common.output_files import open_outputs
     from japanese_bert.common.provenance import InputFiles, Provenance, skip_if_complete
     from japanese_bert.models.checkpoint_reading import checkpoint_files, find_checkpoint
-    from japanese_bert.models.training_history import BEST_STEP_FILE
+    from japanese_bert.models.training_history import PARAMS_FILE, model_directory
 
     stopwatch = Stopwatch()
     command_line.check_positive({"batch_size": args.batch_size})
-    at_top = not (args.model_dir / BEST_STEP_FILE).is_file()
-    params_file = (args.model_dir if at_top else args.model_dir.parent) / "params.yaml"
+    params_file = (model_directory(args.model_dir) or args.model_dir) / PARAMS_FILE
     command_line.check_files_exist([params_file], "run_finetuning.py")
     command_line.check_files_exist([args.input_file], "create_classification_data.py")
     texts = [args.text_file] if args.text_file else []

@@ -131,6 +131,13 @@ def check_positive(arguments: Mapping[str, float]) -> None:
             raise ValueError(f"--{name} {value}: expected a positive number")
 
 
+def check_not_negative(arguments: Mapping[str, float]) -> None:
+    """Raise ValueError with the first argument that is negative."""
+    for name, value in arguments.items():
+        if value < 0:
+            raise ValueError(f"--{name} {value}: expected 0 or a positive number")
+
+
 def check_compression(outputs: Iterable[Path], gzip_compress: bool) -> None:
     """Raise ValueError for the first TFRecord file whose name ends as if it were compressed otherwise."""
     for path in outputs:

@@ -79,8 +79,12 @@ def expand_paths(patterns: str | list[str]) -> list[Path]:
 def _glob(pattern: str) -> list[str]:
     """Return matches in order, without the `.json` and `.tmp` files that stages write beside their outputs."""
     matches = set(glob.glob(pattern))
-    beside = {name for name in matches if name.endswith(".tmp") or (name.endswith(".json") and name[:-5] in matches)}
-    return sorted(matches - beside)
+    return sorted(name for name in without_records(matches) if not name.endswith(".tmp"))
+
+
+def without_records(names: set[str]) -> set[str]:
+    """Leave out the `.json` that a stage writes beside each output."""
+    return names - {f"{name}.json" for name in names}
 
 
 def read_blocks(

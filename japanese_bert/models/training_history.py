@@ -117,7 +117,7 @@ def read_stages(prefix: Path, params: Mapping[str, Any] | None = None) -> list[T
     directories: set[Path] = set()
     checkpoint: Path | None = prefix
     while checkpoint:
-        directory = checkpoint.parent.resolve() if params else _model_directory(checkpoint)
+        directory = checkpoint.parent.resolve() if params else model_directory(checkpoint.parent)
         if directory is None or directory in directories:
             break
         directories.add(directory)
@@ -172,9 +172,9 @@ def _before_tokens_were_added(stated: Tokenization, size: object, vocab_size: in
     return replace(stated, vocab_sha256=None) if was_smaller else stated
 
 
-def _model_directory(prefix: Path) -> Path | None:
-    """Return the directory with the `params.yaml` of a checkpoint: its own, or the one above that of a best one."""
-    directory = prefix.parent.resolve()
+def model_directory(directory: Path) -> Path | None:
+    """Return the directory with the `params.yaml` of checkpoints: their own, or the one above that of a best one."""
+    directory = directory.resolve()
     if (directory / PARAMS_FILE).is_file():
         return directory
     above = directory.parent / PARAMS_FILE
@@ -194,9 +194,9 @@ def _read_yaml(path: Path) -> Mapping[str, object]:
     return params if isinstance(params, Mapping) else {}
 
 
-def _step(prefix: Path, model_directory: Path) -> int | None:
+def _step(prefix: Path, of_training: Path) -> int | None:
     """Return the step of a checkpoint. The name of a best one has the number of exports instead."""
-    if prefix.parent.resolve() != model_directory:
+    if prefix.parent.resolve() != of_training:
         info = prefix.with_name(BEST_STEP_FILE)
         step = read_json_object(info).get("best_ckpt_global_step") if info.is_file() else None
         return int(step) if isinstance(step, int | float) else None

@@ -23,10 +23,10 @@ def place(tmp_path_factory) -> Path:
     small.make_data(place / "valid.jsonl", place / "vocab.txt", place / "bare")
     (place / "bare.json").unlink()
     params = yaml.safe_load((place / "task.yaml").read_text(encoding="utf-8"))
+    params["trainer"]["best_checkpoint_export_subdir"] = "best"
     params["task"]["train_data"]["input_path"] = f"{place}/train.tfrecord.gz"
     (place / "trained" / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     (place / "trained" / "best").mkdir()
-    (place / "trained" / "best" / "info.json").write_text("{}", encoding="utf-8")
     (place / "pretraining").mkdir()
     (place / "pretraining" / "params.yaml").write_text("task: {model: {cls_heads: []}}", encoding="utf-8")
     for path in [*(place / "trained").glob("ckpt*"), place / "trained" / "checkpoint"]:

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from japanese_bert.common.encodings import check_format, guess_encoding, is_json_lines, marked_encoding
-from japanese_bert.common.text_files import STANDARD_INPUT, complete_lines, expand_paths, read_blocks, split_names
+from japanese_bert.common.text_files import (
+    STANDARD_INPUT,
+    complete_lines,
+    expand_paths,
+    read_blocks,
+    split_names,
+    without_records,
+)
 from japanese_bert.corpus.wikipedia.cirrussearch import parse_object
 
 Progress = Callable[[int], object]
@@ -73,9 +80,8 @@ def _files_below(directory: Path) -> list[str]:
     known = {name for name in found if kind_of(Path(name)) != "text" or plain_name(Path(name)).suffix in TEXT_SUFFIXES}
     chosen = {
         name
-        for name in known
-        if not (name.endswith(".json") and name[:-5] in known)
-        and not any(_is_left_out(part) for part in Path(name).relative_to(directory).parts)
+        for name in without_records(known)
+        if not any(_is_left_out(part) for part in Path(name).relative_to(directory).parts)
     }
     if not chosen:
         suffixes = ", ".join((*JSON_SUFFIXES, ".parquet", *TEXT_SUFFIXES))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from japanese_bert.common.encodings import check_format
-from japanese_bert.common.text_files import expand_paths, read_line_blocks, split_names
+from japanese_bert.common.text_files import expand_paths, read_line_blocks, split_names, without_records
 
 SUCCESS_MARK = "_SUCCESS"
 DUMP_SUFFIXES = (".json", ".json.gz", ".json.bz2", ".json.xz")
@@ -105,9 +105,8 @@ def _files_of_dump(directory: Path) -> list[str]:
             f"{directory / SUCCESS_MARK}: no such file. The dump is not complete, or this is not the directory of its "
             ".json.bz2 files. Wait for the dump, download it again, or name the files themselves"
         )
-    names = {path.name for path in directory.iterdir()}
-    records = {f"{name}.json" for name in names}  # that stages wrote beside their outputs
-    files = sorted(str(directory / name) for name in names - records if name.endswith(DUMP_SUFFIXES))
+    names = without_records({path.name for path in directory.iterdir()})
+    files = sorted(str(directory / name) for name in names if name.endswith(DUMP_SUFFIXES))
     if not files:
         raise FileNotFoundError(f"{directory}: no dump file. Expected names that end in .json.bz2")
     return files
