@@ -39,8 +39,8 @@ WORDS_AT_ONCE = 32
 class BertJapaneseTokenizerFast(PreTrainedTokenizerFast):
     """Arguments as `BertJapaneseTokenizer`; `mecab_kwargs["mecab_dic"]` may also be a dictionary's directory.
 
-    MeCab runs in Python within the Rust pipeline. Such a part cannot be serialized, so it is taken out for pickling
-    and saving and put back afterwards, and there is no `tokenizer.json`: it would be read without MeCab elsewhere.
+    MeCab runs in Python within the Rust pipeline. Such a part cannot be serialized. `_Backend` leaves it out, and
+    unpickling puts it back. There is no `tokenizer.json`: it would be read without MeCab elsewhere.
     """
 
     vocab_files_names = {"vocab_file": VOCAB_FILE}  # noqa: RUF012
@@ -103,8 +103,27 @@ class BertJapaneseTokenizerFast(PreTrainedTokenizerFast):
         config_file.write_text(f"{text}\n", encoding="utf-8", newline="\n")
         return (*file_names, *self.save_vocabulary(save_directory, filename_prefix), str(module))
 
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "_tokenizer": _without_pre_tokenizer(self._tokenizer)}
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
+        """`[CLS] A [SEP]` or `[CLS] A [SEP] B [SEP]`, for `prepare_for_model` of Transformers 4."""
+        pair = [] if token_ids_1 is None else [*token_ids_1, self.sep_token_id]
+        return [self.cls_token_id, *token_ids_0, self.sep_token_id, *pair]
+
+    def create_token_type_ids_from_sequences(
+        self, token_ids_0: list[int], token_ids_1: list[int] | None = None
+    ) -> list[int]:
+        """The segments of the above."""
+        return [0] * (len(token_ids_0) + 2) + ([] if token_ids_1 is None else [1] * (len(token_ids_1) + 1))
+
+    @property
+    def _tokenizer(self) -> Tokenizer | None:
+        backend = self.__dict__.get("_backend")
+        return backend and backend.tokenizer
+
+    @_tokenizer.setter
+    def _tokenizer(self, tokenizer: Tokenizer) -> None:
+        self._backend = _Backend(tokenizer)
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
@@ -353,14 +372,23 @@ def _make_backend(vocab: dict[str, int], special_tokens: dict[str, object]) -> T
     return backend
 
 
-def _without_pre_tokenizer(backend: Tokenizer) -> Tokenizer:
-    """A copy that can be pickled; the original stays as it is, for another thread may be using it."""
-    copy = Tokenizer(backend.model)
-    copy.decoder = backend.decoder
-    copy.post_processor = backend.post_processor
-    copy.add_tokens([token for _, token in sorted(backend.get_added_tokens_decoder().items())])
-    copy.encode_special_tokens = backend.encode_special_tokens
-    return copy
+class _Backend:
+    """The Rust pipeline. Its pickle has no MeCab.
+
+    `datasets` pickles the attributes of a tokenizer one by one to name its cache of `map`.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+
+    def __getstate__(self) -> dict:
+        """A copy without MeCab. The original stays as it is: another thread may be using it."""
+        copy = Tokenizer(self.tokenizer.model)
+        copy.decoder = self.tokenizer.decoder
+        copy.post_processor = self.tokenizer.post_processor
+        copy.add_tokens([token for _, token in sorted(self.tokenizer.get_added_tokens_decoder().items())])
+        copy.encode_special_tokens = self.tokenizer.encode_special_tokens
+        return {"tokenizer": copy}
 
 
 def _read_vocab(path: str) -> dict[str, int]:

@@ -45,7 +45,7 @@ CHARACTERS = " ()+,-.0123456789?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 def test_its_bytes_are_part_of_every_model_directory():
     """After a change conversion makes other directories, and check_tokenizer refuses the code of all older ones."""
     digest = hashlib.sha256(MODULE.read_bytes()).hexdigest()
-    assert digest == "007db39c4102fe6680aadf97b92c8f0bb146fc2a171a0187e3af98dda3c55dd1"
+    assert digest == "bb4ba445d2723bfb62cfa90f40b00cfca170ecfaf6c45b3aca8e6c37d3edac4d"
 
 
 @pytest.fixture(scope="module")
@@ -353,6 +353,25 @@ def test_pickled_copied_and_sent_to_processes(fast, sentences):
         found = list(pool.map(fast.encode, sentences[:50], chunksize=10))
     assert found == fast(sentences[:50])["input_ids"]
     assert fast(text, return_offsets_mapping=True) == expected  # it still has its MeCab
+
+
+def test_attributes_can_be_pickled_and_calls_leave_them(fast):
+    """`datasets` pickles the attributes alone. If their bytes were others later, `map` would work again."""
+    before = pickle.dumps(vars(fast))
+    fast(["東京の猫", "猫"], truncation=True, max_length=4, padding=True)
+    assert pickle.dumps(vars(fast)) == before
+    fast.add_tokens(["新語彙"])
+    assert pickle.dumps(vars(fast)) != before
+
+
+def test_special_tokens_of_ids(fast, slow):
+    """`prepare_for_model` of Transformers 4 calls both."""
+    for texts in (["東京の猫"], ["東京の猫", "国会図書館"], ["東京", ""]):
+        ids = [fast(text, add_special_tokens=False)["input_ids"] for text in texts]
+        expected = {name: rows[0] for name, rows in fast(*([text] for text in texts)).items()}
+        assert fast.build_inputs_with_special_tokens(*ids) == expected["input_ids"]
+        assert fast.create_token_type_ids_from_sequences(*ids) == expected["token_type_ids"]
+        assert slow.build_inputs_with_special_tokens(*ids) == expected["input_ids"]
 
 
 @pytest.mark.parametrize("mecab_kwargs", [{"mecab_dic": "ipadic"}, "directory", "option"])
