@@ -57,6 +57,7 @@ for argument in "${@:-all}"; do
     if [ -e "$stamp" ]; then
         continue
     fi
+    rm -f "$venv/installed-$name-"*  # of other pins
     started=$SECONDS log=$venv/install.log
     [ -x "$venv/bin/pip" ] || "$python" -m venv "$venv"
     echo "$own_venv" > "$venv/kind"

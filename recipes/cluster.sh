@@ -2,7 +2,7 @@
 # Make pretraining data on the machines of a cluster: run_shards takes the place of xargs.
 
 # --- install
-./install.sh cluster
+./install.sh data cluster
 
 # --- Slurm
 export RUN_SHARDS="python -m tools.run_shards --scheduler slurm --scheduler_options slurm.yaml --workers 16 --cores 1 \

@@ -7,6 +7,6 @@ source .venv/bin/activate
 export WORKERS=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed 's/.*/"&:12345"/' | paste -sd, -)
 export RUNTIME=--config_file=configs/runtime/multi_worker.yaml
 export OVERRIDES=runtime.num_gpus=$SLURM_GPUS_ON_NODE,runtime.mixed_precision_dtype=bfloat16
-srun --kill-on-bad-exit=1 bash -c '
+srun --cpus-per-task=$SLURM_CPUS_PER_TASK --kill-on-bad-exit=1 bash -c '
     export TF_CONFIG="{\"cluster\": {\"worker\": [$WORKERS]}, \"task\": {\"type\": \"worker\", \"index\": $SLURM_PROCID}}"
     exec ./recipes/bert_base_wordpiece.sh training'

@@ -353,12 +353,13 @@ def test_slurm_job_tells_every_task_of_the_others(workplace):
     """Slurm's commands are stand-ins."""
     programs = {
         "scontrol": "printf 'node1\\nnode2\\n'",
-        "srun": 'for rank in 0 1; do SLURM_PROCID=$rank "${@:2}"; done',
+        "srun": 'for rank in 0 1; do SLURM_PROCID=$rank "${@:3}"; done',
     }
     for name, text in programs.items():
         (workplace / "bin" / name).write_text(f"#!/bin/bash\n{text}\n", encoding="utf-8")
         (workplace / "bin" / name).chmod(0o755)
-    found = calls("./recipes/slurm_job.sh", workplace, SLURM_JOB_NODELIST="node[1-2]", SLURM_GPUS_ON_NODE="4")
+    job = {"SLURM_JOB_NODELIST": "node[1-2]", "SLURM_GPUS_ON_NODE": "4", "SLURM_CPUS_PER_TASK": "32"}
+    found = calls("./recipes/slurm_job.sh", workplace, **job)
     trainings = [call for call in found if "run_pretraining.py" in call]
     assert len(trainings) == 4
     [curves] = [call for call in found if "tools.plot_training_curves" in call]  # they share the picture
@@ -376,12 +377,13 @@ def test_slurm_job_tells_every_task_of_the_others(workplace):
 
 
 def test_slurm_job_in_pytorch_finds_the_first_machine(workplace):
-    programs = {"scontrol": "printf 'node1\\nnode2\\n'", "srun": '"${@:2}"'}
+    programs = {"scontrol": "printf 'node1\\nnode2\\n'", "srun": '"${@:3}"'}
     for name, text in programs.items():
         (workplace / "bin" / name).write_text(f"#!/bin/bash\n{text}\n", encoding="utf-8")
         (workplace / "bin" / name).chmod(0o755)
     job = {"SLURM_JOB_NODELIST": "node[1-2]", "SLURM_GPUS_ON_NODE": "4", "SLURM_NNODES": "2", "SLURM_JOB_ID": "7"}
+    job["SLURM_CPUS_PER_TASK"] = "32"
     (call,) = calls("./recipes/torch_slurm_job.sh", workplace, **job)
     assert {"torchrun", "--nnodes=2", "--nproc-per-node=4", "--rdzv-endpoint=node1:12345"} <= set(call)
     flags = parse_call(script_calls([call])[0])
-    assert flags.model_dir == "model/bert_base_wordpiece/cc-100" and len(flags.config_file) == 2
+    assert flags.model_dir == "model/bert_base_wordpiece/first" and len(flags.config_file) == 2
