@@ -14,6 +14,7 @@ import transformers
 
 from japanese_bert.jglue.features import takes_segments
 from japanese_bert.jglue.fine_tuning import load_tokenizer
+from japanese_bert.models.config import num_positions
 
 TOKENS_AT_ONCE = 4096
 
@@ -59,9 +60,8 @@ class MaskedLM:
         self._model.base_model.register_forward_hook(self._keep_hidden)
         self._has_segments = takes_segments(self._model)
         self._places: tuple[torch.Tensor, torch.Tensor]
-        self.max_seq_length = min(
-            self.tokenizer.model_max_length, getattr(config, "max_position_embeddings", self.tokenizer.model_max_length)
-        )
+        longest = self.tokenizer.model_max_length
+        self.max_seq_length = min(longest, num_positions(config) or longest)
 
     def _keep_hidden(self, module, inputs, outputs):
         """Leave only the hidden positions of the last layer to the head: [hidden tokens, hidden_size]."""

@@ -17,6 +17,7 @@ from japanese_bert.common.progress_line import ProgressLine
 from japanese_bert.finetuning_data.questions import Example, Gold
 from japanese_bert.jglue.features import collate, make_features, takes_segments
 from japanese_bert.jglue.tasks import WARMUP_RATIO, Task
+from japanese_bert.models.config import num_positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,13 @@ class Devices:
         """Return how many examples a device takes at once.
 
         Raises:
-            ValueError: the devices cannot share the batch evenly.
+            ValueError: the devices cannot share the batch evenly, or cannot compute in this precision.
         """
+        if self.mixed_precision != "no" and self.count() > 1 and "LOCAL_RANK" not in os.environ:
+            raise ValueError(
+                f"--mixed_precision {self.mixed_precision}: one process with {self.count()} GPUs computes in float32. "
+                f"Start one for each: accelerate launch --num_processes {self.count()} -m tools.evaluate_jglue ..."
+            )
         parts = self.count() * self.gradient_accumulation_steps
         if batch_size % parts:
             raise ValueError(
@@ -99,7 +105,7 @@ def max_seq_length(task: Task, model_dir: Path, trust_remote_code: bool) -> int:
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(model_dir, trust_remote_code=trust_remote_code)
-    return min(task.max_seq_length, getattr(config, "max_position_embeddings", task.max_seq_length))
+    return min(task.max_seq_length, num_positions(config) or task.max_seq_length)
 
 
 def make_line_callback(name: str):
@@ -153,7 +159,10 @@ class FineTuning:
 
         set_seed(settings.seed)  # the head's weights are drawn when the model is loaded
         model = getattr(transformers, self.train.model_class).from_pretrained(
-            self._model_dir, trust_remote_code=self._trust_remote_code, **self.train.model_settings()
+            self._model_dir,
+            trust_remote_code=self._trust_remote_code,
+            dtype=torch.float32,  # whatever the file has: small updates are lost in 16 bits
+            **self.train.model_settings(),
         )
         trainer = Trainer(
             model=model,
@@ -161,6 +170,8 @@ class FineTuning:
             train_dataset=self.train.rows,
             data_collator=partial(collate, self._tokenizer, takes_segments(model)),
         )
+        # The heads of BERT average their loss themselves. Else gradients would be summed over parts and devices.
+        trainer.model_accepts_loss_kwargs = False
         trainer.remove_callback(PrinterCallback)
         if not sys.stderr.isatty():
             trainer.add_callback(make_line_callback(f"{self._task.title}, seed {settings.seed}"))
@@ -186,7 +197,7 @@ class FineTuning:
 
         batch_size = self._devices.batch_size(self._task.batch_size)
         num_steps = math.ceil(len(self.train.rows) / self._task.batch_size) * settings.num_train_epochs
-        return TrainingArguments(
+        arguments = TrainingArguments(
             output_dir=str(work_dir),
             per_device_train_batch_size=batch_size,
             per_device_eval_batch_size=batch_size,
@@ -210,3 +221,5 @@ class FineTuning:
             disable_tqdm=not sys.stderr.isatty(),
             remove_unused_columns=False,
         )
+        arguments.mixed_precision = self._devices.mixed_precision  # not that of `accelerate launch`
+        return arguments

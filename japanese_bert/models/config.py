@@ -119,6 +119,12 @@ class BertConfig:
         return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
 
+def num_positions(config) -> int | None:
+    """Return how many tokens a model of Transformers takes, None without a limit. RoBERTa counts from padding on."""
+    size = getattr(config, "max_position_embeddings", None)
+    return size - config.pad_token_id - 1 if size and "roberta" in config.model_type else size
+
+
 def load_bert_config(path: Path) -> BertConfig:
     """Read a `config.json`. Fields that do not describe the architecture are ignored.
 

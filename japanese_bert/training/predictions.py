@@ -91,6 +91,7 @@ def predict_classes(task, model, data: DataFile, batch_size: int) -> list[float]
     source = task.task_config.validation_data.replace(
         input_path=data.path,
         global_batch_size=batch_size,
+        seq_length=data.length("input_ids"),
         is_training=False,
         drop_remainder=False,
         include_example_id=True,

@@ -34,6 +34,11 @@ def make_question_answering_class() -> type:
             loader._is_training = True  # it reads answers then
             return loader.load(input_context)
 
+        def build_losses(self, labels, model_outputs, aux_losses=None):
+            loss = super().build_losses(labels, model_outputs, aux_losses)
+            # Of several GPUs some may have no row in the last step, and a mean that is no number.
+            return tf.math.multiply_no_nan(loss, tf.cast(tf.size(labels["start_positions"]) > 0, loss.dtype))
+
         def build_metrics(self, training=None) -> list:
             return [*super().build_metrics(training=True), tf_keras.metrics.Mean(name="answer_accuracy")]
 

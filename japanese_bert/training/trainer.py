@@ -212,8 +212,8 @@ def make_task_class() -> type:
 
     class Task(SentencePredictionTask):
         def build_losses(self, labels, model_outputs, aux_losses=None):
-            if self.task_config.model.num_classes == 1:
-                model_outputs = tf.squeeze(model_outputs, axis=-1)
+            if self.task_config.model.num_classes == 1:  # a loss for each row: its mean is 0 on a GPU without rows
+                labels = {**labels, self.label_field: tf.expand_dims(labels[self.label_field], axis=-1)}
             return super().build_losses(labels, model_outputs, aux_losses)
 
         def process_metrics(self, metrics, labels, model_outputs) -> None:

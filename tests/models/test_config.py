@@ -3,10 +3,11 @@
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from japanese_bert.models.config import BertConfig, load_bert_config
+from japanese_bert.models.config import BertConfig, load_bert_config, num_positions
 from tests.helpers.converting import BERT
 
 ALBERT = dataclasses.replace(BERT, embedding_size=8, architecture="AlbertForPreTraining")
@@ -89,3 +90,15 @@ def test_what_is_no_json_object_is_refused(tmp_path, text, message):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file"):
         load_bert_config(tmp_path / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"model_type": "bert", "max_position_embeddings": 512, "pad_token_id": 0}, 512),
+        ({"model_type": "xlm-roberta", "max_position_embeddings": 130, "pad_token_id": 1}, 128),
+        ({"model_type": "xlnet"}, None),
+    ],
+)
+def test_positions_of_models_of_others(values, expected):
+    assert num_positions(SimpleNamespace(**values)) == expected

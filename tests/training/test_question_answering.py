@@ -51,6 +51,8 @@ def test_validation_reads_records_and_counts_right_answers(place):
     }
     assert float(logs[task.loss]) > 0
     assert task.aggregate_logs(None, logs) is None
+    nothing = [{name: label[:0] for name, label in labels.items()}, [output[:0] for output in logits]]
+    assert float(task.build_losses(*nothing)) == 0  # of a GPU that has no row
 
 
 @pytest.mark.parametrize(

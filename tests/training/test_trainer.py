@@ -118,6 +118,7 @@ class TestRegression:
         assert self.make_task().build_losses(labels, tf.constant([[0.0], [5.0], [2.0]])).numpy() == 0
         loss = self.make_task().build_losses(labels, tf.constant([[1.0], [5.0], [4.0]]))
         assert loss.numpy() == pytest.approx(5 / 3)
+        assert self.make_task().build_losses({"label_ids": tf.zeros([0])}, tf.zeros([0, 1])).numpy() == 0
 
     def test_metric_is_updated(self):
         import tensorflow as tf
