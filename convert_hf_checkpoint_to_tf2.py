@@ -47,6 +47,7 @@ from japanese_bert.tokenization.tokenizer_directory import (
     TOKENIZER_CONFIG_FILE,
     VOCAB_FILE,
     names_no_dictionary,
+    with_class,
 )
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, Vocab, load_vocab, vocab_bytes
 
@@ -177,15 +178,6 @@ def load_vocab_of_every_row(directory: Path, config: BertConfig, settings: Mappi
         print(f"NOTE config.json has {len(rows):,} rows more than vocab.txt. The new vocab.txt names them")
     tokens = (*vocab.tokens, *rows.values())
     return Vocab(tokens, {token: number for number, token in enumerate(tokens)})
-
-
-def with_class(settings: Mapping[str, Any], config_file: Path) -> dict[str, Any]:
-    """Return a `tokenizer_config.json` with the class that Transformers takes if it names none."""
-    if {"tokenizer_class", "word_tokenizer_type"} & settings.keys():
-        return dict(settings)
-    config = read_json_object(config_file)
-    name = "AlbertTokenizer" if config.get("model_type") == "albert" else "BertTokenizer"
-    return {**settings, "tokenizer_class": config.get("tokenizer_class") or name}
 
 
 def complete_settings(config_file: Path, values: Mapping[str, Any], mecab_dic_type: str | None) -> dict[str, Any]:

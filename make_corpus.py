@@ -171,7 +171,8 @@ def make_corpus(args: argparse.Namespace, stopwatch: Stopwatch) -> None:
     directory = args.output_file.with_name(f"{args.output_file.name}.parts")
     provenance, prepare = plan_parts(args, directory)
     if skip_if_complete(provenance, [args.output_file]):
-        remove_parts(directory.glob("*"))  # of a run that was killed at its very end
+        if not args.input_parts:
+            remove_parts(directory.glob("*"))  # of a run that was killed at its very end
         return
     with open_outputs([args.output_file], provenance, args.overwrite) as (file,):
         with text_files.compressed_writer(args.output_file, file) as stream:
@@ -180,7 +181,8 @@ def make_corpus(args: argparse.Namespace, stopwatch: Stopwatch) -> None:
                 args.drop_duplicate_documents, args.drop_duplicate_paragraphs, args.near_duplicates
             )
             report = write_selected(parts, options, stream.write, partial(open_temporary, args.output_file.parent))
-        remove_parts(set(directory.glob("*")) - set(parts))  # of runs with other arguments that were stopped
+        if not args.input_parts:
+            remove_parts(set(directory.glob("*")) - set(parts))  # of runs with other arguments that were stopped
         if not report["counts"].get("sentences_out"):
             names = " ".join(args.input_files or args.input_parts)
             raise ValueError(
@@ -209,8 +211,12 @@ def plan_parts(args: argparse.Namespace, directory: Path) -> tuple[Provenance, C
         provenance = preparation.provenance("make_corpus", inputs, **duplicates)
         return provenance, partial(preparation.write_all, paths, directory)
     given = part_directories(args.input_parts)
-    method = common_method(open_parts(given))
+    parts = open_parts(given)
+    method = common_method(parts)
     check_method_of_parts(args, method)
+    for name, value in duplicates.items():
+        if not value and any(part.made_by["arguments"].get(name) for part in parts):
+            print(f"NOTE parts were made with --{name}. Only this command drops duplicates: give it here too")
     method = {**method, **duplicates}
     files = InputFiles(parts=[path / "provenance.json" for path in given])
     return Provenance("make_corpus", method, files, vars(args), packages=("isal", "numba", "numpy")), lambda: given

@@ -12,7 +12,7 @@ from pathlib import Path
 from japanese_bert.common import command_line
 from japanese_bert.common.environment import check_cuda_packages
 from japanese_bert.common.report import Stopwatch
-from japanese_bert.training.command import add_check_flags, add_training_flags, read_training
+from japanese_bert.training.command import add_check_flags, add_training_flags, locked, read_training
 from japanese_bert.training.short_flags import add_short_flags, as_config, config_files
 
 MODES = ("train", "eval", "train_and_eval")
@@ -68,7 +68,8 @@ def main(args: argparse.Namespace) -> None:
     files = find_tokenizer_files(initial, args.hf_config_dir, args.vocab_file)
     report_findings(check_torch_pretraining(training, files), stopwatch, "run_pretraining_torch.py")
     if not args.check_only:
-        pretrain_in_torch(training, files, args.num_workers, args.tokens_per_micro_batch)
+        with locked(training.model_dir, training.mode):
+            pretrain_in_torch(training, files, args.num_workers, args.tokens_per_micro_batch)
 
 
 if __name__ == "__main__":

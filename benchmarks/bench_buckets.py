@@ -201,12 +201,13 @@ def measure_learning(args: argparse.Namespace) -> dict:
     data = {"static": (texts[0], []), "buckets": (texts[0], ["--seq_bucket_lengths", *SHORT_BUCKETS])}
     for name, (text, flags) in {**data, "held_out": (texts[1], [])}.items():
         create(text, place / "vocab.txt", place / f"{name}.tfrecord.gz", "--dupe_factor", 5, *flags, length=128)
-    train(place, "first", "static", args.steps, seed=0)
+    first = f"first_{args.steps}"
+    train(place, first, "static", args.steps, seed=0)
     losses: dict[str, list[float]] = {name: [] for name in data}
-    start = place / "first" / f"ckpt-{args.steps}"
+    start = place / first / f"ckpt-{args.steps}"
     for seed in range(1, args.rounds + 1):
         for name in losses:
-            losses[name].append(train(place, f"{name}_{seed}", name, args.steps, seed, start))
+            losses[name].append(train(place, f"{name}_{args.steps}_{seed}", name, args.steps, seed, start))
             print(f"{name}, seed {seed}: held-out masked LM loss {losses[name][-1]:.4f}", flush=True)
     print(f"buckets / static: {mean(losses['buckets']) / mean(losses['static']):.4f}")
     return losses

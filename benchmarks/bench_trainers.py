@@ -80,7 +80,7 @@ def compare_speed(args: argparse.Namespace) -> None:
         rates: dict[str, list[float]] = {name: [] for name in TRAINERS}
         for run_number in range(args.runs):
             for name, script in TRAINERS.items():
-                model_dir = place / f"{script.removesuffix('.py')}_{run_number}"
+                model_dir = place / f"{script.removesuffix('.py')}_{args.batch_size}_{args.steps}_{run_number}"
                 override = (
                     f"trainer.steps_per_loop=1,trainer.summary_interval=1,trainer.validation_interval={args.steps},"
                     f"trainer.checkpoint_interval={args.steps},trainer.validation_steps=1,"

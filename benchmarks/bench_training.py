@@ -252,6 +252,8 @@ def train_ours(params: ExperimentSection, block: InstanceBlock, args: argparse.N
 def train_usual(params: ExperimentSection, block: InstanceBlock, args: argparse.Namespace, times: StepTimes) -> None:
     """Train as most people do."""
     size = max(1, min(args.tokens_per_micro_batch // int(block.seq_lengths[0]), args.global_batch_size))
+    while args.global_batch_size % size:
+        size -= 1
     settings = TrainingArguments(
         output_dir=tempfile.gettempdir(),
         per_device_train_batch_size=size,

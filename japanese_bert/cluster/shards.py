@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from japanese_bert.tokenization.mecab import COMPILED_FILES
+
 if TYPE_CHECKING:
     from distributed import Future
 
@@ -111,18 +113,22 @@ def named_files(command: Sequence[str], directory: Path, own: str) -> dict[str, 
     """Return the size and modification time of every file that an argument names, and of its provenance file.
 
     An argument can be `--flag=name`, a comma-separated list or a glob. A directory counts with all files below it if
-    the argument contains the shard's name (`own`). Any other directory only has to exist.
+    the argument contains the shard's name (`own`). Of a MeCab dictionary the compiled files count. Any other directory
+    only has to exist.
     """
     values = [value for argument in command for value in (argument, argument.partition("=")[2])]
     found: dict[str, list[int] | None] = {}
     for part in dict.fromkeys(part for value in values for part in (value, *value.split(","))):
         for path in _paths(part, directory):
-            if path.is_dir() and own not in part:
-                found[str(path)] = None
+            if not path.is_dir():
+                files = [path, Path(f"{path}.json")]
+            elif own in part:
+                files = sorted(path.rglob("*"))
             else:
-                files = sorted(path.rglob("*")) if path.is_dir() else [path, Path(f"{path}.json")]
-                states = [(file, file.stat()) for file in files if file.is_file()]
-                found |= {str(file): [state.st_size, state.st_mtime_ns] for file, state in states}
+                found[str(path)] = None
+                files = [path / name for name in COMPILED_FILES]
+            states = [(file, file.stat()) for file in files if file.is_file()]
+            found |= {str(file): [state.st_size, state.st_mtime_ns] for file, state in states}
     return found
 
 

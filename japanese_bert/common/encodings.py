@@ -15,8 +15,8 @@ FORMATS = (
     (b"\x1f\x8b", "gzip data", "Name it {path}.gz"),
     (b"BZh", "bzip2 data", "Name it {path}.bz2"),
     (b"\xfd7zXZ\x00", "xz data", "Name it {path}.xz"),
-    (b"\x28\xb5\x2f\xfd", "zstd data", "Run make_corpus.py on it, under the name {path}.zst"),
-    (b"PAR1", "a Parquet file", "Run make_corpus.py on it, under the name {path}.parquet"),
+    (b"\x28\xb5\x2f\xfd", "zstd data", "Run make_corpus.py on it. Its name must end in .zst"),
+    (b"PAR1", "a Parquet file", "Run make_corpus.py on it. Its name must end in .parquet"),
     (b"%PDF-", "a PDF", "Extract its text first: pdftotext {path}"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Office document", "Save it as text first"),
 )
@@ -40,6 +40,8 @@ def check_format(path: Path, block: bytes) -> None:
     """Raise ValueError if a file begins as one of FORMATS."""
     for mark, name, remedy in FORMATS:
         if block.startswith(mark):
+            if path == Path("-"):
+                remedy = "Make text of it before the pipe"
             raise ValueError(f"{path}: is {name}, expected text. {remedy.format(path=path)}")
 
 

@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
@@ -97,12 +96,14 @@ def read_blocks(
     Raises:
         ValueError: the compressed stream is truncated or corrupt.
     """
+    from isal.igzip_lib import error as gzip_error  # no OSError
+
     with _open_raw(path) as raw, _decompressed(path, raw) as stream:
         consumed = 0
         while True:
             try:
                 block = stream.read(block_bytes)
-            except (EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
+            except (EOFError, gzip_error, lzma.LZMAError, OSError, ValueError) as error:
                 raise ValueError(f"{path}: truncated or corrupt ({error}). Download or make it again") from error
             if progress is not None and raw.seekable():
                 # A decompressing child process reads from the same offset.

@@ -201,6 +201,8 @@ def _step(prefix: Path, of_training: Path) -> int | None:
         step = read_json_object(info).get("best_ckpt_global_step") if info.is_file() else None
         return int(step) if isinstance(step, int | float) else None
     number = prefix.name.rpartition("-")[2]
+    if not number.isdecimal():  # the best one of run_pretraining_torch.py
+        number = str((read_provenance(prefix) or {}).get("method", {}).get("step"))
     return int(number) if number.isdecimal() else None
 
 

@@ -3,7 +3,6 @@
 It needs no TensorFlow. A record is its length (uint64), a checksum of the length, the data, a checksum of the data.
 """
 
-import zlib
 from contextlib import ExitStack
 from typing import NamedTuple, Self
 
@@ -109,11 +108,13 @@ class RecordStream:
         return bool(block)
 
     def _read_bytes(self, size: int) -> bytes:
+        from isal.igzip_lib import error as gzip_error  # no OSError
+
         try:
             return self._stream.read(size)
         except EOFError:
             raise self.error(self.position, "the compressed file ends here or soon after, before its end") from None
-        except (zlib.error, OSError) as error:
+        except (gzip_error, OSError) as error:
             raise self.error(self.position, f"cannot be read, here or soon after ({error})") from None
 
 

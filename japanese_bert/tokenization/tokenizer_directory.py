@@ -95,6 +95,15 @@ def load_settings(path: Path) -> TokenizerSettings:
     return settings
 
 
+def with_class(settings: Mapping[str, Any], config_file: Path) -> dict[str, Any]:
+    """Return a `tokenizer_config.json` with the class that Transformers takes if it names none."""
+    if {"tokenizer_class", "word_tokenizer_type"} & settings.keys():
+        return dict(settings)
+    config = read_json_object(config_file)
+    name = "AlbertTokenizer" if config.get("model_type") == "albert" else "BertTokenizer"
+    return {**settings, "tokenizer_class": config.get("tokenizer_class") or name}
+
+
 def with_class_defaults(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a `tokenizer_config.json` with the defaults of `BertTokenizer` or `AlbertTokenizer`, if it names one.
 

@@ -11,7 +11,6 @@ import torch
 from japanese_bert.models.config import BertConfig, load_bert_config, notes_of
 from japanese_bert.tokenization.tokenizer_directory import VOCAB_FILE
 from japanese_bert.torch_training.checkpoints import check_complete, find_checkpoints, step_of
-from japanese_bert.torch_training.events import Means
 from japanese_bert.torch_training.optimizer import decays
 from japanese_bert.torch_training.parameters import OTHERS, ExperimentSection
 from japanese_bert.torch_training.start import describe_trained_model, load_initial_weights
@@ -90,18 +89,9 @@ def check_torch_weights(findings: Findings, training: Training, files: Mapping[s
     decays("", params.trainer.optimizer_config.optimizer.adamw.exclude_from_weight_decay or ())
     if training.trains:
         check_disk(findings, params, model, training.model_dir)
-        check_best_metric(params, config)
     checkpoint, check_records = Path(training.model_dir, "ckpt-0"), training.check_provenance
     describe_trained_model(checkpoint, config, files, params.as_dict(), check_records)
     check_torch_start(findings, training, config, files.get(VOCAB_FILE))
-
-
-def check_best_metric(params: ExperimentSection, config: BertConfig) -> None:
-    """Raise ValueError if no validation computes the metric of the best checkpoint."""
-    metrics = Means(torch.device("cpu"), config.architecture == "BertForPreTraining").read("validation_loss")
-    metric = params.trainer.best_checkpoint_eval_metric
-    if params.trainer.best_checkpoint_export_subdir and metric not in metrics:
-        raise ValueError(f"trainer.best_checkpoint_eval_metric is {metric!r}, expected one of {', '.join(metrics)}")
 
 
 @check

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from japanese_bert.common.json_files import read_json_object
 from japanese_bert.common.workers import call_in_child
 from japanese_bert.conversion.hf_reading import (
     Weights,
@@ -23,12 +24,13 @@ from japanese_bert.conversion.hf_reading import (
 from japanese_bert.conversion.model_card import read_license
 from japanese_bert.conversion.trained_model import TrainedModel, describe_checkpoint, load_fitting_vocab
 from japanese_bert.models.checkpoint_reading import find_checkpoint, read_weights
-from japanese_bert.models.config import BertConfig, load_bert_config
+from japanese_bert.models.config import TOKENIZER_CLASS, BertConfig, load_bert_config
 from japanese_bert.models.training_history import BaseModel, is_hf_directory, read_base_model, read_stages
 from japanese_bert.tokenization.tokenizer_directory import (
     FAST_TOKENIZER_FILE,
     TOKENIZER_CONFIG_FILE,
     VOCAB_FILE,
+    with_class,
 )
 from japanese_bert.tokenization.vocab import load_vocab
 from japanese_bert.torch_training.checkpoints import find_checkpoints
@@ -109,6 +111,17 @@ def find_tokenizer_files(initial: Path | None, hf_config_dir: Path | None, vocab
     if hf_config_dir and not (hf_config_dir / TOKENIZER_CONFIG_FILE).is_file():
         raise FileNotFoundError(f"{hf_config_dir / TOKENIZER_CONFIG_FILE}: no such file. Give hf_model_configs/<name>")
     return {name: path for name, path in files.items() if path and (path.is_file() or path == vocab_file)}
+
+
+def tokenizer_class(files: Mapping[str, Path]) -> str:
+    """Return the class that Transformers takes for the copied `tokenizer_config.json`. It may not name one."""
+    file = files.get(TOKENIZER_CONFIG_FILE)
+    if not file:
+        return TOKENIZER_CLASS
+    settings, config_file = read_json_object(file), file.with_name("config.json")
+    if config_file.is_file():
+        settings = with_class(settings, config_file)
+    return settings.get("tokenizer_class", TOKENIZER_CLASS)
 
 
 def describe_trained_model(

@@ -7,6 +7,7 @@ so that neither the cut into micro-batches nor the number of processes changes t
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from japanese_bert.torch_training.events import Events, Means, add_over_processe
 from japanese_bert.torch_training.model import Sums, load_weights, weights_to_save, with_counts
 from japanese_bert.torch_training.optimizer import make_optimizer, make_schedule
 from japanese_bert.torch_training.parameters import ExperimentSection
-from japanese_bert.torch_training.start import describe_trained_model
+from japanese_bert.torch_training.start import describe_trained_model, tokenizer_class
 from japanese_bert.training.reporting import FAST, TrainingReport
 
 STAGE = "run_pretraining_torch"
@@ -172,11 +173,14 @@ class PretrainingTrainer(Trainer):
     def _write_model(self, directory: Path, output: Path, provenance: Provenance) -> None:
         """Write the model of `output` as a Hugging Face directory."""
         write_safetensors(weights_to_save(self.model), directory / PYTORCH_FILE)
-        (directory / "config.json").write_text(self.config.to_json(), encoding="utf-8", newline="\n")
+        config = self.config.to_json(tokenizer_class(self.files))
+        (directory / "config.json").write_text(config, encoding="utf-8", newline="\n")
         write_tokenizer(directory, self.files)
         if self.files:
             # The checks before the training were strict. Data that was made again since is a note in the log.
             described = describe_trained_model(output, self.config, self.files, self.params.as_dict(), False)
+            last = described.stages[-1]  # in `best` its steps are still those of the best model before
+            described.stages[-1] = replace(last, steps=self.state.global_step)
             values = values_of_model(described, self.directory.resolve().name, None, list(self.files))
             values["trainer"] = "The `Trainer` of Transformers"
             provenance.report["card_sha256"] = write_card(values, directory, output)

@@ -1,17 +1,22 @@
 """What the commands that train share: Model Garden's flags, its configuration, and the start of its trainer."""
 
 import argparse
+import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from japanese_bert.common import command_line
+from japanese_bert.common.locks import check_not_locked
 from japanese_bert.common.process import default_signals
 from japanese_bert.training.best_checkpoint import keep_best_json
 from japanese_bert.training.parameters import parse_parameters
 from japanese_bert.training.short_flags import SHORT_FLAGS, add_short_flags
+from japanese_bert.training.workers import worker_index
 
 if TYPE_CHECKING:
     from official.core.config_definitions import ExperimentConfig
@@ -131,10 +136,31 @@ def run_trainer(train: Callable[[list[str]], None], args: argparse.Namespace) ->
     """Call `train` with the trainer's flags. It ends at once on SIGTERM, because it continues from checkpoints."""
     default_signals()
     try:
-        train(trainer_arguments(args))
+        with locked(args.model_dir, args.mode):
+            train(trainer_arguments(args))
     except KeyboardInterrupt:
         print("interrupted; the same command continues from the last checkpoint", file=sys.stderr)
         sys.exit(130)
+
+
+@contextmanager
+def locked(model_dir: str, mode: str) -> Iterator[None]:
+    """Keep a second training out of a directory, where the file system can lock one.
+
+    Raises:
+        BlockingIOError: another process trains there.
+    """
+    if "train" not in mode or worker_index() or "://" in model_dir:
+        yield
+        return
+    os.makedirs(model_dir, exist_ok=True)
+    held = [os.open(model_dir, os.O_RDONLY)]
+    os.register_at_fork(after_in_child=lambda: [os.close(number) for number in held])  # workers may outlive a kill
+    try:
+        check_not_locked(held[0], Path(model_dir))
+        yield
+    finally:
+        os.close(held.pop())
 
 
 def trainer_arguments(args: argparse.Namespace) -> list[str]:

@@ -118,6 +118,17 @@ class TestStatus:
         (tmp_path / "out" / "01" / "data").unlink()
         assert not is_finished(shard, tmp_path)
 
+    def test_the_files_of_a_dictionary_count(self, tmp_path):
+        (tmp_path / "neologd").mkdir()
+        (tmp_path / "neologd" / "sys.dic").write_bytes(b"words")
+        shard = make_shards(["01"], ["stage", "--mecab_dic_type", "neologd", "{}"], tmp_path / "logs")[0]
+        (tmp_path / "logs").mkdir()
+        write_status(shard, tmp_path, {})
+        (tmp_path / "neologd" / "other").touch()
+        assert is_finished(shard, tmp_path)
+        (tmp_path / "neologd" / "sys.dic").write_bytes(b"more words")
+        assert not is_finished(shard, tmp_path)
+
     def test_globs_count(self, tmp_path):
         shard = make_shards(["01"], ["stage", "--input_file", "in_{}_*.txt"], tmp_path)[0]
         (tmp_path / "in_01_a.txt").touch()

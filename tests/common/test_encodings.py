@@ -58,6 +58,11 @@ def test_damaged_text_is_text():
         check_is_utf8_text(Path("a.txt"), damaged)
 
 
+def test_standard_input_has_no_name_to_change():
+    with pytest.raises(ValueError, match=r"^-: is xz data, expected text\. Make text of it before the pipe$"):
+        check_is_utf8_text(Path("-"), lzma.compress(b"a"))
+
+
 @pytest.fixture
 def others(tmp_path) -> dict[str, tuple[Path, str]]:
     """Files that are not text under the name of a text, each with what a stage says of it."""

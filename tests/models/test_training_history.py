@@ -125,5 +125,9 @@ class TestBestCheckpoint:
             second = write_params(tmp_path / f"second{number}", "", str(start))
             assert [stage.steps for stage in read_stages(second / "ckpt-5")] == [15, 5]
 
+    def test_that_of_the_trainer_in_pytorch_is_a_directory(self, best):
+        (best.parent / "provenance.json").write_text('{"method": {"step": 15}}', encoding="utf-8")
+        assert [stage.steps for stage in read_stages(best.parent)] == [15]
+
     def test_other_folders_of_a_model_directory_have_none(self, best):
         assert read_stages(best.parent.parent / "other" / "ckpt-3") == []

@@ -308,22 +308,6 @@ def test_numbers_of_added_tokens(place, tmp_path, capsys, flags, message):
 
 
 @pytest.mark.parametrize(
-    ("settings", "config", "expected"),
-    [
-        ({"do_lower_case": False}, {}, "BertTokenizer"),
-        ({}, {"model_type": "albert"}, "AlbertTokenizer"),
-        ({}, {"tokenizer_class": "BertJapaneseTokenizer"}, "BertJapaneseTokenizer"),
-        ({"word_tokenizer_type": "mecab"}, {}, None),
-        ({"tokenizer_class": "BertTokenizerFast"}, {"tokenizer_class": "BertTokenizer"}, "BertTokenizerFast"),
-    ],
-)
-def test_the_class_of_a_tokenizer_is_that_of_transformers(tmp_path, settings, config, expected):
-    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    found = convert.with_class(settings, tmp_path / "config.json")
-    assert found == ({**settings, "tokenizer_class": expected} if expected else settings)
-
-
-@pytest.mark.parametrize(
     ("directory", "recorded", "expected"),
     [
         ("our-bert", None, "our-bert"),

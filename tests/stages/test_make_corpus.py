@@ -135,6 +135,15 @@ def test_parts_of_a_cluster_give_the_same_corpus(tmp_path):
         run(*parts, "--near_duplicates", 0.8)
 
 
+def test_parts_that_are_given_are_kept_and_say_how_they_were_made(tmp_path, capsys):
+    name, part = write_jsonl(tmp_path / "a.jsonl", DOCUMENTS[:20]), tmp_path / "c.txt.parts" / "a"
+    run("--input_files", name, "--output_part", part, "--drop_duplicate_documents")
+    for flags, number in (((), 1), ((), 1), (("--drop_duplicate_documents", "--overwrite"), 0)):
+        run("--input_parts", f"{tmp_path}/c.txt.parts/*", "--output_file", tmp_path / "c.txt", *flags)
+        assert (part / "text").is_file()
+        assert capsys.readouterr().out.count("NOTE parts were made with --drop_duplicate_documents") == number
+
+
 def test_files_that_were_read_are_not_read_again(tmp_path, monkeypatch):
     monkeypatch.setattr(preparation, "PART_BYTES", 1)
     write_jsonl(tmp_path / "1.jsonl", DOCUMENTS[:30])

@@ -15,6 +15,7 @@ from japanese_bert.tokenization.tokenizer_directory import (
     load_checked_vocab,
     load_settings,
     make_encoder,
+    with_class,
 )
 from japanese_bert.tokenization.vocab import SPECIAL_TOKENS, vocab_bytes
 from tests.helpers.places import ROOT
@@ -131,3 +132,19 @@ def test_every_configuration_has_the_fast_tokenizer_of_this_package():
     copies = list((ROOT / "hf_model_configs").glob(f"*/{FAST_TOKENIZER_FILE}"))
     assert len(copies) == len(list((ROOT / "hf_model_configs").iterdir()))
     assert all(path.read_bytes() == module.read_bytes() for path in copies)
+
+
+@pytest.mark.parametrize(
+    ("settings", "config", "expected"),
+    [
+        ({"do_lower_case": False}, {}, "BertTokenizer"),
+        ({}, {"model_type": "albert"}, "AlbertTokenizer"),
+        ({}, {"tokenizer_class": "BertJapaneseTokenizer"}, "BertJapaneseTokenizer"),
+        ({"word_tokenizer_type": "mecab"}, {}, None),
+        ({"tokenizer_class": "BertTokenizerFast"}, {"tokenizer_class": "BertTokenizer"}, "BertTokenizerFast"),
+    ],
+)
+def test_the_class_of_a_tokenizer_is_that_of_transformers(tmp_path, settings, config, expected):
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    found = with_class(settings, tmp_path / "config.json")
+    assert found == ({**settings, "tokenizer_class": expected} if expected else settings)

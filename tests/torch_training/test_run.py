@@ -122,15 +122,18 @@ def test_evaluation_alone_repeats_the_validation(place, undisturbed):
 def test_the_model_of_the_best_validation_is_kept(place, tmp_path, comparison, best):
     more = f"{EVERY_STEP},trainer.validation_interval=5,trainer.best_checkpoint_export_subdir=best"
     more += f",trainer.best_checkpoint_eval_metric=lm_example_loss,trainer.best_checkpoint_metric_comp={comparison}"
-    train_torch(place, tmp_path, more)
+    files = {"vocab.txt": place / "vocab.txt"}
+    train_torch(place, tmp_path, more, **files)
     losses = dict(read_run([tmp_path])["validation", "lm_example_loss"])
     step = best(losses, key=lambda step: losses[step])
     assert (step == 5) == (comparison == "higher")  # the loss falls
     assert_same(tmp_path / "best", tmp_path / f"ckpt-{step}")
     AutoModelForPreTraining.from_pretrained(tmp_path / "best")
+    card = (tmp_path / "best" / "README.md").read_text(encoding="utf-8")
+    assert f"| steps | {step} |" in card and "The model loads in Transformers" in card and "Flax" not in card
     written = (tmp_path / "best" / "provenance.json").read_bytes()
     shutil.rmtree(tmp_path / "ckpt-20")
-    train_torch(place, tmp_path, more)  # the validation of step 20 again, which is not better than itself
+    train_torch(place, tmp_path, more, **files)  # the validation of step 20 again, which is not better than itself
     assert (tmp_path / "best" / "provenance.json").read_bytes() == written
 
 

@@ -13,7 +13,7 @@ from japanese_bert.models.training_history import is_hf_directory
 from japanese_bert.tokenization.vocab import load_vocab
 from japanese_bert.torch_training.model import make_model, weights_to_save
 from japanese_bert.torch_training.parameters import Model
-from japanese_bert.torch_training.start import find_tokenizer_files, load_initial_weights
+from japanese_bert.torch_training.start import find_tokenizer_files, load_initial_weights, tokenizer_class
 from tests.helpers.small_pretraining import make_config, num_tokens
 from tests.test_configs import with_tensorflow
 
@@ -39,6 +39,22 @@ def test_a_hugging_face_directory(hf):
     found = load_initial_weights(directory, replace(config, architecture="BertForMaskedLM"), None)
     assert found.keys() == expected.keys()
     assert all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "config", "expected"),
+    [
+        ({"do_lower_case": False}, {"model_type": "bert"}, "BertTokenizer"),
+        ({"word_tokenizer_type": "mecab"}, {}, "BertJapaneseTokenizer"),
+        ({"tokenizer_class": "BertTokenizerFast"}, {}, "BertTokenizerFast"),
+    ],
+)
+def test_the_class_of_the_copied_tokenizer(tmp_path, settings, config, expected):
+    """A multilingual BERT names no class. With another one the checkpoint would have other tokens than its data."""
+    for name, values in (("tokenizer_config.json", settings), ("config.json", config)):
+        (tmp_path / name).write_text(json.dumps(values), encoding="utf-8")
+    assert tokenizer_class({"tokenizer_config.json": tmp_path / "tokenizer_config.json"}) == expected
+    assert tokenizer_class({}) == "BertJapaneseTokenizer"
 
 
 def test_new_tokens_get_the_means_of_their_pieces(hf, tmp_path):

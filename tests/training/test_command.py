@@ -26,6 +26,21 @@ def test_the_first_experiment_is_the_default_and_the_help_names_all():
     assert "a/b or c/d (default: a/b)" in " ".join(parser.format_help().split())
 
 
+def test_one_training_at_a_time_in_a_directory(tmp_path, monkeypatch):
+    model_dir = str(tmp_path / "model")
+    for _ in range(2):
+        with command.locked(model_dir, "train"):
+            message = "model: another process is writing this output"
+            with pytest.raises(BlockingIOError, match=message), command.locked(model_dir, "train_and_eval"):
+                pass
+            with command.locked(model_dir, "eval"):
+                pass
+    with command.locked(model_dir, "train"):
+        monkeypatch.setenv("RANK", "1")
+        with command.locked(model_dir, "train"):
+            pass
+
+
 def test_the_encoders_file_is_no_flag_of_the_trainer():
     args = argparse.Namespace(mode="train", tf_config_file="config.json", check_only=True, check_records=True)
     assert command.trainer_arguments(args) == ["--mode=train"]
@@ -45,12 +60,12 @@ def test_data_that_a_mode_reads(mode, trains, sections):
     assert (training.trains, training.sections) == (trains, sections)
 
 
-def test_an_interrupted_training_says_how_to_continue(capsys):
+def test_an_interrupted_training_says_how_to_continue(tmp_path, capsys):
     def train(arguments):
         raise KeyboardInterrupt
 
     with pytest.raises(SystemExit) as error:
-        command.run_trainer(train, argparse.Namespace(mode="train"))
+        command.run_trainer(train, argparse.Namespace(mode="train", model_dir=str(tmp_path / "model")))
     assert error.value.code == 130
     assert "continues from the last checkpoint" in capsys.readouterr().err
 

@@ -8,12 +8,16 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-_HIDDEN = re.compile(r"<(script|style|rt|rp)\b[^<>]*>.*?</\1\s*>|<!--.*?-->", re.DOTALL | re.IGNORECASE)
-_BLOCK = re.compile(
-    r"</?(?:p|div|br|hr|li|ul|ol|dl|dt|dd|tr|td|th|table|caption|h[1-6]|section|article|header|footer|main|nav|aside"
-    r"|figure|figcaption|blockquote|pre|form|title|head|body)\b[^<>]*>",
-    re.IGNORECASE,
+_BLOCKS = (
+    "p|div|br|hr|li|ul|ol|dl|dt|dd|tr|td|th|table|caption|h[1-6]|section|article|header|footer|main|nav|aside|figure"
+    "|figcaption|blockquote|pre|form|title|head|body"
 )
+# HTML lets the end tags of <rt> and <rp> be left out.
+_HIDDEN = re.compile(
+    rf"<(script|style)\b[^<>]*>.*?</\1\s*>|<!--.*?-->|<r[tp]\b[^<>]*>.*?(?=</?(?:r[btp]|rtc|ruby|{_BLOCKS})\b|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
+_BLOCK = re.compile(rf"</?(?:{_BLOCKS})\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!(?:DOCTYPE\b|\[)[^<>]*>|<\?xml\b[^<>]*>", re.IGNORECASE)
 _URL = re.compile(r"(?:https?|ftp)://[!-;=?-~]+|\bwww\.[!-;=?-~]+")
 _RUBY = re.compile(r"[｜|]?([^｜|《》\s]{1,20}?)《[^《》\n]*[ぁ-ゖァ-ヺ][^《》\n]*》")

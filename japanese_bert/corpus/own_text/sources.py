@@ -76,13 +76,13 @@ def source_files(names: list[str]) -> list[Path]:
 
 
 def _files_below(directory: Path) -> list[str]:
-    found = [os.path.join(where, name) for where, _, names in os.walk(directory) for name in names]
-    known = {name for name in found if kind_of(Path(name)) != "text" or plain_name(Path(name)).suffix in TEXT_SUFFIXES}
-    chosen = {
+    found = list(_all_below(directory))
+    known = {
         name
-        for name in without_records(known)
-        if not any(_is_left_out(part) for part in Path(name).relative_to(directory).parts)
+        for name in found
+        if kind_of(Path(name)) != "text" or plain_name(Path(name)).suffix.lower() in TEXT_SUFFIXES
     }
+    chosen = {name for name in without_records(known) if not _is_left_out(os.path.basename(name))}
     if not chosen:
         suffixes = ", ".join((*JSON_SUFFIXES, ".parquet", *TEXT_SUFFIXES))
         raise FileNotFoundError(
@@ -91,6 +91,18 @@ def _files_below(directory: Path) -> list[str]:
     if left := len(found) - len(chosen):
         print(f"{directory}: {len(chosen)} files, {left} with other suffixes are left out")
     return sorted(chosen)
+
+
+def _all_below(directory: Path) -> Iterator[str]:
+    """Yield the files at any depth, also behind links, but none of a directory twice. Hidden directories stay out."""
+    seen: set[str] = set()
+    for where, directories, names in os.walk(directory, followlinks=True):
+        directories[:] = sorted(name for name in directories if not _is_left_out(name))
+        if os.path.realpath(where) in seen:
+            directories.clear()
+            continue
+        seen.add(os.path.realpath(where))
+        yield from (os.path.join(where, name) for name in names)
 
 
 def _is_left_out(name: str) -> bool:
@@ -128,7 +140,8 @@ def _line_blocks(path: Path, options: SourceOptions, progress: Progress | None) 
     first_block = next(lines, b"")
     is_json = is_json_lines(first_block)
     if is_json and kind_of(path) == "text" and path != STANDARD_INPUT:
-        raise ValueError(f"{path}: is JSON Lines under the name of a text. Rename it to {path}.jsonl")
+        name = path.with_suffix(f".jsonl{path.suffix}") if path.suffix in PACKED_SUFFIXES else f"{path}.jsonl"
+        raise ValueError(f"{path}: is JSON Lines under the name of a text. Rename it to {name}")
     blocks = chain([first_block] if first_block else [], lines)
     if kind_of(path) == "json" or is_json:
         if first_block.lstrip().startswith(b"["):

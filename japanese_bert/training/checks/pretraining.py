@@ -18,6 +18,7 @@ from japanese_bert.training.checks.described_model import (
     check_heads,
     check_positions,
     describe_trainer_model,
+    has_next_sentence_head,
     vocab_sizes,
 )
 from japanese_bert.training.checks.file_problems import match_input, name_files, raise_problems
@@ -54,6 +55,11 @@ def check_model(findings: Findings, training: Training) -> None:
     """Check that the model can be built, and that disk and start fit it."""
     model = describe_trainer_model(training.params, training.gin)
     findings.facts.append(f"model: {model.kind}, {model.num_trained:,} weights to train")
+    if has_next_sentence_head(training.params) and not training.params.task.train_data.use_next_sentence_label:
+        findings.remarks.append(
+            "nothing trains the next sentence head, because use_next_sentence_label is false. To leave it out, set "
+            "task.model.cls_heads: [] in a --config_file"
+        )
     if training.trains:
         check_disk(findings, training.params, model, training.model_dir)
     check_start(findings, training, model)

@@ -1,5 +1,6 @@
-"""Do steps, learning rate and intervals of a training fit together?"""
+"""Do steps, learning rate, intervals and the best checkpoint of a training fit together?"""
 
+from japanese_bert.training.best_checkpoint import check_best
 from japanese_bert.training.checks.findings import Findings, check
 
 
@@ -26,6 +27,7 @@ def check_schedule(findings: Findings, params) -> None:
     if optimizer.learning_rate.type == "polynomial":
         _check_decay(findings, rate, path, trainer.train_steps)
     _check_intervals(trainer)
+    check_best(params)
     initial = getattr(rate, "initial_learning_rate", None)  # other schedules than ours may have none
     rate_name = optimizer.learning_rate.type if initial is None else f"{initial:g}"
     findings.facts.append(f"schedule: {trainer.train_steps:,} steps, warm-up {warmup_steps:,}, rate {rate_name}")

@@ -9,6 +9,8 @@ from japanese_bert.corpus.own_text.markup import MARKUP_RULES, drop_markup
 CASES = [
     ("html", "<p class='a'>猫&amp;犬</p><br/>1 < 2 <b>太</b>い", "\n猫&犬\n\n1 < 2 太い"),
     ("html", "<script>var a = '猫';</script><!-- 注 --><ruby>漢<rt>かん</rt></ruby>字 <3", "漢字 <3"),
+    ("html", "<ruby>東<rt>ひがし</ruby>の空。<ruby>西<rp>（<rt>にし</rt><rp>）</rp></ruby>も。", "東の空。西も。"),
+    ("html", "<ruby>漢<rt><span>かん</span></rt></ruby>字<ruby>音<rt>おん<p>次の段落", "漢字音\n次の段落"),
     ("html", "<!DOCTYPE html><title>猫</title><body><dl><dt>犬<dd>動物</dl><![endif]>", "\n猫\n\n\n\n犬\n動物\n"),
     ("ruby", "｜吾輩《わがはい》は猫《ねこ》だ。《猫》という。", "吾輩は猫だ。《猫》という。"),
     ("aozora_notes", "［＃３字下げ］第一章※［＃「口＋世」、第3水準］。[1]", "第一章。[1]"),

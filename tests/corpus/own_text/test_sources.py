@@ -1,5 +1,6 @@
 """Rows of JSON Lines, Parquet and text files in any encoding."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -128,6 +129,9 @@ def test_other_formats_are_refused(tmp_path):
     (tmp_path / "a.txt").write_text('{"text": "猫"}\n', encoding="utf-8")
     with pytest.raises(ValueError, match=r"a\.txt: is JSON Lines under the name of a text"):
         texts(tmp_path / "a.txt")
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress('{"text": "猫"}\n'.encode()))
+    with pytest.raises(ValueError, match=r"Rename it to .*/a\.txt\.jsonl\.gz$"):
+        texts(tmp_path / "a.txt.gz")
     (tmp_path / "a.json").write_text('[{"text": "猫"}]\n', encoding="utf-8")
     with pytest.raises(ValueError, match=r"a\.json: is one JSON array"):
         texts(tmp_path / "a.json")
@@ -136,13 +140,26 @@ def test_other_formats_are_refused(tmp_path):
         texts(tmp_path / "b.txt")
 
 
+def test_directories_behind_links(tmp_path, capsys):
+    (tmp_path / "disk" / "2023").mkdir(parents=True)
+    (tmp_path / "disk" / "2023" / "B.TXT").touch()
+    (tmp_path / "disk" / "again").symlink_to(tmp_path / "disk")
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.txt").touch()
+    (tmp_path / "raw" / ".cache").mkdir()
+    for name in (".cache/link", "disk", "twice"):
+        (tmp_path / "raw" / name).symlink_to(tmp_path / "disk")
+    assert source_files([str(tmp_path / "raw")]) == [tmp_path / "raw" / name for name in ("a.txt", "disk/2023/B.TXT")]
+    assert capsys.readouterr().out == ""
+
+
 def test_files_of_names_globs_and_directories(tmp_path, capsys):
     for name in ("b/2.txt", "b/c/1.jsonl.gz", "b/.hidden/x.txt", "b/picture.png", "b/2.txt.json", "a.txt", "z.csv"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     found = source_files([str(tmp_path / "b"), f"{tmp_path}/*.csv,-", str(tmp_path / "a.txt")])
     assert [path.name for path in found] == ["a.txt", "2.txt", "1.jsonl.gz", "z.csv", "-"]
-    assert "b: 2 files, 3 with other suffixes are left out" in capsys.readouterr().out
+    assert "b: 2 files, 2 with other suffixes are left out" in capsys.readouterr().out
     (tmp_path / "東京, 日本.txt").touch()
     assert source_files([f"{tmp_path}/東京, 日本.txt"]) == [tmp_path / "東京, 日本.txt"]
     (tmp_path / "empty").mkdir()

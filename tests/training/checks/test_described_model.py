@@ -36,6 +36,18 @@ def test_head_that_hugging_face_has_no_place_for(place):
     assert_problem(check(place, model="wide.yaml"), "inner_dim is 32, but hidden_size is 24")
 
 
+def test_a_head_that_nothing_trains_is_told(place):
+    small.make_data(
+        place / "corpus_0.txt", place / "vocab.txt", place / "other" / "one_segment.gz", "--no-next_sentence"
+    )
+    sections = [f"task.{name}_data" for name in ("train", "validation")]
+    more = f"task.train_data.input_path={place}/other/one_segment.gz," + ",".join(
+        f"{section}.use_next_sentence_label=false" for section in sections
+    )
+    remarks = check(place, more).remarks
+    assert any(remark.startswith("nothing trains the next sentence head") for remark in remarks), remarks
+
+
 def test_what_is_known_of_a_model_is_what_is_built(place):
     small.write_shrunk_yaml(place / "albert.yaml", "albert_base_wordpiece", 131)
     for model, kind in (("model.yaml", "bert"), ("albert.yaml", "albert")):

@@ -94,7 +94,7 @@ def test_disk_counts_what_is_there(place, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(pretraining.shutil, "disk_usage", lambda path: usage._replace(free=4 * size - 1))
     assert_problem(check(place), "3 checkpoints of 0.00 GB and one in the making")
-    best = "trainer.best_checkpoint_export_subdir=best"
+    best = "trainer.best_checkpoint_export_subdir=best,trainer.best_checkpoint_eval_metric=validation_loss"
     assert_problem(check(place, best), "4 checkpoints of 0.00 GB and one in the making")
     assert check(place, model_dir=shutil.copytree(place / "first", tmp_path / "model")).problems == []
 

@@ -6,6 +6,7 @@ from tests.helpers.small_pretraining import assert_problem, check
 from tests.test_configs import with_tensorflow
 
 pytestmark = with_tensorflow
+BEST = "trainer.best_checkpoint_export_subdir=best,trainer.best_checkpoint_eval_metric="
 
 
 @pytest.mark.parametrize(
@@ -16,6 +17,8 @@ pytestmark = with_tensorflow
         ("trainer.train_steps=30", ["the last 10 steps train at learning rate 0", "set them equal"]),
         ("trainer.checkpoint_interval=0", ["trainer.checkpoint_interval is 0, expected a whole number from 1"]),
         ("trainer.steps_per_loop=0", ["trainer.steps_per_loop is 0, expected a whole number from 1"]),
+        (f"{BEST}loss", ["best_checkpoint_eval_metric is 'loss', expected one of masked_lm_accuracy, lm_example_loss"]),
+        (f"{BEST}validation_loss,trainer.best_checkpoint_metric_comp=min", ["is 'min', expected higher or lower"]),
         ("trainer.checkpoint_interval=7", ["trainer.checkpoint_interval is 7", "multiple of steps_per_loop (5)"]),
     ],
 )
