@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
-from typing import IO, BinaryIO, Protocol
+from typing import IO, BinaryIO, Protocol, cast
 
 from japanese_bert.common.encodings import check_is_utf8_text
 
@@ -86,6 +86,13 @@ def without_records(names: set[str]) -> set[str]:
     return names - {f"{name}.json" for name in names}
 
 
+def gzip_error_type() -> type[Exception]:
+    """Return what isal raises for damaged blocks. It is no OSError."""
+    from isal import igzip_lib
+
+    return cast(type[Exception], igzip_lib.error)
+
+
 def read_blocks(
     path: Path, progress: Callable[[int], object] | None = None, block_bytes: int = BLOCK_BYTES
 ) -> Iterator[bytes]:
@@ -96,8 +103,7 @@ def read_blocks(
     Raises:
         ValueError: the compressed stream is truncated or corrupt.
     """
-    from isal.igzip_lib import error as gzip_error  # no OSError
-
+    gzip_error = gzip_error_type()
     with _open_raw(path) as raw, _decompressed(path, raw) as stream:
         consumed = 0
         while True:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from japanese_bert.common.text_files import Readable
+from japanese_bert.common.text_files import Readable, gzip_error_type
 from japanese_bert.compiled.kernels import kernel
 from japanese_bert.tfrecord import crc32c
 from japanese_bert.tfrecord.reading import GZIP_MAGIC, open_file
@@ -108,13 +108,11 @@ class RecordStream:
         return bool(block)
 
     def _read_bytes(self, size: int) -> bytes:
-        from isal.igzip_lib import error as gzip_error  # no OSError
-
         try:
             return self._stream.read(size)
         except EOFError:
             raise self.error(self.position, "the compressed file ends here or soon after, before its end") from None
-        except (gzip_error, OSError) as error:
+        except (gzip_error_type(), OSError) as error:
             raise self.error(self.position, f"cannot be read, here or soon after ({error})") from None
 
 

@@ -155,7 +155,7 @@ def locked(model_dir: str, mode: str) -> Iterator[None]:
         return
     os.makedirs(model_dir, exist_ok=True)
     held = [os.open(model_dir, os.O_RDONLY)]
-    os.register_at_fork(after_in_child=lambda: [os.close(number) for number in held])  # workers may outlive a kill
+    os.register_at_fork(after_in_child=lambda: [*map(os.close, held)])  # workers may outlive a kill
     try:
         check_not_locked(held[0], Path(model_dir))
         yield
