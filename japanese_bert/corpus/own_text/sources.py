@@ -98,10 +98,11 @@ def _all_below(directory: Path) -> Iterator[str]:
     seen: set[str] = set()
     for where, directories, names in os.walk(directory, followlinks=True):
         directories[:] = sorted(name for name in directories if not _is_left_out(name))
-        if os.path.realpath(where) in seen:
+        real = os.path.realpath(where)
+        if real in seen:
             directories.clear()
             continue
-        seen.add(os.path.realpath(where))
+        seen.add(real)
         yield from (os.path.join(where, name) for name in names)
 
 

@@ -1,6 +1,6 @@
 """Do steps, learning rate, intervals and the best checkpoint of a training fit together?"""
 
-from japanese_bert.training.best_checkpoint import check_best
+from japanese_bert.training.checks.described_model import is_electra
 from japanese_bert.training.checks.findings import Findings, check
 
 
@@ -27,7 +27,7 @@ def check_schedule(findings: Findings, params) -> None:
     if optimizer.learning_rate.type == "polynomial":
         _check_decay(findings, rate, path, trainer.train_steps)
     _check_intervals(trainer)
-    check_best(params)
+    _check_best(params)
     initial = getattr(rate, "initial_learning_rate", None)  # other schedules than ours may have none
     rate_name = optimizer.learning_rate.type if initial is None else f"{initial:g}"
     findings.facts.append(f"schedule: {trainer.train_steps:,} steps, warm-up {warmup_steps:,}, rate {rate_name}")
@@ -57,3 +57,26 @@ def _check_intervals(trainer) -> None:
                 f"trainer.{name} is {value}, expected a multiple of steps_per_loop ({trainer.steps_per_loop}): the "
                 "trainer does nothing in the middle of a loop"
             )
+
+
+def _check_best(params) -> None:
+    """Check the parameters of the best checkpoint. A task of pretraining always reports the same metrics.
+
+    Raises:
+        ValueError: no validation computes the metric, or it is not said which one is better.
+    """
+    trainer, data = params.trainer, params.task.train_data
+    if not trainer.best_checkpoint_export_subdir:
+        return
+    metric, better = trainer.best_checkpoint_eval_metric, trainer.best_checkpoint_metric_comp
+    if better not in ("higher", "lower"):
+        raise ValueError(f"trainer.best_checkpoint_metric_comp is {better!r}, expected higher or lower")
+    if not hasattr(data, "use_next_sentence_label"):
+        return
+    metrics = ["masked_lm_accuracy", "lm_example_loss", "validation_loss"]
+    if is_electra(params):
+        metrics += ["discriminator_accuracy", "discriminator_loss", "total_loss"]
+    if data.use_next_sentence_label:
+        metrics += ["next_sentence_accuracy", "next_sentence_loss"]
+    if metric not in metrics:
+        raise ValueError(f"trainer.best_checkpoint_eval_metric is {metric!r}, expected one of {', '.join(metrics)}")
